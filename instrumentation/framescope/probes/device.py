@@ -1,0 +1,108 @@
+"""What a GPU, real or simulated, can be asked: readings of the device, and the time of one frame's work.
+
+Two seams, each a small Protocol. ``DeviceProbe`` runs in the agent and reads the device some ten times a
+second. ``GpuTimer`` runs in the host and times the work of one stage of one frame; it must never block.
+A field that the device does not tell is ``None``, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceIdentity:
+    """Who a device is: ``id`` (``hw.id``, a UUID where there is one) and the name people know."""
+
+    id: str
+    name: str
+    vendor: str = ""
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessUse:
+    """One process's use of the device over the window. ``ours``: the traced process or its child."""
+
+    pid: int | None
+    name: str
+    utilization: float
+    ours: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceReading:
+    """One reading. ``time_ns`` (monotonic) is the window's end, ``window_ns`` what the rates average.
+
+    ``utilization`` and ``other_utilization`` are ratios; ``clock_hz`` is the compute clock;
+    ``throttle_ns`` is cumulative by reason since the device started; ``runqueue_ns`` (a software
+    accelerator's own, cumulative).
+    """
+
+    device: DeviceIdentity
+    time_ns: int
+    window_ns: int
+    utilization: float | None = None
+    other_utilization: float | None = None
+    processes: Sequence[ProcessUse] = ()
+    memory_used_bytes: int | None = None
+    memory_total_bytes: int | None = None
+    temperature_celsius: float | None = None
+    power_watts: float | None = None
+    energy_joules: float | None = None
+    clock_hz: float | None = None
+    clock_max_hz: float | None = None
+    throttle_ns: dict[str, int] = field(default_factory=dict)
+    runqueue_ns: int | None = None
+
+
+class DeviceProbe(Protocol):
+    """Reads every device of one kind. Raises nothing: a device that cannot be read is left out."""
+
+    name: str
+
+    def read(self, now_ns: int) -> list[DeviceReading]:
+        """New readings since the last call; more than one a device where the driver buffers them."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class GpuWork:
+    """The GPU work of one stage of one frame, all times monotonic ns on the host's clock.
+
+    ``start_ns`` to ``end_ns`` is what CUDA event pairs give (first GPU start to last GPU end). The rest
+    is ``None`` unless truly measured: ``busy_ns`` executing this work, ``wait_ns`` between submission
+    and end not executing it, ``transfer_ns`` copying, ``throttle_ns`` held back while executing,
+    ``runqueue_ns`` (software accelerator) runnable but not running. ``queued_ns`` is when it was submitted.
+    """
+
+    token: int
+    device: str
+    start_ns: int
+    end_ns: int
+    queued_ns: int | None = None
+    busy_ns: int | None = None
+    wait_ns: int | None = None
+    transfer_ns: int | None = None
+    throttle_ns: int | None = None
+    runqueue_ns: int | None = None
+
+
+class GpuTimer(Protocol):
+    """Times one stage's GPU work. ``begin`` and ``end`` run in the host's frame: they never block."""
+
+    def begin(self) -> int:
+        """The stage starts: a token, unique in this process, that its ``GpuWork`` will carry."""
+        ...
+
+    def end(self, token: int) -> None:
+        """The stage's host part is over; its GPU work may go on."""
+        ...
+
+    def collect(self) -> list[GpuWork]:
+        """Work finished since the last call. Runs off the frame's thread."""
+        ...

@@ -1,0 +1,298 @@
+"""Every metric, attribute and span name framescope puts on the wire, in one table.
+
+Nothing else in the project spells these names: the emitter, the store, the questions, the pages and
+the docs read them here. Units follow UCUM as OpenTelemetry writes it: ``s``, ``By``, ``1``, ``Hz``,
+``Cel``, ``W``, ``J``. Where a name comes from the OpenTelemetry semantic conventions its source says
+so; names that start with ``frame.`` or ``framescope.`` are this project's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+# --- spans -----------------------------------------------------------------------------------------
+SPAN_FRAME: Final = "frame"
+"""Root of a kept frame: from its due time to its end, so the span's duration is the latency."""
+SPAN_FRAMES: Final = "frames"
+"""One a second and pipeline: every frame's offset, latency and outcome."""
+SPAN_MARK: Final = "mark"
+"""A change marker, without length."""
+SCOPE: Final = "framescope"
+"""Instrumentation scope of everything framescope emits."""
+
+# --- attributes of the root span --------------------------------------------------------------------
+FRAME_ID: Final = "frame.id"
+FRAME_SEQUENCE: Final = "frame.sequence"
+FRAME_PIPELINE: Final = "frame.pipeline"
+FRAME_BUDGET_LIMIT: Final = "frame.budget.limit"
+FRAME_PERIOD: Final = "frame.period"
+FRAME_SLOW: Final = "frame.slow"
+FRAME_LATE: Final = "frame.late"
+FRAME_INTERVAL: Final = "frame.interval"
+FRAME_OUTCOME: Final = "frame.outcome"
+FRAME_DROP_REASON: Final = "frame.drop.reason"
+FRAME_KEPT: Final = "frame.kept"
+FRAME_SAMPLING_WEIGHT: Final = "frame.sampling.weight"
+FRAME_EXPECTED_DURATION: Final = "frame.expected.duration"
+FRAME_CAUSE_NAME: Final = "frame.cause.name"
+FRAME_CAUSE_CONFIDENCE: Final = "frame.cause.confidence"
+FRAME_CULPRIT_NAME: Final = "frame.culprit.name"
+FRAME_CULPRIT_PID: Final = "frame.culprit.pid"
+FRAME_LOST_TOTAL: Final = "frame.lost.total"
+FRAME_OVERRUN_TOTAL: Final = "frame.overrun.total"
+FRAME_LOST_PREFIX: Final = "frame.lost."
+"""``frame.lost.<cause>``: s, on the root; on a child the part of it that was lost in that stage."""
+FRAME_OVERRUN_PREFIX: Final = "frame.overrun."
+FRAME_VERDICT_AXIS: Final = "frame.verdict.axis"
+"""``latency`` or ``interval``: which of the two the shares account for."""
+
+# --- attributes of a child span ---------------------------------------------------------------------
+FRAME_STAGE_NAME: Final = "frame.stage.name"
+FRAME_STAGE_KIND: Final = "frame.stage.kind"
+FRAME_STAGE_EXPECTED: Final = "frame.stage.expected"
+FRAME_QUEUE_DEPTH_AT_ENTRY: Final = "frame.queue.depth_at_entry"
+FRAME_QUEUE_NAME: Final = "frame.queue.name"
+
+# --- evidence: s, on the root, and on a child where it was read there -------------------------------
+CPU_TIME: Final = "frame.cpu.time"
+RUNQUEUE_TIME: Final = "frame.cpu.runqueue.time"
+QUOTA_TIME: Final = "frame.cpu.quota.time"
+GIL_WAIT_TIME: Final = "frame.gil.wait.time"
+GC_TIME: Final = "frame.gc.time"
+BLOCKED_TIME: Final = "frame.blocked.time"
+IO_WAIT_TIME: Final = "frame.io.wait.time"
+LOCK_WAIT_TIME: Final = "frame.lock.wait.time"
+LOOP_WAIT_TIME: Final = "frame.loop.wait.time"
+MEMORY_STALL_TIME: Final = "frame.memory.stall.time"
+GPU_TIME: Final = "frame.gpu.time"
+GPU_BUSY_TIME: Final = "frame.gpu.busy.time"
+GPU_WAIT_TIME: Final = "frame.gpu.wait.time"
+GPU_TRANSFER_TIME: Final = "frame.gpu.transfer.time"
+GPU_THROTTLE_TIME: Final = "frame.gpu.throttle.time"
+GPU_RUNQUEUE_TIME: Final = "frame.gpu.runqueue.time"
+"""s a software accelerator was runnable but not running while it held this frame's work."""
+
+# --- device readings over the frame's window, on the root -------------------------------------------
+GPU_ID: Final = "frame.gpu.id"
+GPU_NAME: Final = "frame.gpu.name"
+GPU_UTILIZATION_MEAN: Final = "frame.gpu.utilization.mean"
+GPU_UTILIZATION_MAX: Final = "frame.gpu.utilization.max"
+GPU_OTHER_UTILIZATION: Final = "frame.gpu.other.utilization"
+GPU_CLOCK_MIN: Final = "frame.gpu.clock.min"
+GPU_CLOCK_EXPECTED: Final = "frame.gpu.clock.expected"
+GPU_MEMORY_USED: Final = "frame.gpu.memory.used"
+GPU_TEMPERATURE: Final = "frame.gpu.temperature"
+GPU_WINDOW: Final = "frame.gpu.window"
+GPU_SIMULATED: Final = "frame.gpu.simulated"
+
+# --- the `frames` record ----------------------------------------------------------------------------
+BATCH_FIRST_ID: Final = "frame.batch.first_id"
+BATCH_OFFSETS_US: Final = "frame.batch.offsets_us"
+BATCH_LATENCIES_US: Final = "frame.batch.latencies_us"
+BATCH_OUTCOMES: Final = "frame.batch.outcomes"
+BATCH_CAUSES: Final = "frame.batch.causes"
+BATCH_DEPTHS_PREFIX: Final = "frame.batch.depths."
+MARK_TEXT: Final = "frame.mark.text"
+
+# --- metrics ----------------------------------------------------------------------------------------
+FRAME_LATENCY: Final = "frame.latency"
+FRAME_STAGE_DURATION: Final = "frame.stage.duration"
+FRAME_QUEUE_WAIT: Final = "frame.queue.wait"
+FRAME_BUDGET_USAGE: Final = "frame.budget.usage"
+FRAME_COUNT: Final = "frame.count"
+FRAME_LOST_TIME: Final = "frame.lost.time"
+FRAME_QUEUE_DEPTH: Final = "frame.queue.depth"
+FRAME_QUEUE_CAPACITY: Final = "frame.queue.capacity"
+FRAME_QUEUE_BLOCKED_TIME: Final = "frame.queue.blocked.time"
+FRAME_QUEUE_DROPPED: Final = "frame.queue.dropped"
+FRAME_CUSTOM: Final = "frame.custom"
+FRAME_METRIC_NAME: Final = "frame.metric.name"
+
+HW_GPU_UTILIZATION: Final = "hw.gpu.utilization"
+HW_GPU_MEMORY_USAGE: Final = "hw.gpu.memory.usage"
+HW_GPU_MEMORY_LIMIT: Final = "hw.gpu.memory.limit"
+HW_TEMPERATURE: Final = "hw.temperature"
+HW_POWER: Final = "hw.power"
+HW_ENERGY: Final = "hw.energy"
+HW_ID: Final = "hw.id"
+HW_NAME: Final = "hw.name"
+HW_MODEL: Final = "hw.model"
+HW_VENDOR: Final = "hw.vendor"
+FS_GPU_CLOCK: Final = "framescope.gpu.clock"
+FS_GPU_THROTTLE_TIME: Final = "framescope.gpu.throttle.time"
+FS_GPU_THROTTLE_REASON: Final = "framescope.gpu.throttle.reason"
+FS_GPU_PROCESS_UTILIZATION: Final = "framescope.gpu.process.utilization"
+FS_GPU_RUNQUEUE_TIME: Final = "framescope.gpu.runqueue.time"
+FS_GPU_SIMULATED: Final = "framescope.gpu.simulated"
+FS_PROCESS_SELF: Final = "framescope.process.self"
+"""true on the per-process series of the pipeline's own process (or its children), false on others'."""
+
+PROCESS_PID: Final = "process.pid"
+PROCESS_EXECUTABLE_NAME: Final = "process.executable.name"
+PROCESS_CPU_UTILIZATION: Final = "process.cpu.utilization"
+PROCESS_MEMORY_USAGE: Final = "process.memory.usage"
+SYSTEM_CPU_UTILIZATION: Final = "system.cpu.utilization"
+SYSTEM_MEMORY_UTILIZATION: Final = "system.memory.utilization"
+FS_PRESSURE: Final = "framescope.pressure"
+FS_PRESSURE_RESOURCE: Final = "framescope.pressure.resource"
+
+FS_FRAMES_RECORDED: Final = "framescope.frames.recorded"
+FS_FRAMES_KEPT: Final = "framescope.frames.kept"
+FS_FRAMES_LOST: Final = "framescope.frames.lost"
+FS_PROBE_DURATION: Final = "framescope.probe.duration"
+FS_PROBE_WINDOW: Final = "framescope.probe.window"
+FS_PROBE_NAME: Final = "framescope.probe.name"
+FS_CLOCK_ERROR: Final = "framescope.clock.error"
+FS_INTERNAL_ERRORS: Final = "framescope.internal.errors"
+REASON: Final = "reason"
+
+SERVICE_NAME: Final = "service.name"
+SERVICE_INSTANCE_ID: Final = "service.instance.id"
+HOST_NAME: Final = "host.name"
+
+HISTOGRAM_BOUNDS: Final[tuple[float, ...]] = tuple(
+    round(0.00025 * 2 ** (step / 3), 9) for step in range(int(3 * 13) + 1)
+)
+"""s. One grid for everyone: three bounds an octave, 0.25 ms to 2.048 s. Bounds that depend on a
+pipeline's budget cannot be summed over pipelines."""
+
+BUDGET_USAGE_BOUNDS: Final[tuple[float, ...]] = (
+    0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98,
+    1.0, 1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.5, 1.75, 2.0, 3.0, 5.0, 10.0,
+)  # fmt: skip
+"""1. Latency over budget, dense at 1, where the question is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric: its wire name, instrument, UCUM unit, meaning and where the name comes from."""
+
+    name: str
+    instrument: str  # histogram | counter | gauge | updowncounter
+    unit: str
+    meaning: str
+    attributes: tuple[str, ...] = ()
+    source: str = "framescope"
+
+
+_SEMCONV = "OpenTelemetry semantic conventions"
+_GPU = (HW_ID, HW_NAME, FS_GPU_SIMULATED)
+
+METRICS: Final[dict[str, Metric]] = {
+    m.name: m
+    for m in (
+        Metric(FRAME_LATENCY, "histogram", "s", "due time to end of a finished frame", (FRAME_PIPELINE,)),
+        Metric(FRAME_INTERVAL, "histogram", "s", "start of a frame to start of the next", (FRAME_PIPELINE,)),
+        Metric(
+            FRAME_STAGE_DURATION, "histogram", "s", "one stage", (FRAME_PIPELINE, FRAME_STAGE_NAME, FRAME_STAGE_KIND)
+        ),
+        Metric(FRAME_QUEUE_WAIT, "histogram", "s", "one item's wait in a queue", (FRAME_PIPELINE, FRAME_QUEUE_NAME)),
+        Metric(FRAME_BUDGET_USAGE, "histogram", "1", "latency over budget", (FRAME_PIPELINE,)),
+        Metric(
+            FRAME_COUNT, "counter", "{frame}", "frames by outcome", (FRAME_PIPELINE, FRAME_OUTCOME, FRAME_DROP_REASON)
+        ),
+        Metric(
+            FRAME_LOST_TIME, "counter", "s", "time slow frames lost, by cause", (FRAME_PIPELINE, FRAME_CAUSE_NAME)
+        ),
+        Metric(FRAME_BUDGET_LIMIT, "gauge", "s", "the frame budget", (FRAME_PIPELINE,)),
+        Metric(FRAME_PERIOD, "gauge", "s", "the period a frame is expected at", (FRAME_PIPELINE,)),
+        Metric(FRAME_QUEUE_DEPTH, "gauge", "{item}", "items in a queue", (FRAME_PIPELINE, FRAME_QUEUE_NAME)),
+        Metric(FRAME_QUEUE_CAPACITY, "gauge", "{item}", "items a queue holds", (FRAME_PIPELINE, FRAME_QUEUE_NAME)),
+        Metric(
+            FRAME_QUEUE_BLOCKED_TIME,
+            "counter",
+            "s",
+            "time producers were held by a full queue",
+            (FRAME_PIPELINE, FRAME_QUEUE_NAME),
+        ),
+        Metric(
+            FRAME_QUEUE_DROPPED,
+            "counter",
+            "{frame}",
+            "frames a queue refused or displaced",
+            (FRAME_PIPELINE, FRAME_QUEUE_NAME, FRAME_DROP_REASON),
+        ),
+        Metric(FRAME_CUSTOM, "gauge", "", "a number the user reports", (FRAME_PIPELINE, FRAME_METRIC_NAME)),
+        Metric(HW_GPU_UTILIZATION, "gauge", "1", "share of the window with a kernel running", _GPU, _SEMCONV),
+        Metric(HW_GPU_MEMORY_USAGE, "updowncounter", "By", "device memory in use", _GPU, _SEMCONV),
+        Metric(HW_GPU_MEMORY_LIMIT, "updowncounter", "By", "device memory in all", _GPU, _SEMCONV),
+        Metric(HW_TEMPERATURE, "gauge", "Cel", "device temperature", _GPU, _SEMCONV),
+        Metric(HW_POWER, "gauge", "W", "device power", _GPU, _SEMCONV),
+        Metric(HW_ENERGY, "counter", "J", "device energy", _GPU, _SEMCONV),
+        Metric(FS_GPU_CLOCK, "gauge", "Hz", "clock of the compute engines", _GPU),
+        Metric(
+            FS_GPU_THROTTLE_TIME, "counter", "s", "time the device was held back", (*_GPU, FS_GPU_THROTTLE_REASON)
+        ),
+        Metric(
+            FS_GPU_PROCESS_UTILIZATION,
+            "gauge",
+            "1",
+            "share of the window one process used the device",
+            (*_GPU, PROCESS_PID, PROCESS_EXECUTABLE_NAME, FS_PROCESS_SELF),
+        ),
+        Metric(FS_GPU_RUNQUEUE_TIME, "counter", "s", "a software accelerator's own run-queue time", _GPU),
+        Metric(PROCESS_CPU_UTILIZATION, "gauge", "1", "CPU of the host process over all cores", (), _SEMCONV),
+        Metric(PROCESS_MEMORY_USAGE, "updowncounter", "By", "resident memory of the host process", (), _SEMCONV),
+        Metric(SYSTEM_CPU_UTILIZATION, "gauge", "1", "CPU of the machine over all cores", (), _SEMCONV),
+        Metric(SYSTEM_MEMORY_UTILIZATION, "gauge", "1", "memory of the machine in use", (), _SEMCONV),
+        Metric(
+            FS_PRESSURE, "gauge", "1", "share of the window some task was stalled (PSI)", (FS_PRESSURE_RESOURCE,)
+        ),
+        Metric(FS_FRAMES_RECORDED, "counter", "{frame}", "frames the agent has seen", (FRAME_PIPELINE,)),
+        Metric(FS_FRAMES_KEPT, "counter", "{frame}", "frames kept whole, by why", (FRAME_PIPELINE, FRAME_KEPT)),
+        Metric(FS_FRAMES_LOST, "counter", "{frame}", "frames or records lost, by reason", (FRAME_PIPELINE, REASON)),
+        Metric(FS_PROBE_DURATION, "gauge", "s", "what one reading of a probe cost", (FS_PROBE_NAME,)),
+        Metric(FS_PROBE_WINDOW, "gauge", "s", "how long one reading of a probe averages", (FS_PROBE_NAME,)),
+        Metric(FS_CLOCK_ERROR, "gauge", "s", "bound on the error of wall times", ()),
+        Metric(FS_INTERNAL_ERRORS, "counter", "{error}", "faults inside framescope, by where", (REASON,)),
+    )
+}
+
+# --- causes (design §4) -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One cause: its wire name, the name shown, its two-letter code and its family."""
+
+    name: str
+    title: str
+    code: str
+    parent: str | None
+    meaning: str
+
+
+CAUSES: Final[dict[str, Cause]] = {
+    c.name: c
+    for c in (
+        Cause("structural", "Structural", "ST", None, "its usual cost already exceeds the budget"),
+        Cause("late_input", "Late input", "WL", None, "the source delivered late"),
+        Cause("queue_wait", "Queue wait", "WQ", None, "waited in a queue whose consumer was behind"),
+        Cause("cpu", "CPU, not split", "C?", None, "host CPU, not known which way"),
+        Cause("cpu_work", "CPU work", "CW", "cpu", "its own host code ran longer"),
+        Cause("cpu_contention", "CPU contention", "CS", "cpu", "runnable but not running: other work held the cores"),
+        Cause("cpu_quota", "CPU quota", "CQ", "cpu", "held back by a cgroup limit"),
+        Cause("blocked", "Blocked, not split", "B?", None, "off the CPU and not runnable, not known why"),
+        Cause("python_gil", "Python GIL", "BG", "blocked", "waited for the interpreter lock"),
+        Cause("gc_pause", "GC pause", "BP", "blocked", "Python's garbage collector ran"),
+        Cause("io_wait", "I/O wait", "BI", "blocked", "waited for a file, a disk or a pipe"),
+        Cause("lock_wait", "Lock wait", "BK", "blocked", "waited for a lock"),
+        Cause("loop_wait", "Event-loop wait", "BE", "blocked", "ready, but the event loop was busy"),
+        Cause("memory_pressure", "Memory pressure", "BM", "blocked", "stalled on memory reclaim"),
+        Cause("gpu", "GPU, not split", "G?", None, "GPU, not known whether work, waiting or throttling"),
+        Cause("gpu_work", "GPU work", "GW", "gpu", "its own kernels ran longer"),
+        Cause("gpu_contention", "GPU contention", "GS", "gpu", "another process held the GPU"),
+        Cause("gpu_throttle", "GPU throttle", "GT", "gpu", "the GPU's clock was held back"),
+        Cause("gpu_transfer", "GPU transfer", "GX", "gpu", "copies took longer"),
+        Cause("unknown", "Unknown", "?", None, "no evidence covers it"),
+    )
+}
+CAUSE_BY_CODE: Final = {c.code: c for c in CAUSES.values()}
+
+OUTCOMES: Final = {"on_time": "o", "slow": "s", "dropped": "d", "failed": "f"}
+"""Outcome → its letter in ``frame.batch.outcomes``."""
+STAGE_KINDS: Final = ("cpu", "gpu", "io", "queue", "gap")
+KEPT_REASONS: Final = ("failed", "dropped", "slow", "baseline", "neighbour", "manual")
+SOFTWARE_ACCELERATOR: Final = "software accelerator (no GPU found)"
+"""The name a simulated device carries wherever it appears."""
