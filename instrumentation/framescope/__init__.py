@@ -1,0 +1,17 @@
+"""framescope: always-on frame tracing for real-time GPU pipelines.
+
+    import framescope
+
+    pipeline = framescope.Pipeline("ultrasound", target_fps=100, budget_ms=10)
+    capture, denoise = pipeline.stages("capture", "denoise")
+
+    for image in source:
+        with pipeline.frame():
+            with capture: ...
+            with denoise: ...
+"""
+
+from framescope.pipeline import Pipeline, Queue
+
+__all__ = ["Pipeline", "Queue"]
+__version__ = "0.1.0"

@@ -1,0 +1,146 @@
+"""How the host starts an agent, reaches it, notices that it died, and starts another.
+
+The agent is started with exec, never by a bare fork, in a session of its own: Ctrl-C in the host's
+terminal does not reach it, and it outlives a crashed host long enough to send the last seconds. It ends
+by itself when the host's end of the socket closes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+SEND_TIMEOUT_S: Final = 2.0
+"""An agent that takes nothing for this long hangs: it is replaced."""
+FIRST_RETRY_NS: Final = 500_000_000
+LAST_RETRY_NS: Final = 30_000_000_000
+ACKNOWLEDGED: Final = struct.Struct("<Q")
+"""Agent → host: frames it has finished with, in all."""
+
+
+def command(descriptor: int) -> Sequence[str]:
+    """The command line of an agent that serves the given socket."""
+    return (sys.executable, "-m", "framescope.agent", str(descriptor))
+
+
+class AgentLink:
+    """The host's end of the socket to a helper process. Used by the shipper's thread only."""
+
+    def __init__(
+        self,
+        start: Callable[[int], Sequence[str]] = command,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._start = start
+        self._clock = clock
+        self._socket: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._handed = 0
+        self._acknowledged = b""
+        self._settled = 0
+        self._lost: dict[str, int] = {}
+        self._retry_ns = FIRST_RETRY_NS
+        self._next_try_ns = 0
+        self._first = True
+
+    def send(self, message: bytes, frames: int) -> None:
+        """Hand one message over. Raises ``OSError`` when there is no agent to take it."""
+        if self._socket is None:
+            raise ConnectionError("no agent")
+        try:
+            self._socket.sendall(message)
+        except OSError:
+            self._bury()
+            raise
+        self._handed += frames
+        self._read_acknowledgements()
+
+    def revive(self) -> bool:
+        now = self._clock()
+        if now < self._next_try_ns:
+            return False
+        self._next_try_ns = now + self._retry_ns
+        # The first start is no retry; afterwards each death doubles the pause, a lived minute resets it.
+        self._retry_ns = FIRST_RETRY_NS if self._first else min(2 * self._retry_ns, LAST_RETRY_NS)
+        self._first = False
+        try:
+            self._spawn()
+        except OSError:
+            return False
+        return True
+
+    def losses(self) -> dict[str, int]:
+        return dict(self._lost)
+
+    def close(self, timeout: float) -> None:
+        """Let the agent finish: it sees the end of the stream, sends what it has, and exits."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout)
+            self._process = None
+
+    def _spawn(self) -> None:
+        ours, theirs = socket.socketpair()
+        try:
+            root = str(Path(__file__).resolve().parents[2])
+            path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
+            self._process = subprocess.Popen(
+                self._start(theirs.fileno()),
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+                env={**os.environ, "PYTHONPATH": path},
+            )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        ours.settimeout(SEND_TIMEOUT_S)
+        self._socket = ours
+        self._handed = self._settled = 0
+        self._acknowledged = b""
+
+    def _bury(self) -> None:
+        if self._socket is None:
+            return
+        with contextlib.suppress(OSError):
+            self._read_acknowledgements()
+        self._socket.close()
+        self._socket = None
+        gone = max(0, self._handed - self._settled)
+        if gone:
+            self._lost["agent_died"] = self._lost.get("agent_died", 0) + gone
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _read_acknowledgements(self) -> None:
+        if self._socket is None:
+            return
+        self._socket.setblocking(False)
+        try:
+            while chunk := self._socket.recv(4096):
+                self._acknowledged = (self._acknowledged + chunk)[-2 * 4096 :]
+        except BlockingIOError:
+            pass
+        finally:
+            self._socket.settimeout(SEND_TIMEOUT_S)
+        whole = len(self._acknowledged) // ACKNOWLEDGED.size * ACKNOWLEDGED.size
+        if whole:
+            last = self._acknowledged[whole - ACKNOWLEDGED.size : whole]
+            self._settled = ACKNOWLEDGED.unpack(last)[0]
+            self._acknowledged = self._acknowledged[whole:]

@@ -1,0 +1,146 @@
+"""What the recorder hands to the agent: one self-contained batch at a time.
+
+A batch carries the definitions of its pipelines, so an agent that was restarted understands the next
+batch without asking. It is packed with ``marshal``: one call in C, and both ends are always the same
+interpreter (the agent is started with ``sys.executable``), over a pipe that only the two of them hold.
+"""
+
+from __future__ import annotations
+
+import marshal
+import struct
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+VERSION: Final = 1
+HEADER: Final = struct.Struct("<II")
+"""Message length in bytes, frames in it (so that a reader can count what it could not read)."""
+MAX_MESSAGE: Final = 16 * 1024 * 1024
+"""A batch of 64 frames of 4 096 marks is about 5 MB; more is a broken stream."""
+
+UNKNOWN: Final = -1
+"""Stands for an integer that was not measured, in places where ``None`` would cost a byte type."""
+
+
+@dataclass(slots=True)
+class PipelineDefinition:
+    """What does not change from frame to frame. Durations in ns; ``budget_ns`` None: to be learned."""
+
+    name: str
+    budget_ns: int | None
+    period_ns: int | None
+    stages: list[tuple[str, str]]
+    """(name, kind) by stage index. A queue is a stage of kind ``queue``."""
+
+
+@dataclass(slots=True)
+class FrameRecord:
+    """One frame as recorded; every time is monotonic ns.
+
+    ``marks`` is flat: a stage index and a time for an entry, the index's complement and a time for an
+    exit. ``segments`` are (thread, start, evidence, end, evidence) with evidence (cpu ns, run-queue ns,
+    block operations), each ``UNKNOWN`` if not read. ``gap`` is what the thread did since its frame
+    before: (that frame's start, its end, evidence then), or None on a thread's first frame.
+    """
+
+    pipeline: int
+    id: int
+    sequence: int
+    due_ns: int
+    start_ns: int
+    end_ns: int
+    outcome: str
+    reason: str
+    gap: tuple[int, int, tuple[int, int, int]] | None
+    marks: list[int]
+    segments: list[tuple[int, int, tuple[int, int, int], int, tuple[int, int, int]]]
+    depths: list[tuple[int, int]]
+    works: list[tuple[int, int]]
+    errors: list[tuple[int, str]]
+    attributes: dict[str, str | int | float | bool] | None
+
+
+@dataclass(slots=True)
+class Batch:
+    """Everything that happened in one host process since the batch before."""
+
+    pid: int
+    instance: str
+    sent_ns: int
+    pipelines: dict[int, PipelineDefinition] = field(default_factory=dict)
+    frames: list[FrameRecord] = field(default_factory=list)
+    works: list[tuple[Any, ...]] = field(default_factory=list)
+    """``GpuWork`` fields, in their order."""
+    collections: list[tuple[int, int, int, int]] = field(default_factory=list)
+    """Garbage collections: (generation, thread, start, end)."""
+    queues: list[tuple[int, str, int, int, int, dict[str, int]]] = field(default_factory=list)
+    """(pipeline, name, capacity, depth now, blocked ns so far, drops so far by reason)."""
+    gauges: list[tuple[int, str, int, float]] = field(default_factory=list)
+    marks: list[tuple[int, int, str]] = field(default_factory=list)
+    devices: list[str] = field(default_factory=list)
+    losses: dict[tuple[int, str], int] = field(default_factory=dict)
+    """Frames lost before the agent, by (pipeline, reason); cumulative."""
+    faults: dict[str, int] = field(default_factory=dict)
+    """Faults inside the recorder, by where; cumulative."""
+    closing: bool = False
+
+
+def pack(batch: Batch) -> bytes:
+    """The batch as bytes, header included."""
+    body = marshal.dumps(
+        (
+            VERSION,
+            batch.pid,
+            batch.instance,
+            batch.sent_ns,
+            {i: (d.name, d.budget_ns, d.period_ns, d.stages) for i, d in batch.pipelines.items()},
+            [
+                (
+                    f.pipeline,
+                    f.id,
+                    f.sequence,
+                    f.due_ns,
+                    f.start_ns,
+                    f.end_ns,
+                    f.outcome,
+                    f.reason,
+                    f.gap,
+                    f.marks,
+                    f.segments,
+                    f.depths,
+                    f.works,
+                    f.errors,
+                    f.attributes,
+                )
+                for f in batch.frames
+            ],
+            batch.works,
+            batch.collections,
+            batch.queues,
+            batch.gauges,
+            batch.marks,
+            batch.devices,
+            batch.losses,
+            batch.faults,
+            batch.closing,
+        )
+    )
+    return HEADER.pack(len(body), len(batch.frames)) + body
+
+
+def unpack(body: bytes) -> Batch:
+    """The batch from a message's body. Raises ``ValueError`` for anything that is not one."""
+    try:
+        version, pid, instance, sent_ns, pipelines, frames, *rest = marshal.loads(body)
+        if version != VERSION:
+            raise ValueError(f"hand-over version {version}, expected {VERSION}")
+        return Batch(
+            pid,
+            instance,
+            sent_ns,
+            {i: PipelineDefinition(*d) for i, d in pipelines.items()},
+            [FrameRecord(*f) for f in frames],
+            *rest,
+        )
+    except (EOFError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a batch: {error}") from error

@@ -1,0 +1,248 @@
+"""The front door: a pipeline, its frames and stages, as a user writes them."""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import os
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+from framescope.agent.lifecycle import AgentLink
+from framescope.probes import scheduler
+from framescope.probes.device import GpuTimer
+from framescope.probes.gc import CollectionProbe
+from framescope.recorder.faults import Faults
+from framescope.recorder.frame import NO_FRAME, Frame
+from framescope.recorder.pipeline import Recorder
+from framescope.recorder.queue import Policy
+from framescope.recorder.queue import Queue as RecordedQueue
+from framescope.recorder.shipper import Link, Shipper
+from framescope.recorder.stage import NoStage, Stage
+
+Item = TypeVar("Item")
+_OFF = {"0", "false", "no", "off"}
+
+
+def enabled_by(environment: Mapping[str, str]) -> bool:
+    """Whether recording is on: ``FRAMESCOPE_ENABLED``, its alias ``KPI_LOGGING``, ``OTEL_SDK_DISABLED``."""
+    for name in ("FRAMESCOPE_ENABLED", "KPI_LOGGING"):
+        value = environment.get(name)
+        if value is not None and value.strip():
+            return value.strip().lower() not in _OFF
+    return environment.get("OTEL_SDK_DISABLED", "").strip().lower() != "true"
+
+
+class _Process:
+    """What all pipelines of this process share: one link, one shipper, one collector probe."""
+
+    def __init__(self, link: Link | None = None) -> None:
+        self.instance = str(uuid.uuid4())  # two processes with one identity corrupt counters
+        self.faults = Faults()
+        self.collections = CollectionProbe()
+        self.collections.install()
+        self.scheduler = scheduler.reader()
+        self.shipper = Shipper(link or AgentLink(), self.instance, self.collections, self.faults)
+
+    def close(self, timeout: float) -> None:
+        self.collections.remove()
+        self.shipper.close(timeout)
+
+
+_process: _Process | None = None
+_lock = threading.Lock()
+_numbers = itertools.count()
+_alive: weakref.WeakSet[Pipeline] = weakref.WeakSet()
+
+
+def _shared() -> _Process:
+    global _process
+    with _lock:
+        if _process is None:
+            _process = _Process()
+            atexit.register(_close_shared)
+        return _process
+
+
+def _close_shared(timeout: float = 5.0) -> None:
+    global _process
+    with _lock:
+        closing, _process = _process, None
+    if closing is not None:
+        atexit.unregister(_close_shared)
+        closing.close(timeout)
+
+
+def _after_fork() -> None:
+    """A child is a process of its own: a fresh identity, a fresh agent, and nothing of its parent's."""
+    global _process, _lock
+    _lock = threading.Lock()
+    if _process is None:
+        return
+    _process.collections.remove()
+    _process = None
+    for pipeline in list(_alive):
+        pipeline._attach()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class Pipeline:
+    """A pipeline whose every frame is recorded.
+
+    ``target_fps`` gives the period frames are expected at; ``budget_ms`` how long one may take from
+    its capture to its end. Without a budget the period is the budget as long as frames stay on one
+    thread; where they cross threads it is learned from the first frames, and the page says so.
+
+    ``OTEL_EXPORTER_OTLP_ENDPOINT`` and the other ``OTEL_*`` variables say where to. ``enabled=False``
+    or ``FRAMESCOPE_ENABLED=0`` makes every call a no-op. Nothing here raises into a frame; wrong
+    arguments to this constructor raise ``ValueError``.
+    """
+
+    def __new__(cls, *args: Any, enabled: bool | None = None, **kwargs: Any) -> Pipeline:
+        on = enabled_by(os.environ) if enabled is None else enabled
+        return object.__new__(cls if on or cls is not Pipeline else OffPipeline)
+
+    def __init__(
+        self,
+        name: str,
+        target_fps: float | None = None,
+        budget_ms: float | None = None,
+        *,
+        enabled: bool | None = None,
+        process: _Process | None = None,
+    ) -> None:
+        if not name or not isinstance(name, str):
+            raise ValueError("a pipeline needs a name, such as Pipeline('ultrasound')")
+        for what, value in (("target_fps", target_fps), ("budget_ms", budget_ms)):
+            if value is not None and not value > 0:
+                raise ValueError(f"{what} must be more than 0, not {value!r}")
+        self.name = name
+        self._given_process = process
+        self._recorder = Recorder(
+            next(_numbers),
+            name,
+            None if budget_ms is None else round(budget_ms * 1e6),
+            None if target_fps is None else round(1e9 / target_fps),
+        )
+        self._attach()
+        _alive.add(self)
+
+    def _attach(self) -> None:
+        shared = self._given_process or _shared()
+        self._recorder.scheduler = shared.scheduler
+        self._recorder.faults = shared.faults
+        self._shipper: Shipper | None = shared.shipper
+        shared.shipper.add(self._recorder)
+
+    # -- frames -----------------------------------------------------------------------------------------
+
+    def frame(
+        self,
+        captured_at: float | None = None,
+        sequence: int | None = None,
+        *,
+        captured_at_ns: int | None = None,
+        **attributes: object,
+    ) -> Frame:
+        """A frame for ``with``, on this thread. ``captured_at``: unix s; ``captured_at_ns``: monotonic ns."""
+        if captured_at is not None:
+            captured_at_ns = time.monotonic_ns() + round((captured_at - time.time()) * 1e9)
+        return self._recorder.begin(sequence, captured_at_ns, attributes or None)
+
+    begin = frame
+    """The same, for a frame that is carried across threads and ended by ``end``, ``drop`` or ``fail``."""
+
+    # -- what frames go through ---------------------------------------------------------------------------
+
+    def stage(self, name: str, kind: str = "cpu") -> Stage:
+        """A stage; ``kind`` is ``cpu``, ``gpu`` or ``io``."""
+        if kind not in ("cpu", "gpu", "io"):
+            raise ValueError(f"stage kind {kind!r} is none of cpu, gpu, io")
+        return self._recorder.stage(name, kind)
+
+    def stages(self, *names: str) -> tuple[Stage, ...]:
+        """Several host stages at once, in order."""
+        return tuple(self.stage(name) for name in names)
+
+    def gpu_stage(self, name: str, timer: GpuTimer) -> Stage:
+        """A stage whose GPU work ``timer`` times."""
+        return self._recorder.stage(name, "gpu", timer)
+
+    def queue(self, name: str, capacity: int, policy: Policy = "block") -> RecordedQueue[Any]:
+        """A bounded queue between two threads of this pipeline."""
+        return self._recorder.queue(name, capacity, policy)
+
+    # -- beside the frames ----------------------------------------------------------------------------------
+
+    def gauge(self, name: str, value: float) -> None:
+        """Report one number of your own; it shows on the Live page and in the API under its name."""
+        try:
+            self._recorder.gauge(str(name)[:64], float(value))
+        except (TypeError, ValueError):
+            self._recorder.lose("gauge_not_a_number")
+
+    def mark(self, text: str) -> None:
+        """Mark a change on every chart: ``pipeline.mark("deployed 1.4")``."""
+        self._recorder.mark(str(text)[:200])
+
+    def watch_device(self, path: str | os.PathLike[str]) -> None:
+        """Have the agent read a software accelerator's status page at ``path``."""
+        if self._shipper is not None:
+            self._shipper.watch_device(os.fspath(path))
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Send what is left. The last pipeline to close ends the agent; exit does it too."""
+        _alive.discard(self)
+        if self._given_process is not None:
+            self._given_process.close(timeout)
+        elif not any(pipeline._given_process is None for pipeline in _alive):
+            _close_shared(timeout)
+
+
+class OffPipeline(Pipeline):
+    """A pipeline that records nothing; chosen when it is made, so that a frame has no test for it."""
+
+    def __init__(
+        self,
+        name: str,
+        target_fps: float | None = None,
+        budget_ms: float | None = None,
+        *,
+        enabled: bool | None = None,
+        process: _Process | None = None,
+    ) -> None:
+        self.name = name
+        self._given_process = None
+        self._shipper = None
+        self._recorder = Recorder(-1, name)
+
+    def _attach(self) -> None: ...
+
+    def frame(self, *args: object, **kwargs: object) -> Frame:
+        return cast("Frame", NO_FRAME)
+
+    begin = frame
+
+    def stage(self, name: str, kind: str = "cpu") -> Stage:
+        return cast("Stage", NoStage(name, kind))
+
+    def gpu_stage(self, name: str, timer: GpuTimer) -> Stage:
+        return cast("Stage", NoStage(name, "gpu"))
+
+    def gauge(self, name: str, value: float) -> None: ...
+    def mark(self, text: str) -> None: ...
+    def close(self, timeout: float = 5.0) -> None: ...
+
+
+def Queue(
+    pipeline: Pipeline, name: str, capacity: int, policy: Policy = "block"
+) -> RecordedQueue[Any]:
+    """A bounded queue between two threads of a pipeline; see ``recorder.queue.Queue``."""
+    return pipeline.queue(name, capacity, policy)

@@ -1,0 +1,79 @@
+"""What the scheduler did to the calling thread: CPU time, run-queue time, block operations.
+
+Read at a frame's start, end and thread handovers, so it must cost about a microsecond and must not
+release the interpreter lock: a plain ``os.pread`` here let a busy Python thread in between and moved
+the p95 of a 0.9 ms section to 6.2 ms; through ``ctypes.PyDLL`` it stayed at 0.95 ms (1.0 µs a read).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+Reading = tuple[int, int, int]
+"""(CPU ns, run-queue ns, block operations) of the calling thread so far; −1 is unknown."""
+
+NOTHING: Final[Reading] = (-1, -1, -1)
+_BUFFER = 96  # schedstat is three decimal integers of at most 20 digits
+
+
+class _ThreadStat:
+    """One thread's open schedstat descriptor, closed when the thread ends."""
+
+    __slots__ = ("buffer", "descriptor")
+
+    def __init__(self) -> None:
+        self.descriptor = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+        self.buffer = ctypes.create_string_buffer(_BUFFER)
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
+def nothing() -> Reading:
+    """The reader of a machine, or a setting, that tells nothing."""
+    return NOTHING
+
+
+def _cpu_only() -> Reading:
+    return (time.thread_time_ns(), -1, -1)
+
+
+def reader() -> Callable[[], Reading]:
+    """The fullest reader this machine allows; decided once, so that a reading has no branch for it."""
+    if not sys.platform.startswith("linux"):
+        return _cpu_only
+    import resource
+
+    try:
+        pread = ctypes.PyDLL(None).pread  # PyDLL: the call keeps the interpreter lock
+        pread.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int64]
+        pread.restype = ctypes.c_ssize_t
+        _ThreadStat()
+    except (OSError, AttributeError):
+        return _cpu_only
+
+    local = threading.local()
+    thread_time_ns = time.thread_time_ns
+    getrusage, thread_scope = resource.getrusage, resource.RUSAGE_THREAD
+
+    def read() -> Reading:
+        try:
+            stat: _ThreadStat = local.stat
+        except AttributeError:
+            stat = local.stat = _ThreadStat()
+        length = pread(stat.descriptor, stat.buffer, _BUFFER, 0)
+        usage = getrusage(thread_scope)
+        # The first schedstat field can be 1.9 ms stale, so CPU time is the thread's own clock.
+        if length > 0:
+            runqueue = int(stat.buffer.raw[:length].split(b" ", 2)[1])
+        else:
+            runqueue = -1
+        return (thread_time_ns(), runqueue, usage.ru_inblock + usage.ru_oublock)
+
+    return read

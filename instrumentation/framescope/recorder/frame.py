@@ -1,0 +1,260 @@
+"""One frame while it is being recorded: a flat list of clock readings and where it has been."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from threading import get_ident
+from types import TracebackType
+from typing import TYPE_CHECKING, Final
+
+from framescope.handover import FrameRecord
+from framescope.probes.scheduler import NOTHING, Reading
+
+if TYPE_CHECKING:
+    from framescope.recorder.pipeline import Recorder
+    from framescope.recorder.stage import Stage
+
+MAX_MARKS: Final = 4096
+"""Numbers in one frame's marks: 1 024 stages. More are counted as lost, so a runaway loop inside a
+frame cannot take the host's memory."""
+MAX_ATTRIBUTES: Final = 16
+MAX_TEXT: Final = 200
+Attribute = str | int | float | bool
+
+
+def plain(value: object) -> Attribute:
+    """A value as something that can travel: numbers and booleans as they are, the rest as short text."""
+    if isinstance(value, bool | int | float | str):
+        return value if not isinstance(value, str) else value[:MAX_TEXT]
+    try:
+        return str(value)[:MAX_TEXT]
+    except Exception:
+        return f"<{type(value).__name__}: unprintable>"
+
+
+class Frame:
+    """A frame under way. Made by ``Pipeline.frame()`` and ``Pipeline.begin()``, never by hand.
+
+    Use it as a context manager on one thread, or carry it across threads and call ``end``, ``drop`` or
+    ``fail`` once. After that every call is counted and ignored.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_attributes",
+        "_depths",
+        "_due_ns",
+        "_ended",
+        "_errors",
+        "_gap",
+        "_marks",
+        "_opened",
+        "_recorder",
+        "_segments",
+        "_works",
+        "id",
+        "sequence",
+        "start_ns",
+    )
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        number: int,
+        sequence: int | None,
+        captured_at_ns: int | None,
+        attributes: dict[str, object] | None,
+    ) -> None:
+        self._recorder = recorder
+        self._ended = False
+        self.id = number
+        self.sequence = number if sequence is None else sequence
+        self._marks: list[int] = []
+        self._segments: list[tuple[int, int, Reading, int, Reading]] = []
+        self._depths: list[tuple[int, int]] = []
+        self._works: list[tuple[int, int]] = []
+        self._errors: list[tuple[int, str]] = []
+        self._attributes = attributes
+        before: tuple[int, int, Reading] | None = getattr(recorder.local, "last", None)
+        self._gap = before
+        self.start_ns = now = recorder.clock()
+        self._due_ns = now if captured_at_ns is None else captured_at_ns
+        self._opened: tuple[int, int, Reading] | None = (get_ident(), now, recorder.scheduler())
+
+    # -- stages ---------------------------------------------------------------------------------------
+
+    def stage(self, stage: Stage) -> _StageOf:
+        """This stage of this frame, as a context manager, on whatever thread is calling."""
+        return _StageOf(self, stage)
+
+    def set(self, **attributes: object) -> None:
+        """Add content attributes (image size, mode, model): at most 16 a frame, text of 200 characters."""
+        if self._attributes is None:
+            self._attributes = {}
+        self._attributes.update(attributes)
+
+    def _enter(self, index: int) -> None:
+        marks = self._marks
+        if len(marks) < MAX_MARKS:
+            marks.append(index)
+            marks.append(self._recorder.clock())
+        else:
+            self._recorder.lose("stage_limit")
+
+    def _leave(self, index: int) -> None:
+        marks = self._marks
+        if len(marks) < MAX_MARKS + MAX_MARKS // 2:  # room for the exits of what was entered
+            marks.append(~index)
+            marks.append(self._recorder.clock())
+
+    # -- threads --------------------------------------------------------------------------------------
+
+    def release(self) -> None:
+        """The calling thread hands this frame on; what the scheduler did to it here is read now."""
+        opened = self._opened
+        if opened is None:
+            return
+        self._opened = None
+        recorder = self._recorder
+        thread, start, before = opened
+        same = thread == get_ident()
+        now = recorder.clock()
+        # Only the thread itself can read its own scheduler evidence.
+        after = recorder.scheduler() if same else NOTHING
+        self._segments.append((thread, start, before, now, after))
+        if same:
+            recorder.local.last = (self.start_ns, now, after)
+
+    def take(self) -> None:
+        """The calling thread takes this frame over."""
+        if self._opened is not None:
+            if self._opened[0] == get_ident():
+                return
+            self.release()
+        self._opened = (get_ident(), self._recorder.clock(), self._recorder.scheduler())
+
+    # -- the end --------------------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """The frame is delivered."""
+        self._finish("done", "")
+
+    def drop(self, reason: str = "superseded") -> None:
+        """The frame will not be delivered: ``queue_full``, ``superseded`` or a reason of your own."""
+        self._finish("dropped", str(plain(reason)))
+
+    def fail(self, error: BaseException | str = "error") -> None:
+        """The frame failed; only the error's type or the given words are kept."""
+        self._finish("failed", str(plain(error)) if isinstance(error, str) else type(error).__name__)
+
+    def _finish(self, outcome: str, reason: str) -> None:
+        recorder = self._recorder
+        if self._ended:
+            recorder.lose("ended_twice")
+            return
+        self._ended = True
+        try:
+            self.release()
+            end = recorder.clock()
+            attributes = self._attributes
+            recorder.deliver(
+                FrameRecord(
+                    recorder.number,
+                    self.id,
+                    self.sequence,
+                    self._due_ns,
+                    self.start_ns,
+                    end,
+                    outcome,
+                    reason,
+                    self._gap,
+                    self._marks,
+                    self._segments,
+                    self._depths,
+                    self._works,
+                    self._errors,
+                    {str(k): plain(v) for k, v in list(attributes.items())[:MAX_ATTRIBUTES]}
+                    if attributes
+                    else None,
+                )
+            )
+        except Exception:
+            recorder.faults.note("frame.end")
+
+    # -- a frame of one thread --------------------------------------------------------------------------
+
+    def __enter__(self) -> Frame:
+        self._recorder.local.frame = self
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._recorder.local.frame = None
+        if self._ended:
+            return  # dropped or failed inside the block
+        if kind is None:
+            self._finish("done", "")
+        else:
+            self._finish("failed", kind.__name__)
+
+    def __del__(self) -> None:
+        # A frame nobody ended is told as what it is; the interpreter may be half gone by now.
+        if not getattr(self, "_ended", True):
+            with contextlib.suppress(Exception):
+                self._finish("failed", "abandoned")
+
+
+class _StageOf:
+    """A stage of a frame that is carried by hand."""
+
+    __slots__ = ("_frame", "_stage", "_token")
+
+    def __init__(self, frame: Frame, stage: Stage) -> None:
+        self._frame = frame
+        self._stage = stage
+
+    def __enter__(self) -> _StageOf:
+        frame = self._frame
+        try:
+            frame.take()
+            self._token = self._stage.start(frame)
+        except Exception:
+            frame._recorder.faults.note("stage.enter")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._stage.stop(self._frame, self._token, kind)
+        except Exception:
+            self._frame._recorder.faults.note("stage.exit")
+
+
+class NoFrame:
+    """The frame of a pipeline that is switched off: every call does nothing."""
+
+    __slots__ = ()
+    id = -1
+    sequence = -1
+    start_ns = 0
+
+    def stage(self, stage: object) -> NoFrame:
+        return self
+
+    def set(self, **attributes: object) -> None: ...
+    def release(self) -> None: ...
+    def take(self) -> None: ...
+    def end(self) -> None: ...
+    def drop(self, reason: str = "superseded") -> None: ...
+    def fail(self, error: BaseException | str = "error") -> None: ...
+    def __enter__(self) -> NoFrame:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+NO_FRAME: Final = NoFrame()
+Clock = Callable[[], int]

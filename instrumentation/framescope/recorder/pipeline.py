@@ -1,0 +1,123 @@
+"""One pipeline's recorder: makes frames, stages and queues, and holds what they recorded until shipped."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from framescope.handover import FrameRecord, PipelineDefinition
+from framescope.probes.device import GpuTimer
+from framescope.probes.scheduler import Reading, nothing
+from framescope.recorder.faults import Faults
+from framescope.recorder.frame import Frame
+from framescope.recorder.queue import POLICIES, Policy, Queue
+from framescope.recorder.stage import GpuStage, Stage
+
+OUTBOX: Final = 20_000
+"""Frames held for the shipper: 4 s at 5 000 FPS, some 30 MB at worst. What does not fit is counted."""
+MAX_STAGES: Final = 256
+MAX_GAUGES: Final = 64
+
+
+class Recorder:
+    """Everything one pipeline records. Frames call ``deliver``; the shipper calls ``drain``."""
+
+    def __init__(
+        self,
+        number: int,
+        name: str,
+        budget_ns: int | None = None,
+        period_ns: int | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
+        scheduler: Callable[[], Reading] = nothing,
+        faults: Faults | None = None,
+    ) -> None:
+        self.number = number
+        self.definition = PipelineDefinition(name, budget_ns, period_ns, [])
+        self.clock = clock
+        self.scheduler = scheduler
+        self.faults = faults or Faults()
+        self.local = threading.local()
+        self.queues: list[Queue[object]] = []
+        self.timers: list[GpuTimer] = []
+        self.losses: dict[str, int] = {}
+        self.gauges: dict[str, tuple[int, float]] = {}
+        self.marks: deque[tuple[int, str]] = deque(maxlen=256)
+        self._numbers = itertools.count()
+        self._stages: dict[str, Stage] = {}
+        self._outbox: deque[FrameRecord] = deque()
+        self._lock = threading.Lock()
+
+    # -- what the pipeline is made of -------------------------------------------------------------------
+
+    def stage(self, name: str, kind: str = "cpu", timer: GpuTimer | None = None) -> Stage:
+        """The stage of this name, made on first use. Raises ``ValueError`` beyond 256 stages."""
+        with self._lock:
+            known = self._stages.get(name)
+            if known is not None:
+                if known.kind != kind:
+                    raise ValueError(f"stage {name!r} is already there, of kind {known.kind!r}")
+                return known
+            if len(self._stages) >= MAX_STAGES:
+                raise ValueError(f"a pipeline has at most {MAX_STAGES} stages; {name!r} is one too many")
+            index = len(self._stages)
+            made = (
+                Stage(self, index, name, kind) if timer is None else GpuStage(self, index, name, timer)
+            )
+            if timer is not None and timer not in self.timers:
+                self.timers.append(timer)
+            self._stages[name] = made
+            self.definition.stages.append((name, kind))
+            return made
+
+    def queue(self, name: str, capacity: int, policy: Policy) -> Queue[object]:
+        """A bounded queue of this pipeline."""
+        if policy not in POLICIES:
+            raise ValueError(f"queue policy {policy!r} is none of {', '.join(POLICIES)}")
+        if capacity < 1:
+            raise ValueError(f"queue {name!r} needs a capacity of at least 1, not {capacity}")
+        made: Queue[object] = Queue(self, self.stage(name, "queue"), capacity, policy)
+        self.queues.append(made)
+        return made
+
+    def begin(
+        self,
+        sequence: int | None = None,
+        captured_at_ns: int | None = None,
+        attributes: dict[str, object] | None = None,
+    ) -> Frame:
+        """A new frame, on the calling thread."""
+        return Frame(self, next(self._numbers), sequence, captured_at_ns, attributes)
+
+    # -- what came of it ----------------------------------------------------------------------------------
+
+    def deliver(self, record: FrameRecord) -> None:
+        """Take a finished frame. Called on the frame's thread: one append, or one count."""
+        if len(self._outbox) < OUTBOX:
+            self._outbox.append(record)
+        else:
+            self.lose("outbox_full")
+
+    def lose(self, reason: str) -> None:
+        """Count something that is missing from the record."""
+        self.losses[reason] = self.losses.get(reason, 0) + 1
+
+    def drain(self, most: int) -> list[FrameRecord]:
+        """Up to ``most`` finished frames, oldest first."""
+        outbox = self._outbox
+        return [outbox.popleft() for _ in range(min(most, len(outbox)))]
+
+    def gauge(self, name: str, value: float) -> None:
+        """Keep the newest value of a custom number."""
+        if name in self.gauges or len(self.gauges) < MAX_GAUGES:
+            self.gauges[name] = (self.clock(), value)
+        else:
+            self.lose("gauge_limit")
+
+    def mark(self, text: str) -> None:
+        """Note a change (a deploy, a new setting) at this moment."""
+        self.marks.append((self.clock(), text))

@@ -1,0 +1,161 @@
+"""One daemon thread a process that packs what the recorders hold and hands it to the agent."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from framescope.handover import Batch, pack
+from framescope.probes.gc import CollectionProbe
+from framescope.recorder.faults import Faults
+from framescope.recorder.pipeline import Recorder
+
+INTERVAL_S: Final = 0.05
+FRAMES_A_BATCH: Final = 64
+"""``marshal`` holds the interpreter lock: 64 frames of 9 stages pack in about 0.15 ms."""
+
+
+class Link(Protocol):
+    """The way to an agent. ``send`` may take a while (it runs off the frames' threads) and raises
+    ``OSError`` when the agent is gone; the batch is then offered again after ``revive``."""
+
+    def send(self, message: bytes, frames: int) -> None: ...
+
+    def revive(self) -> bool:
+        """Try to reach an agent again; False: not yet."""
+        ...
+
+    def losses(self) -> dict[str, int]:
+        """Frames handed over that an agent took down with it, by reason; cumulative."""
+        ...
+
+    def close(self, timeout: float) -> None: ...
+
+
+class Shipper:
+    """Drains all recorders of this process about twenty times a second."""
+
+    def __init__(
+        self,
+        link: Link,
+        instance: str,
+        collections: CollectionProbe,
+        faults: Faults,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._link = link
+        self._instance = instance
+        self._collections = collections
+        self._faults = faults
+        self._clock = clock
+        self._recorders: list[Recorder] = []
+        self._devices: list[str] = []
+        self._unsent: tuple[bytes, int] | None = None
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def add(self, recorder: Recorder) -> None:
+        """Ship this recorder too; starts the thread on the first."""
+        self._recorders.append(recorder)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="framescope-shipper", daemon=True)
+            self._thread.start()
+
+    def watch_device(self, path: str) -> None:
+        """Tell the agent of a device it can read at ``path``."""
+        if path not in self._devices:
+            self._devices.append(path)
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Ship what is left and end the agent's link; waits at most ``timeout`` seconds."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout)
+        self._link.close(timeout)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._wake.wait(INTERVAL_S)
+            try:
+                self.ship()
+            except Exception:
+                self._faults.note("shipper")
+        try:
+            self.ship(closing=True)
+        except Exception:
+            self._faults.note("shipper.close")
+
+    def ship(self, closing: bool = False) -> None:
+        """Hand over everything there is now."""
+        more = True
+        while more:
+            if not self._offer():
+                return
+            batch, more = self._batch()
+            if closing and not more:
+                batch.closing = True
+            self._unsent = (pack(batch), len(batch.frames))
+            if more:
+                time.sleep(0)  # let the frames' threads in between two batches
+        self._offer()
+
+    def _offer(self) -> bool:
+        if self._unsent is None:
+            return True
+        message, frames = self._unsent
+        try:
+            self._link.send(message, frames)
+        except OSError:
+            if not self._link.revive():
+                return False
+            try:
+                self._link.send(message, frames)
+            except OSError:
+                return False
+        self._unsent = None
+        return True
+
+    def _batch(self) -> tuple[Batch, bool]:
+        batch = Batch(os.getpid(), self._instance, self._clock())
+        batch.devices = list(self._devices)
+        batch.collections = self._collections.collect()
+        batch.faults = dict(self._faults.counts)
+        if self._collections.missed:
+            batch.losses[(-1, "collection_limit")] = self._collections.missed
+        for reason, count in self._link.losses().items():
+            batch.losses[(-1, reason)] = count
+        room = FRAMES_A_BATCH
+        more = False
+        for recorder in self._recorders:
+            number = recorder.number
+            batch.pipelines[number] = recorder.definition
+            drained = recorder.drain(room)
+            batch.frames.extend(drained)
+            room -= len(drained)
+            more = more or room == 0
+            for queue in recorder.queues:
+                batch.queues.append(
+                    (number, queue.name, queue.capacity, len(queue), queue.blocked_ns, dict(queue.dropped))
+                )
+            for timer in recorder.timers:
+                try:
+                    batch.works.extend(
+                        (w.token, w.device, w.start_ns, w.end_ns, w.queued_ns, w.busy_ns, w.wait_ns,
+                         w.transfer_ns, w.throttle_ns, w.runqueue_ns)
+                        for w in timer.collect()
+                    )  # fmt: skip
+                except Exception:
+                    self._faults.note("gpu_timer.collect")
+            for name, (at, value) in list(recorder.gauges.items()):
+                batch.gauges.append((number, name, at, value))
+            while recorder.marks:
+                at, text = recorder.marks.popleft()
+                batch.marks.append((number, at, text))
+            for reason, count in list(recorder.losses.items()):
+                batch.losses[(number, reason)] = count
+        return batch, more

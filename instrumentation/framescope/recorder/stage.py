@@ -1,0 +1,117 @@
+"""A named part of every frame, made once and entered in each."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from framescope.probes.device import GpuTimer
+from framescope.recorder.frame import Frame
+
+if TYPE_CHECKING:
+    from framescope.recorder.pipeline import Recorder
+
+
+class Stage:
+    """One stage of a pipeline. ``with stage:`` enters it in the calling thread's frame.
+
+    The frame is the one opened by ``with pipeline.frame()`` on this thread; a frame carried across
+    threads enters it by ``with frame.stage(stage):``.
+    """
+
+    __slots__ = ("_local", "_recorder", "index", "kind", "name")
+
+    def __init__(self, recorder: Recorder, index: int, name: str, kind: str) -> None:
+        self._recorder = recorder
+        self._local = recorder.local
+        self.index = index
+        self.name = name
+        self.kind = kind
+
+    def start(self, frame: Frame) -> int:
+        """Enter; the token is for ``stop``."""
+        frame._enter(self.index)
+        return 0
+
+    def stop(self, frame: Frame, token: int, error: type[BaseException] | None) -> None:
+        """Leave, noting an exception that passed through."""
+        frame._leave(self.index)
+        if error is not None and len(frame._errors) < 16:
+            frame._errors.append((self.index, error.__name__))
+
+    def __enter__(self) -> Stage:
+        try:
+            self._local.frame._enter(self.index)
+        except AttributeError:
+            self._recorder.lose("stage_without_frame")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            frame = self._local.frame
+            frame._leave(self.index)
+            if kind is not None and len(frame._errors) < 16:
+                frame._errors.append((self.index, kind.__name__))
+        except AttributeError:
+            pass  # already counted on entry
+
+
+class GpuStage(Stage):
+    """A stage that launches GPU work; a timer tells afterwards when that work ran."""
+
+    __slots__ = ("_timer",)
+
+    def __init__(self, recorder: Recorder, index: int, name: str, timer: GpuTimer) -> None:
+        super().__init__(recorder, index, name, "gpu")
+        self._timer = timer
+
+    def start(self, frame: Frame) -> int:
+        frame._enter(self.index)
+        token = self._timer.begin()
+        if len(frame._works) < 64:
+            frame._works.append((self.index, token))
+        return token
+
+    def stop(self, frame: Frame, token: int, error: type[BaseException] | None) -> None:
+        self._timer.end(token)
+        super().stop(frame, token, error)
+
+    def __enter__(self) -> Stage:
+        frame = getattr(self._local, "frame", None)
+        if frame is None:
+            self._recorder.lose("stage_without_frame")
+            return self
+        try:
+            self._local.token = self.start(frame)
+        except Exception:
+            self._recorder.faults.note("gpu_stage.enter")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        frame = getattr(self._local, "frame", None)
+        if frame is None:
+            return
+        try:
+            self.stop(frame, self._local.token, kind)
+        except Exception:
+            self._recorder.faults.note("gpu_stage.exit")
+
+
+class NoStage:
+    """The stage of a pipeline that is switched off."""
+
+    __slots__ = ("kind", "name")
+    index = 0
+
+    def __init__(self, name: str, kind: str) -> None:
+        self.name = name
+        self.kind = kind
+
+    def __enter__(self) -> NoStage:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
