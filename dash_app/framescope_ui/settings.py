@@ -1,0 +1,269 @@
+"""The app's settings: the store, the page server, the thresholds of the overall state, the demo.
+
+Declared here as tables and read by the emitter's own mechanism (`framescope.config`), so that one file and
+one set of rules serve both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from framescope.config import EMITTER, ConfigError, Configuration, Kind, Setting
+from framescope_ui.options import AppOptions
+from framescope_ui.questions.thresholds import Limits, Thresholds
+
+
+def default_data_dir(environ: Mapping[str, str], home: Path) -> Path:
+    """Where data lie when nobody says: ``$XDG_DATA_HOME/framescope``, else ``~/.local/share/framescope``.
+
+    A relative ``XDG_DATA_HOME`` is invalid by its specification and passed over.
+    """
+    given = Path(environ.get("XDG_DATA_HOME", ""))
+    return (given if given.is_absolute() else home / ".local" / "share") / "framescope"
+
+
+def data_dir(environ: Mapping[str, str], home: Path) -> Setting:
+    return Setting(
+        "data_dir",
+        "path",
+        default_data_dir(environ, home),
+        "where the embedded store keeps its files and its socket",
+        env=("FRAMESCOPE_DATA_DIR",),
+        flag="--data-dir",
+    )
+
+
+UI: Final[tuple[Setting, ...]] = (
+    Setting(
+        "ui.host",
+        "str",
+        "127.0.0.1",
+        "address the app listens on",
+        env=("FRAMESCOPE_UI_HOST",),
+        flag="--host",
+    ),
+    Setting(
+        "ui.port",
+        "int",
+        8050,
+        "port the app listens on",
+        env=("FRAMESCOPE_UI_PORT", "DASHBOARD_PORT"),
+        flag="--port",
+        minimum=0,
+        maximum=65535,
+    ),
+    Setting(
+        "ui.interval",
+        "duration",
+        1.0,
+        "time between two pushes to the pages",
+        env=("FRAMESCOPE_UI_INTERVAL",),
+        flag="--interval",
+        unit="s",
+        minimum=0.1,
+        maximum=60,
+    ),
+    Setting(
+        "ui.history",
+        "int",
+        300,
+        "points of history on the Live page, one a second",
+        env=("FRAMESCOPE_UI_HISTORY",),
+        flag="--history",
+        unit="points",
+        minimum=10,
+        maximum=3600,
+    ),
+    Setting(
+        "ui.brand_color",
+        "color",
+        None,
+        "accent colour of the pages instead of framescope's own",
+        env=("FRAMESCOPE_UI_BRAND_COLOR",),
+    ),
+    Setting(
+        "ui.brand_name",
+        "str",
+        "framescope",
+        "name shown at the top of the pages",
+        env=("FRAMESCOPE_UI_BRAND_NAME",),
+    ),
+    Setting(
+        "ui.brand_logo",
+        "str",
+        None,
+        "picture shown at the top, a file in the assets folder",
+        env=("FRAMESCOPE_UI_BRAND_LOGO",),
+    ),
+    Setting(
+        "ui.theme",
+        "str",
+        "auto",
+        "theme of the pages until the viewer picks one",
+        env=("FRAMESCOPE_UI_THEME",),
+        choices=("auto", "light", "dark"),
+    ),
+    Setting(
+        "ui.allowed_origins",
+        "str",
+        None,
+        "other origins whose pages may open the websockets, separated by commas",
+        env=("FRAMESCOPE_UI_ALLOWED_ORIGINS",),
+    ),
+)
+
+
+def _pair(
+    signal: str, kind: Kind, default: Limits | None, unit: str, meaning: str
+) -> tuple[Setting, Setting]:
+    """The two limits of one signal, from which on it is a WARNING and from which on CRITICAL."""
+
+    def one(level: str, value: float | None) -> Setting:
+        key = f"thresholds.{signal}.{level}"
+        variable = "FRAMESCOPE_" + key.upper().replace(".", "_")
+        return Setting(
+            key, kind, value, f"{level.upper()} when {meaning}", env=(variable,), unit=unit, minimum=0
+        )
+
+    return (
+        one("warning", default.warning if default else None),
+        one("critical", default.critical if default else None),
+    )
+
+
+_DEFAULT: Final = Thresholds()
+# The shares are of the pipeline's own target, so that a 60 FPS pipeline is healthy at 60. The absolute ones
+# are unset, and take the place of the shares where they are set.
+THRESHOLDS: Final[tuple[Setting, ...]] = (
+    *_pair(
+        "fps_share", "float", _DEFAULT.fps_share, "of target", "the rate is below this share of its target"
+    ),
+    *_pair(
+        "latency_share", "float", _DEFAULT.latency_share, "of budget", "p99 is above this share of the budget"
+    ),
+    *_pair("slow_share", "float", _DEFAULT.slow_share, "of frames", "more frames than this are over budget"),
+    *_pair("gpu_utilization", "float", _DEFAULT.gpu_utilization, "of 1", "a GPU is busier than this"),
+    *_pair("fps", "float", _DEFAULT.fps, "1/s", "the rate is below this"),
+    *_pair("latency", "duration", _DEFAULT.latency, "s", "p99 is above this"),
+)
+
+STORE: Final[tuple[Setting, ...]] = (
+    Setting(
+        "store.host",
+        "str",
+        "127.0.0.1",
+        "address the store takes OTLP on",
+        env=("FRAMESCOPE_STORE_HOST",),
+    ),
+    Setting(
+        "store.grpc_port",
+        "int",
+        4317,
+        "port for OTLP over gRPC",
+        env=("FRAMESCOPE_STORE_GRPC_PORT",),
+        flag="--grpc-port",
+        minimum=0,
+        maximum=65535,
+    ),
+    Setting(
+        "store.http_port",
+        "int",
+        4318,
+        "port for OTLP over HTTP",
+        env=("FRAMESCOPE_STORE_HTTP_PORT",),
+        flag="--http-port",
+        minimum=0,
+        maximum=65535,
+    ),
+    Setting(
+        "store.retention_age",
+        "duration",
+        7 * 86400.0,
+        "data older than this are dropped",
+        env=("FRAMESCOPE_STORE_RETENTION_AGE",),
+        flag="--retention-age",
+        unit="s",
+        minimum=60,
+    ),
+    Setting(
+        "store.retention_size",
+        "size",
+        10 * 1000**3,
+        "the oldest data are dropped beyond this",
+        env=("FRAMESCOPE_STORE_RETENTION_SIZE",),
+        flag="--retention-size",
+        unit="bytes",
+        minimum=10_000_000,
+    ),
+)
+
+DEMO: Final[tuple[Setting, ...]] = (
+    Setting(
+        "demo.fps",
+        "float",
+        60.0,
+        "rate the ultrasound loop is played at",
+        env=("FRAMESCOPE_DEMO_FPS",),
+        flag="--fps",
+        unit="1/s",
+        minimum=1,
+        maximum=1000,
+    ),
+)
+
+
+def every_setting(environ: Mapping[str, str], home: Path) -> tuple[Setting, ...]:
+    """All settings there are, the emitter's too: what may stand in one file."""
+    return (data_dir(environ, home), *UI, *THRESHOLDS, *STORE, *DEMO, *EMITTER)
+
+
+def app_options(found: Configuration) -> AppOptions:
+    """The page server's options. Raises `ConfigError` where values contradict each other."""
+    origins = (origin.strip() for origin in (found.optional_text("ui.allowed_origins") or "").split(","))
+    return AppOptions(
+        host=found.text("ui.host"),
+        port=found.whole("ui.port"),
+        interval_seconds=found.number("ui.interval"),
+        history=found.whole("ui.history"),
+        thresholds=thresholds(found),
+        brand_name=found.text("ui.brand_name"),
+        brand_color=found.optional_text("ui.brand_color"),
+        brand_logo=found.optional_text("ui.brand_logo"),
+        theme=found.text("ui.theme"),
+        allowed_origins=tuple(origin for origin in origins if origin),
+    )
+
+
+def thresholds(found: Configuration) -> Thresholds:
+    """What the overall state is judged by. Raises `ConfigError` for limits that contradict each other."""
+
+    def share(signal: str) -> Limits:
+        return Limits(
+            found.number(f"thresholds.{signal}.warning"), found.number(f"thresholds.{signal}.critical")
+        )
+
+    def absolute(signal: str) -> Limits | None:
+        warning = found.optional_number(f"thresholds.{signal}.warning")
+        critical = found.optional_number(f"thresholds.{signal}.critical")
+        if warning is None and critical is None:
+            return None
+        if warning is None or critical is None:
+            missing = "warning" if warning is None else "critical"
+            raise ConfigError([f"thresholds.{signal}: set thresholds.{signal}.{missing} too, or neither"])
+        return Limits(warning, critical)
+
+    try:
+        return Thresholds(
+            fps_share=share("fps_share"),
+            latency_share=share("latency_share"),
+            slow_share=share("slow_share"),
+            gpu_utilization=share("gpu_utilization"),
+            fps=absolute("fps"),
+            latency=absolute("latency"),
+        )
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError([f"thresholds.{error}"]) from error
