@@ -1,0 +1,264 @@
+"""Lanes: charts over time stacked on one x axis, with equal margins, one cursor and direct labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from tsdownsample import MinMaxDownsampler
+
+from framescope_ui.figures import quantity, theme
+from framescope_ui.figures.theme import Theme
+from framescope_ui.questions.views import Line
+
+GAP_BETWEEN = 26
+"""px between two lanes; on a phone the lane's title stands there."""
+GAP_WRITTEN = 0.02
+"""Share of the x range from which the length of a gap is written above it."""
+
+
+@dataclass(slots=True)
+class Label:
+    """A direct label right of a lane, at the height of its line's last value."""
+
+    text: str
+    y: float
+    colour: str
+
+
+@dataclass(slots=True)
+class Lane:
+    """One lane: its title, unit, height in px and y range, and the labels right of it."""
+
+    title: str
+    unit: str
+    height: int
+    low: float
+    high: float
+    ticks: Sequence[float] | None = None
+    tick_text: Sequence[str] | None = None
+    labels: list[Label] = field(default_factory=list)
+    axis: str = "y"
+
+    @property
+    def layout_axis(self) -> str:
+        """The key of its axis in the layout."""
+        return "yaxis" + self.axis[1:]
+
+
+def stack(
+    lanes: Sequence[Lane], at: Theme, *, phone: bool, top: int = 6, bottom: int = 26, right: int = 128
+) -> go.Figure:
+    """An empty figure with these lanes, top first; each lane's ``axis`` is set to the axis to draw on."""
+    between = 34 if phone else GAP_BETWEEN
+    head = top + (18 if phone else 0)
+    plot = sum(lane.height for lane in lanes) + between * (len(lanes) - 1)
+    figure = go.Figure(layout={"template": theme.template(at)})
+    figure.update_layout(
+        height=plot + head + bottom,
+        margin={"l": 38 if phone else 132, "r": 10 if phone else right, "t": head, "b": bottom},
+        hoversubplots="axis",
+        xaxis={"anchor": "free", "position": 0, "type": "date"},
+    )
+    used = 0
+    for number, lane in enumerate(lanes, start=1):
+        lane.axis = "y" if number == 1 else f"y{number}"
+        upper, lower = 1 - used / plot, 1 - (used + lane.height) / plot
+        used += lane.height + between
+        axis: dict[str, Any] = {
+            "domain": [max(lower, 0), min(upper, 1)],
+            "range": [lane.low, lane.high],
+            "anchor": "x",
+            "fixedrange": True,
+        }
+        if lane.ticks is not None:
+            axis |= {"tickvals": list(lane.ticks)}
+            if lane.tick_text is not None:
+                axis |= {"ticktext": list(lane.tick_text)}
+        figure.update_layout({lane.layout_axis: axis})
+        _title(figure, lane, upper, at, phone)
+    return figure
+
+
+def finish(figure: go.Figure, lanes: Sequence[Lane], at: Theme, *, phone: bool) -> go.Figure:
+    """Write the labels right of each lane, spaced so that they never touch."""
+    if phone:
+        return figure
+    for lane in lanes:
+        span = (lane.high - lane.low) or 1
+        for label, pixel in _spread(lane):
+            figure.add_annotation(
+                text=label.text,
+                xref="paper",
+                x=1,
+                xshift=8,
+                xanchor="left",
+                yref=lane.axis,
+                y=lane.low + pixel / lane.height * span,
+                yanchor="middle",
+                showarrow=False,
+                font={"size": 11.5, "color": label.colour},
+                align="left",
+            )
+    return figure
+
+
+def _spread(lane: Lane) -> Iterator[tuple[Label, float]]:
+    span = (lane.high - lane.low) or 1
+    wanted = sorted(lane.labels, key=lambda one: one.y)
+    pixels: list[float] = []
+    for label in wanted:
+        pixel = (min(max(label.y, lane.low), lane.high) - lane.low) / span * lane.height
+        pixels.append(max(pixel, pixels[-1] + 15) if pixels else pixel)
+    over = pixels[-1] - lane.height if pixels else 0
+    if over > 0:
+        for index in range(len(pixels) - 1, -1, -1):
+            ceiling = lane.height if index == len(pixels) - 1 else pixels[index + 1] - 15
+            pixels[index] = min(pixels[index], ceiling)
+    yield from zip(wanted, pixels, strict=True)
+
+
+def _title(figure: go.Figure, lane: Lane, upper: float, at: Theme, phone: bool) -> None:
+    ink, dim = theme.token("ink", at), theme.token("ink-3", at)
+    unit = f'<span style="color:{dim};font-size:11px">{escaped(lane.unit)}</span>'
+    if phone:
+        text, shift_x, anchor, shift_y = f"<b>{escaped(lane.title)}</b> {unit}", -34, "bottom", 3
+    else:
+        text, shift_x, anchor, shift_y = f"<b>{escaped(lane.title)}</b><br>{unit}", -128, "top", 4
+    figure.add_annotation(
+        text=text,
+        xref="paper",
+        yref="paper",
+        x=0,
+        y=min(upper, 1),
+        xshift=shift_x,
+        yshift=shift_y,
+        xanchor="left",
+        yanchor=anchor,
+        align="left",
+        showarrow=False,
+        font={"size": 12, "color": ink},
+    )
+
+
+def escaped(text: str) -> str:
+    """Text from the wire, safe inside a chart: Plotly reads a few tags and nothing else as markup."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def times(unix: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Unix seconds as what a Plotly date axis takes: ms since 1970, drawn in UTC."""
+    return np.asarray(unix, dtype=np.float64) * 1e3
+
+
+def values(line: Line, factor: float = 1.0) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """The y values, times a factor; unknown ones are NaN, which Plotly leaves out."""
+    return np.asarray([np.nan if y is None else y * factor for y in line.y], dtype=np.float32)
+
+
+def segments(line: Line) -> list[tuple[list[float], list[float]]]:
+    """The stretches of a line between its gaps."""
+    found: list[tuple[list[float], list[float]]] = []
+    xs: list[float] = []
+    ys: list[float] = []
+    for x, y in zip(line.x, line.y, strict=True):
+        if y is None:
+            if xs:
+                found.append((xs, ys))
+                xs, ys = [], []
+            continue
+        xs.append(x)
+        ys.append(y)
+    if xs:
+        found.append((xs, ys))
+    return found
+
+
+def gaps(line: Line, start: float, end: float, at_least: float) -> list[tuple[float, float]]:
+    """Stretches without readings inside a range that last ``at_least`` s, the open ends included."""
+    runs = segments(line)
+    if not runs:
+        return [(start, end)]
+    edges = [(start, runs[0][0][0])]
+    edges += [(left[0][-1], right[0][0]) for left, right in zip(runs, runs[1:], strict=False)]
+    edges.append((runs[-1][0][-1], end))
+    return [(left, right) for left, right in edges if right - left >= at_least]
+
+
+def draw_gaps(
+    figure: go.Figure, lane: Lane, line: Line, start: float, end: float, at: Theme, what: str = "no readings"
+) -> None:
+    """Shade each gap of a line and write its length above it."""
+    for left, right in gaps(line, start, end, max((end - start) * GAP_WRITTEN, 3.0)):
+        figure.add_shape(
+            type="rect",
+            xref="x",
+            yref=lane.axis,
+            x0=left * 1e3,
+            x1=right * 1e3,
+            y0=lane.low,
+            y1=lane.high,
+            fillcolor=theme.token("shade", at),
+            line={"width": 1, "color": theme.token("line", at)},
+            layer="below",
+        )
+        figure.add_annotation(
+            text=f"{what}, {quantity.ago(right - left)}",
+            xref="x",
+            yref=lane.axis,
+            x=(left + right) / 2 * 1e3,
+            y=lane.high,
+            yanchor="top",
+            showarrow=False,
+            font={"size": 11, "color": theme.token("ink-3", at)},
+        )
+
+
+def thinned(line: Line, most: int = 800) -> Line:
+    """A line with at most about ``most`` points: the lowest and highest of each stretch stay."""
+    if len(line.x) <= most:
+        return line
+    y = values(line)
+    known = np.flatnonzero(~np.isnan(y))
+    unknown = np.flatnonzero(np.isnan(y))
+    kept = known[MinMaxDownsampler().downsample(np.ascontiguousarray(y[known]), n_out=most // 2 * 2)]
+    chosen = np.union1d(kept, unknown).tolist()
+    return Line(line.name, line.unit, [line.x[i] for i in chosen], [line.y[i] for i in chosen])
+
+
+def round_up(value: float) -> float:
+    """The next round number, for the top of an axis."""
+    if value <= 0:
+        return 1.0
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(next(step * power for step in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if step * power >= value))
+
+
+def draw_marks(figure: go.Figure, marks: Sequence[tuple[float, str]], at: Theme) -> None:
+    """Change markers: a dotted vertical through all lanes, named at the top."""
+    for time, text in marks:
+        figure.add_shape(
+            type="line",
+            xref="x",
+            yref="paper",
+            x0=time * 1e3,
+            x1=time * 1e3,
+            y0=0,
+            y1=1,
+            line={"width": 1, "dash": "1px,3px", "color": theme.token("ink-3", at)},
+        )
+        figure.add_annotation(
+            text=escaped(text[:60]),
+            xref="x",
+            yref="paper",
+            x=time * 1e3,
+            y=1,
+            xanchor="right",
+            yanchor="top",
+            xshift=-4,
+            showarrow=False,
+            font={"size": 11, "color": theme.token("ink-2", at)},
+        )

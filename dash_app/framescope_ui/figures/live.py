@@ -1,0 +1,349 @@
+"""The Live page's figure: latency, frames, GPU load, queues and host on one time axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import numpy as np
+import plotly.graph_objects as go
+
+from framescope_ui.figures import lanes, quantity, theme
+from framescope_ui.figures.lanes import Label, Lane
+from framescope_ui.figures.theme import Theme
+from framescope_ui.questions.views import Line, Live, SlowMark
+
+DASHES = ("solid", "4px,3px", "1px,3px", "6px,2px,1px,2px")
+MOST_MARKS = 400
+"""More slow frames than this cannot be told apart: the worst of each pixel column are drawn."""
+
+
+def live_figure(live: Live, at: Theme, window_seconds: float = 300.0, *, phone: bool = False) -> go.Figure:
+    """Every lane of the Live page over the last ``window_seconds`` before ``live.time``."""
+    start, end = live.time - window_seconds, live.time
+    latency = _latency_lane(live, phone)
+    frames = _frames_lane(live, phone)
+    loads = live.history.get("gpu_utilization", ())
+    gpus = [_gpu_lane(live, line, phone) for line in loads]
+    queues = _queue_lane(live, phone)
+    host = Lane("Host", "%", 60, 0, 100, (0, 50, 100))
+    shown = [latency, frames, *gpus, *([queues] if live.history.get("queue_depth") else []), host]
+    figure = lanes.stack(shown, at, phone=phone)
+    figure.update_layout(
+        xaxis={
+            "range": [start * 1e3, end * 1e3],
+            "tickformat": "%H:%M:%S" if window_seconds <= 90 else "%H:%M",
+        },
+        uirevision=f"{live.service}/{live.pipeline}/{window_seconds:g}",
+    )
+    _utc(figure, at)
+    _draw_latency(figure, latency, live, start, end, at)
+    _draw_frames(figure, frames, live, at)
+    others = {line.name: line for line in live.history.get("gpu_others", ())}
+    for lane, line in zip(gpus, loads, strict=True):
+        draw_load(figure, lane, line, others.get(line.name), at)
+        lanes.draw_gaps(figure, lane, line, start, end, at)
+    if queues in shown:
+        draw_queues(figure, queues, live.history.get("queue_depth", ()), at)
+    _draw_host(figure, host, live, at)
+    lanes.draw_marks(figure, [mark for mark in live.marks if start <= mark[0] <= end], at)
+    return lanes.finish(figure, shown, at, phone=phone)
+
+
+def _utc(figure: go.Figure, at: Theme) -> None:
+    figure.add_annotation(
+        text="UTC",
+        xref="paper",
+        yref="paper",
+        x=1,
+        y=0,
+        yshift=-5,
+        xanchor="right",
+        yanchor="top",
+        showarrow=False,
+        font={"size": 11, "color": theme.token("ink-3", at)},
+        bgcolor=theme.token("surface", at),
+    )
+
+
+def _greatest(found: Sequence[Line]) -> float:
+    return max((y for line in found for y in line.y if y is not None), default=0.0)
+
+
+def _latency_lane(live: Live, phone: bool) -> Lane:
+    worst = max(
+        _greatest(live.history.get("latency_p99", ())),
+        max((mark.latency_seconds for mark in live.slow_marks), default=0.0),
+        (live.budget_seconds or 0) * 1.2,
+    )
+    return Lane("Latency", "ms", 200 if phone else 290, 0, lanes.round_up(worst * 1.05e3))
+
+
+def _frames_lane(live: Live, phone: bool) -> Lane:
+    found = [*live.history.get("fps_in", ()), *live.history.get("fps_out", ())]
+    known = [y for line in found for y in line.y if y is not None]
+    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    if live.target_fps:
+        low, high = min(low, live.target_fps), max(high, live.target_fps)
+    floor = 0.0 if low < high * 0.6 else np.floor(low * 0.95 / 5) * 5
+    unit = "per second" if floor == 0 else f"per second,{' ' if phone else '<br>'}axis from {floor:g}"
+    lane = Lane("Frames", "", 70, float(floor), float(np.ceil(high * 1.02)))
+    lane.unit = unit.replace("<br>", ", ") if phone else unit.replace("<br>", " ")
+    return lane
+
+
+def _gpu_lane(live: Live, line: Line, phone: bool) -> Lane:
+    gpu = next((one for one in live.gpus if one.id == line.name or one.name == line.name), None)
+    simulated = gpu.simulated if gpu else False
+    name = f"GPU {gpu.id} load" if gpu else f"{line.name} load"
+    return Lane(name, "%, simulated" if simulated else "%", 110 if phone else 130, 0, 105, (0, 50, 100))
+
+
+def _queue_lane(live: Live, phone: bool) -> Lane:
+    found = live.history.get("queue_depth", ())
+    most = max([_greatest(found), *(queue.capacity or 0 for queue in live.queues), 2])
+    return Lane("Queue depth", "frames", 60 if phone else 70, 0, most * 1.08)
+
+
+def _draw_latency(figure: go.Figure, lane: Lane, live: Live, start: float, end: float, at: Theme) -> None:
+    drawn = (
+        ("latency_p50", "median", theme.token("ink-3", at), 1.5, live.latency_p50),
+        ("latency_p95", "p95", theme.token("ink-2", at), 1.5, live.latency_p95),
+        ("latency_p99", "p99", theme.token("ink", at), 2, live.latency_p99),
+    )
+    for key, name, colour, width, now in drawn:
+        for line in live.history.get(key, ())[:1]:
+            figure.add_scatter(
+                x=lanes.times(line.x),
+                y=lanes.values(line, 1e3),
+                mode="lines",
+                name=f"{name}, ms",
+                yaxis=lane.axis,
+                line={"color": colour, "width": width},
+                hovertemplate="%{y:.1f}",
+            )
+            last = next((y for y in reversed(line.y) if y is not None), None)
+            if key == "latency_p99":
+                lanes.draw_gaps(figure, lane, line, start, end, at, "no frames")
+            if now is not None and last is not None:
+                lane.labels.append(Label(f"{name} <b>{quantity.milliseconds(now)}</b>", last * 1e3, colour))
+    draw_budget(figure, lane, live.budget_seconds, at)
+    draw_slow(figure, lane, worst_per_column(live.slow_marks, start, end), at)
+
+
+def draw_budget(figure: go.Figure, lane: Lane, budget_seconds: float | None, at: Theme) -> None:
+    """The budget: a dashed line, and its number as a tick of the axis."""
+    if budget_seconds is None:
+        return
+    budget = budget_seconds * 1e3
+    figure.add_shape(
+        type="line",
+        xref="paper",
+        yref=lane.axis,
+        x0=0,
+        x1=1,
+        y0=budget,
+        y1=budget,
+        line={"width": 1.2, "dash": "4px,3px", "color": theme.token("ink", at)},
+    )
+    step = lanes.round_up(lane.high / 4)
+    ticks = [
+        tick for tick in np.arange(0, lane.high + step / 2, step) if abs(tick - budget) > lane.high * 0.06
+    ]
+    figure.update_layout(
+        {
+            lane.layout_axis: {
+                "tickvals": [*ticks, budget],
+                "ticktext": [*(f"{tick:g}" for tick in ticks), f"budget {budget:.4g}"],
+            }
+        }
+    )
+
+
+def worst_per_column(
+    marks: Sequence[SlowMark], start: float, end: float, columns: int = MOST_MARKS
+) -> Sequence[SlowMark]:
+    """All marks while they are few; else the longest frame of each of ``columns`` slices of the range."""
+    if len(marks) <= columns:
+        return marks
+    width = (end - start) / columns
+
+    def column(mark: SlowMark) -> int:
+        return int((mark.time - start) / width)
+
+    return [
+        max(group, key=lambda mark: mark.latency_seconds)
+        for _, group in groupby(sorted(marks, key=column), key=column)
+    ]
+
+
+def draw_slow(figure: go.Figure, lane: Lane, marks: Sequence[SlowMark], at: Theme) -> None:
+    """Slow frames as the marks of their main causes; a mark with a trace id can be opened."""
+    for cause in sorted({mark.cause for mark in marks}):
+        mine = [mark for mark in marks if mark.cause == cause]
+        one = theme.look(cause)
+        hollow = one.pattern == "x"
+        figure.add_scatter(
+            x=lanes.times([mark.time for mark in mine]),
+            y=np.asarray([mark.latency_seconds * 1e3 for mark in mine], dtype=np.float32),
+            mode="markers",
+            name=theme.title(cause),
+            yaxis=lane.axis,
+            customdata=[mark.trace_id for mark in mine],
+            marker={
+                "symbol": one.symbol,
+                "size": 7,
+                "color": one.colour(at),
+                "line": {
+                    "width": 1.4 if hollow else 0.6,
+                    "color": one.colour(at) if hollow else theme.token("surface", at),
+                },
+            },
+            hovertemplate="%{y:.1f}",
+        )
+
+
+def _draw_frames(figure: go.Figure, lane: Lane, live: Live, at: Theme) -> None:
+    for key, name, colour, now in (
+        ("fps_in", "in", theme.token("ink-3", at), live.fps_in),
+        ("fps_out", "out", theme.token("ink", at), live.fps_out),
+    ):
+        for line in live.history.get(key, ())[:1]:
+            figure.add_scatter(
+                x=lanes.times(line.x),
+                y=lanes.values(line),
+                mode="lines",
+                name=f"frames {name}, /s",
+                yaxis=lane.axis,
+                line={"color": colour, "width": 1.5},
+                hovertemplate="%{y:.1f}",
+            )
+            last = next((y for y in reversed(line.y) if y is not None), None)
+            if now is not None and last is not None:
+                lane.labels.append(Label(f"{name} <b>{quantity.rate(now)}</b>", last, colour))
+
+
+def draw_load(
+    figure: go.Figure, lane: Lane, load: Line, others: Line | None, at: Theme, *, dim: bool = False
+) -> None:
+    """GPU load as areas: ours below, the others' on top; in grey where the two are not told apart."""
+    ours_look, others_look = theme.look("gpu_work"), theme.look("gpu_contention")
+    opacity = 0.35 if dim else 0.62
+    load = lanes.thinned(load)
+    other_at = _sampled(others, load.x) if others else None
+    split = other_at is not None and any(value is not None for value in other_at)
+    lookup = dict(zip(load.x, other_at or (), strict=False))
+    for number, (xs, ys) in enumerate(lanes.segments(load)):
+        total = np.asarray(ys, dtype=np.float32) * 100
+        if not split:
+            figure.add_scatter(
+                x=lanes.times(xs),
+                y=total,
+                mode="lines",
+                name="GPU load, %",
+                yaxis=lane.axis,
+                line={"color": theme.token("ink-2", at), "width": 1.2, "shape": "hv"},
+                fill="tozeroy",
+                fillcolor=theme.token("shade-2", at),
+                hovertemplate="%{y:.0f}",
+            )
+            continue
+        theirs = np.asarray([min((lookup.get(x) or 0) * 100, y) for x, y in zip(xs, total, strict=True)])
+        figure.add_scatter(
+            x=lanes.times(xs),
+            y=(total - theirs).astype(np.float32),
+            mode="lines",
+            name="this pipeline, %",
+            yaxis=lane.axis,
+            line={"color": ours_look.colour(at), "width": 1.2, "shape": "hv"},
+            fill="tozeroy",
+            fillcolor=theme.rgba(ours_look.colour(at), opacity),
+            hovertemplate="%{y:.0f}",
+        )
+        figure.add_scatter(
+            x=lanes.times(xs),
+            y=total,
+            mode="lines",
+            name="with others, %",
+            yaxis=lane.axis,
+            line={"color": others_look.colour(at), "width": 1.2, "shape": "hv"},
+            fill="tonexty",
+            fillcolor=theme.rgba(others_look.colour(at), opacity),
+            fillpattern={
+                "shape": others_look.pattern,
+                "fillmode": "overlay",
+                "fgcolor": theme.rgba(theme.token("surface", at), 0.42 if at == "dark" else 0.5),
+                "size": 7,
+                "solidity": 0.24,
+            },
+            hovertemplate="%{y:.0f}",
+        )
+    last = next((y for y in reversed(load.y) if y is not None), None)
+    if last is None:
+        return
+    lane.labels.append(Label(f"<b>{quantity.percent(last)}</b> in all", last * 100, theme.token("ink", at)))
+    if split:
+        other = next((v for v in reversed(other_at or []) if v is not None), 0.0)
+        other = min(other, last)
+        lane.labels.append(
+            Label(
+                f"<b>GS</b> others {quantity.percent(other)}",
+                (last - other / 2) * 100,
+                others_look.colour(at),
+            )
+        )
+        lane.labels.append(
+            Label(
+                f"<b>GW</b> ours {quantity.percent(last - other)}",
+                (last - other) / 2 * 100,
+                ours_look.colour(at) if at == "light" else theme.token("ink-2", at),
+            )
+        )
+
+
+def _sampled(line: Line, xs: Sequence[float]) -> list[float | None]:
+    """The reading in force at each x: the last one not after it."""
+    if not line.x:
+        return [None] * len(xs)
+    at = np.searchsorted(np.asarray(line.x), np.asarray(xs) + 1e-6, side="right") - 1
+    return [line.y[i] if i >= 0 else None for i in at.tolist()]
+
+
+def draw_queues(figure: go.Figure, lane: Lane, depths: Sequence[Line], at: Theme) -> None:
+    """Queue depths as steps, told apart by their dashes."""
+    colour = theme.look("queue_wait").colour(at)
+    for number, line in enumerate(depths):
+        thin = lanes.thinned(line)
+        figure.add_scatter(
+            x=lanes.times(thin.x),
+            y=lanes.values(thin),
+            mode="lines",
+            name=f"{lanes.escaped(line.name)} queue",
+            yaxis=lane.axis,
+            line={"color": colour, "width": 1.5, "shape": "hv", "dash": DASHES[number % len(DASHES)]},
+            hovertemplate="%{y:.0f}",
+        )
+        last = next((y for y in reversed(line.y) if y is not None), None)
+        if last is not None:
+            lane.labels.append(Label(f"{lanes.escaped(line.name)} {quantity.whole(last)}", last, colour))
+
+
+def _draw_host(figure: go.Figure, lane: Lane, live: Live, at: Theme) -> None:
+    for key, name, colour, now in (
+        ("cpu", "CPU", theme.look("cpu_work").colour(at), live.cpu_utilization),
+        ("memory", "memory", theme.token("ink-3", at), live.memory_utilization),
+    ):
+        for line in live.history.get(key, ())[:1]:
+            thin = lanes.thinned(line)
+            figure.add_scatter(
+                x=lanes.times(thin.x),
+                y=lanes.values(thin, 100),
+                mode="lines",
+                name=f"{name}, %",
+                yaxis=lane.axis,
+                line={"color": colour, "width": 1.5},
+                hovertemplate="%{y:.0f}",
+            )
+            last = next((y for y in reversed(line.y) if y is not None), None)
+            if now is not None and last is not None:
+                lane.labels.append(Label(f"{name} {quantity.percent(now)}", last * 100, colour))

@@ -1,0 +1,116 @@
+"""Numbers as people read them: one rule for digits, signs, units and times, used by pages and figures."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+UNKNOWN = "–"
+"""What stands where nothing is known. Never 0."""
+
+
+def grouped(value: float, digits: int = 0) -> str:
+    """A number with thin gaps between thousands and a true minus sign."""
+    return f"{value:,.{digits}f}".replace(",", "\u202f").replace("-", "−")
+
+
+def milliseconds(seconds: float | None, *, signed: bool = False) -> str:
+    """Seconds as a bare number of ms: one decimal, two below 0.1."""
+    if seconds is None:
+        return UNKNOWN
+    value = seconds * 1e3
+    text = grouped(value, 2 if 0 < abs(value) < 0.1 else 1)
+    return f"+{text}" if signed and value > 0 else text
+
+
+def duration(seconds: float | None) -> tuple[str, str]:
+    """Number and unit: ms below 1 s, then s, then min, then h."""
+    if seconds is None:
+        return UNKNOWN, ""
+    if abs(seconds) < 1:
+        return milliseconds(seconds), "ms"
+    if abs(seconds) < 60:
+        return grouped(seconds, 1), "s"
+    if abs(seconds) < 7200:
+        return grouped(seconds / 60, 1), "min"
+    return grouped(seconds / 3600, 1), "h"
+
+
+def duration_text(seconds: float | None) -> str:
+    """Number and unit in one string."""
+    return " ".join(duration(seconds)).strip()
+
+
+def percent(ratio: float | None) -> str:
+    """A ratio as a bare number of percent: none from 10 up, one decimal below, two below 0.1."""
+    if ratio is None:
+        return UNKNOWN
+    value = ratio * 100
+    if abs(value) >= 9.95 or value == 0:
+        return grouped(value)
+    return grouped(value, 1 if abs(value) >= 0.1 else 2)
+
+
+def rate(value: float | None) -> str:
+    """A rate with one decimal, none from 1 000 up."""
+    return UNKNOWN if value is None else grouped(value, 0 if abs(value) >= 1000 else 1)
+
+
+def whole(value: float | None) -> str:
+    """A count."""
+    return UNKNOWN if value is None else grouped(value)
+
+
+def gibibytes(value: float | None) -> str:
+    """Bytes as a bare number of GB."""
+    return UNKNOWN if value is None else grouped(value / 1e9, 1)
+
+
+def confidence(value: float | None) -> str:
+    """0 to 1 with two decimals; below 0.5 the number says that it is low."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:.2f} low" if value < 0.5 else f"{value:.2f}"
+
+
+def clock(unix: float | None, *, fraction: bool = False) -> str:
+    """Time of day, without its zone: the head of the column or the end of the axis names it."""
+    if unix is None:
+        return UNKNOWN
+    at = datetime.fromtimestamp(unix, UTC)
+    return at.strftime("%H:%M:%S") + (f".{at.microsecond // 1000:03d}" if fraction else "")
+
+
+def moment(unix: float | None, *, fraction: bool = False) -> str:
+    """Time of day with its zone."""
+    return UNKNOWN if unix is None else f"{clock(unix, fraction=fraction)} UTC"
+
+
+def ago(seconds: float | None) -> str:
+    """How long ago, in words."""
+    if seconds is None:
+        return UNKNOWN
+    if seconds < 9.95:
+        return f"{max(seconds, 0):.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def reading(value: float, unit: str) -> tuple[str, str]:
+    """A value in the unit of the wire (UCUM) → number and unit for people."""
+    if unit == "s":
+        return (milliseconds(value), "ms") if abs(value) < 1 else duration(value)
+    if unit == "1":
+        return percent(value), "%"
+    if unit == "Hz":
+        return grouped(value / 1e6), "MHz"
+    if unit == "By":
+        return (grouped(value / 1e9, 1), "GB") if abs(value) >= 1e9 else (grouped(value / 1e6), "MB")
+    if unit == "Cel":
+        return grouped(value), "°C"
+    text = grouped(value) if float(value).is_integer() else grouped(value, 1)
+    return text, unit.strip("{}")
