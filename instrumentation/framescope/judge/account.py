@@ -1,0 +1,240 @@
+"""The accounting: a slow frame's lost time, in seconds per cause, to the nanosecond.
+
+Lost is latency minus what an undisturbed frame takes. Each stage's excess over its own baseline is a
+piece of it; each piece is split by the evidence of where it happened; what none covers is ``unknown``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final, Literal
+
+from framescope.judge import gpu, host
+from framescope.judge.explain import considered, evidence_rows
+from framescope.judge.host import Piece
+from framescope.judge.model import Frame, Share, Stage, Verdict
+from framescope.judge.path import own
+from framescope.judge.sentence import sentence
+
+UNKNOWN: Final = "unknown"
+STRUCTURAL: Final = "structural"
+
+STRENGTH: Final[Mapping[str, float]] = {
+    "gc_pause": 0.95, "cpu_contention": 0.95, "cpu_quota": 0.95, "gpu_throttle": 0.9, "gpu_contention": 0.9,
+    "gpu_transfer": 0.9, "late_input": 0.9, "queue_wait": 0.85, "gpu_work": 0.85, "cpu_work": 0.85,
+    "python_gil": 0.85, "memory_pressure": 0.8, "io_wait": 0.8, "lock_wait": 0.8, "loop_wait": 0.8,
+    "structural": 0.9, "gpu": 0.7, "cpu": 0.7, "blocked": 0.7, "unknown": 0.0,
+}  # fmt: skip
+"""How far each kind of evidence can be trusted, before this frame's own doubts. A first form: set from
+what evidence.md measured (95–98 % for scheduler and collector rules), not yet calibrated."""
+EVENT_PAIR_ONLY: Final = 0.65
+"""GPU causes named from device readings over 1/6 s, without the frame's own busy and wait."""
+
+
+def judge(frame: Frame) -> Verdict:
+    """The verdict on a frame. Deterministic; a frame with nothing lost gets no shares."""
+    latency, axis = frame.latency_ns, _axis(frame)
+    frame.unowned_ns = own(frame.stages, frame.due_ns, frame.end_ns)
+    expected = frame.expected_ns if axis == "latency" else frame.expected_interval_ns
+    taken = latency if axis == "latency" else (frame.interval_ns or 0)
+    limit = frame.budget_ns if axis == "latency" else frame.period_ns
+    lost = 0 if expected is None else max(0, taken - expected)
+    overrun = 0 if limit is None else max(0, taken - limit)
+    if expected is None:
+        lost = overrun  # with nothing to compare, what is over the limit is lost, nobody knows to what
+        parts: dict[tuple[str, str | None], int] = {(UNKNOWN, None): lost} if lost else {}
+    elif axis == "latency":
+        parts = _latency_parts(frame, lost)
+    else:
+        parts = _interval_parts(frame, lost)
+    return finish(frame, axis, expected, lost, overrun, parts)
+
+
+def finish(
+    frame: Frame,
+    axis: Literal["latency", "interval"],
+    expected: int | None,
+    lost: int,
+    overrun: int,
+    parts: Mapping[tuple[str, str | None], int],
+) -> Verdict:
+    """Turn parts (ns by cause and stage) into a verdict with its evidence and its sentence."""
+    structural = 0
+    limit = frame.budget_ns if axis == "latency" else frame.period_ns
+    if expected is not None and limit is not None and overrun:
+        structural = min(overrun, max(0, expected - limit))
+    order = sorted(parts.items(), key=lambda item: (-item[1], item[0][0] == UNKNOWN, item[0][0]))
+    scaled = apportion([amount for _, amount in order], overrun - structural)
+    shares = [
+        Share(cause, amount, over, stage, evidence_rows(frame, cause, stage, amount))
+        for ((cause, stage), amount), over in zip(order, scaled, strict=True)
+    ]
+    if structural:
+        shares.append(Share(STRUCTURAL, 0, structural, None, evidence_rows(frame, STRUCTURAL, None, 0)))
+    totals: dict[str, int] = {}
+    for share in shares:
+        weight = share.overrun_ns if structural else share.lost_ns
+        totals[share.cause] = totals.get(share.cause, 0) + weight
+    cause = max(totals, key=lambda c: (totals[c], c != UNKNOWN), default=UNKNOWN)
+    unexplained = sum(share.lost_ns for share in shares if share.cause == UNKNOWN)
+    other = frame.device.other_process if frame.device is not None else None
+    verdict = Verdict(
+        cause=cause,
+        confidence=_confidence(frame, cause, lost, unexplained),
+        axis=axis,
+        expected_ns=expected,
+        lost_ns=lost,
+        overrun_ns=overrun,
+        unexplained_ns=unexplained,
+        shares=tuple(shares),
+        considered=considered(frame, {share.cause for share in shares}),
+        culprit=other if cause == "gpu_contention" else None,
+    )
+    return replace(verdict, sentence=sentence(frame, verdict))
+
+
+def apportion(amounts: list[int], total: int) -> list[int]:
+    """``total`` in proportion to ``amounts``, in whole ns that add up exactly (largest remainder)."""
+    whole = sum(amounts)
+    if whole <= 0 or total <= 0:
+        return [0] * len(amounts)
+    floors = [amount * total // whole for amount in amounts]
+    rest = total - sum(floors)
+    by_remainder = sorted(range(len(amounts)), key=lambda i: -(amounts[i] * total % whole))
+    for index in by_remainder[:rest]:
+        floors[index] += 1
+    return floors
+
+
+def _axis(frame: Frame) -> Literal["latency", "interval"]:
+    over = frame.budget_ns is not None and frame.latency_ns > frame.budget_ns
+    return "interval" if frame.late and not over else "latency"
+
+
+def _latency_parts(frame: Frame, lost: int) -> dict[tuple[str, str | None], int]:
+    pieces = _pieces(frame, lost)
+    for piece in pieces:
+        stage = piece.stage
+        if stage is None:
+            continue
+        if stage.kind == "gpu":
+            for cause, amount in gpu.split(stage, piece.left_ns, frame.device).items():
+                piece.give(cause, amount)
+        if stage.kind in ("queue", "gap"):
+            _behind(piece, stage.ahead_ns)
+        if stage.kind == "queue":
+            piece.give("queue_wait", piece.left_ns)
+    _host_parts(frame, pieces)
+    for piece in pieces:
+        if piece.stage is not None and piece.stage.kind == "gap":
+            piece.give("late_input", piece.left_ns)
+        piece.give(UNKNOWN, piece.left_ns)
+    parts: dict[tuple[str, str | None], int] = {}
+    for piece in pieces:
+        name = piece.stage.name if piece.stage is not None else None
+        for cause, amount in piece.parts.items():
+            parts[cause, name] = parts.get((cause, name), 0) + amount
+    return parts
+
+
+def _pieces(frame: Frame, lost: int) -> list[Piece]:
+    """The loss cut into pieces: each stage's excess, scaled so that together they are what was lost."""
+    owners: list[tuple[Stage | None, int]] = [
+        (stage, max(0, stage.owned_ns - (stage.expected_ns or 0))) for stage in frame.stages
+    ]
+    owners.append((None, max(0, frame.unowned_ns - frame.expected_unowned_ns)))
+    excess = [amount for _, amount in owners]
+    found = sum(excess)
+    if found > lost:  # other stages were quicker than usual and gave some of it back
+        excess = apportion(excess, lost)
+    pieces = []
+    for (stage, _), amount in zip(owners, excess, strict=True):
+        if stage is None:
+            pieces.append(Piece(None, frame.due_ns, frame.end_ns, None, amount + max(0, lost - found)))
+        elif amount:
+            pieces.append(Piece(stage, stage.start_ns, stage.end_ns, stage.thread, amount))
+    return pieces
+
+
+def _behind(piece: Piece, ahead: Mapping[str, int]) -> None:
+    """A wait behind other frames belongs to what those lost: the queue only passed it on.
+
+    Lindley's recursion: a frame's wait is the wait and service of the one ahead less the time between
+    their arrivals, so what the one ahead lost is in this wait until idle time has eaten it up.
+    """
+    total = sum(ahead.values())
+    if total <= 0:
+        return
+    causes = sorted(ahead)
+    for cause, amount in zip(
+        causes, apportion([ahead[c] for c in causes], min(piece.left_ns, total)), strict=True
+    ):
+        piece.give(cause, amount)
+
+
+def _host_parts(frame: Frame, pieces: list[Piece]) -> None:
+    """Split what is left of each piece by the evidence of the stage or of the segments it ran in."""
+    for piece in pieces:
+        if piece.stage is not None and any(
+            getattr(piece.stage.evidence, name) is not None for _, name in host.PRECEDENCE
+        ):
+            host.draw([piece], host.pools(piece.stage.evidence, piece.stage.expected))
+    if not frame.segments:
+        host.draw([p for p in pieces if _on_host(p)], host.pools(frame.evidence, host.Evidence()))
+        return
+    for segment in frame.segments:
+        inside = [
+            piece
+            for piece in pieces
+            if _on_host(piece)
+            and (piece.thread is None or piece.thread == segment.thread)
+            and piece.start_ns < segment.end_ns
+            and piece.end_ns > segment.start_ns
+        ]
+        pool = host.pools(segment.evidence, segment.expected)
+        # Off the CPU while the GPU worked is the GPU's, and is already given.
+        waited = sum(
+            sum(p.parts.values()) for p in inside if p.stage is not None and p.stage.kind == "gpu"
+        )
+        for name in ("io_ns", "blocked_ns"):
+            if name in pool:
+                taken = min(waited, pool[name])
+                pool[name] -= taken
+        host.draw(inside, pool)
+
+
+def _on_host(piece: Piece) -> bool:
+    return piece.stage is None or piece.stage.kind not in ("queue", "gap")
+
+
+def _interval_parts(frame: Frame, lost: int) -> dict[tuple[str, str | None], int]:
+    """The other axis: it came late. The idle gap's excess is the source's, the rest the frame before's."""
+    gap = max(0, (frame.gap_ns or 0) - (frame.expected_gap_ns or 0))
+    parts: dict[tuple[str, str | None], int] = {}
+    piece = Piece(None, 0, 0, None, lost)
+    late = piece.give("late_input", gap)
+    if late:
+        parts["late_input", "gap"] = late
+    _behind(piece, frame.before_ns)
+    for cause, amount in piece.parts.items():
+        if cause != "late_input":
+            parts[cause, None] = parts.get((cause, None), 0) + amount
+    if piece.left_ns:
+        parts[UNKNOWN, None] = parts.get((UNKNOWN, None), 0) + piece.left_ns
+    return parts
+
+
+def _confidence(frame: Frame, cause: str, lost: int, unexplained: int) -> float:
+    """Strength of the evidence × how little is left unexplained × how far the loss stands out of noise."""
+    if lost <= 0 and cause != STRUCTURAL:
+        return 0.0
+    strength = STRENGTH.get(cause, 0.7)
+    if cause in ("gpu_contention", "gpu_throttle") and all(
+        stage.gpu.busy_ns is None for stage in frame.stages if stage.gpu is not None
+    ):
+        strength = EVENT_PAIR_ONLY
+    explained = 1.0 if not lost else 1.0 - 0.5 * unexplained / lost
+    noise = frame.noise_ns or 0
+    stands_out = lost / (lost + 2 * noise) if lost + noise else 1.0
+    return round(strength * explained * stands_out, 3)

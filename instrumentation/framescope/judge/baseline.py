@@ -1,0 +1,139 @@
+"""What an undisturbed frame takes: running medians over the newest on-time frames.
+
+A value object fed with frames; no clock, no I/O. Medians are taken again when asked by ``settle`` (once
+a second), not per frame.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, Iterable
+from typing import Final
+
+from framescope.judge.model import EVIDENCE_FIELDS, Evidence, Frame
+from framescope.judge.path import own
+
+WINDOW: Final = 512
+"""On-time frames remembered: 5 s at 100 FPS, enough to follow drift and to outlast one disturbance."""
+ENOUGH: Final = 12
+"""Fewer on-time frames than this make no median: the lower quartile of all frames stands in."""
+GPU_FIELDS: Final = ("busy", "wait", "transfer", "throttle", "runqueue")
+
+
+class Samples:
+    """The newest values of one quantity, and their median as of the last ``settle``."""
+
+    __slots__ = ("median", "values")
+
+    def __init__(self, size: int = WINDOW) -> None:
+        self.values: deque[int] = deque(maxlen=size)
+        self.median: int | None = None
+
+    def settle(self) -> None:
+        self.median = quantile(self.values, 0.5) if self.values else None
+
+
+def quantile(values: Iterable[int], q: float) -> int:
+    """The value below which a share ``q`` of the values lies (nearest rank)."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(q * len(ordered)))]
+
+
+class Baseline:
+    """What one pipeline's frames usually take, in all and by stage, thread and reading."""
+
+    def __init__(self) -> None:
+        self._latency = Samples()
+        self._interval = Samples()
+        self._all = Samples()
+        self._by: dict[Hashable, Samples] = {}
+        self._noise: int | None = None
+
+    def learn(self, frame: Frame, undisturbed: bool) -> None:
+        """Take in one finished frame; only undisturbed ones shape the medians."""
+        self._all.values.append(frame.latency_ns)
+        if not undisturbed:
+            return
+        self._latency.values.append(frame.latency_ns)
+        if frame.interval_ns is not None:
+            self._interval.values.append(frame.interval_ns)
+        if frame.gap_ns is not None:
+            self._add("gap", frame.gap_ns)
+        self._add("unowned", own(frame.stages, frame.due_ns, frame.end_ns))
+        owned: dict[str, int] = {}
+        for stage in frame.stages:
+            owned[stage.name] = owned.get(stage.name, 0) + stage.owned_ns
+            if stage.gpu is not None:
+                self._add(("gpu", stage.name, "time"), stage.gpu.time_ns)
+                for name in GPU_FIELDS:
+                    value = getattr(stage.gpu, f"{name}_ns")
+                    if value is not None:
+                        self._add(("gpu", stage.name, name), value)
+        for name, amount in owned.items():
+            self._add(("stage", name), amount)
+        for index, segment in enumerate(frame.segments):
+            for name in EVIDENCE_FIELDS:
+                value = getattr(segment.evidence, name)
+                if value is not None:
+                    self._add(("segment", index, name), value)
+        if frame.device is not None:
+            if frame.device.other_utilization is not None:
+                self._add(("other", frame.device.id), round(frame.device.other_utilization * 1e6))
+            if frame.device.clock_min_hz is not None:
+                self._add(("clock", frame.device.id), round(frame.device.clock_min_hz))
+
+    def settle(self) -> None:
+        """Take the medians again."""
+        for samples in (self._latency, self._interval, *self._by.values()):
+            samples.settle()
+        middle = self._latency.median
+        if middle is not None:
+            self._noise = quantile((abs(value - middle) for value in self._latency.values), 0.5)
+
+    @property
+    def expected_ns(self) -> int | None:
+        """Median latency of on-time frames; with too few, the lower quartile of the newest frames."""
+        if len(self._latency.values) >= ENOUGH:
+            return self._latency.median
+        if len(self._all.values) >= ENOUGH:
+            return quantile(self._all.values, 0.25)
+        return None
+
+    def apply(self, frame: Frame) -> None:
+        """Write what is expected into a frame and its stages, segments and device."""
+        frame.expected_ns = self.expected_ns
+        frame.noise_ns = self._noise
+        frame.expected_interval_ns = self._interval.median
+        frame.expected_gap_ns = self._median("gap")
+        frame.expected_unowned_ns = self._median("unowned") or 0
+        repeated: set[str] = set()
+        for stage in frame.stages:
+            # The baseline of a repeated stage is for all of its turns together.
+            stage.expected_ns = 0 if stage.name in repeated else self._median(("stage", stage.name))
+            repeated.add(stage.name)
+            if stage.gpu is not None:
+                stage.expected_gpu = {
+                    name: value
+                    for name in ("time", *GPU_FIELDS)
+                    if (value := self._median(("gpu", stage.name, name))) is not None
+                }
+        for index, segment in enumerate(frame.segments):
+            segment.expected = Evidence(
+                **{name: self._median(("segment", index, name)) for name in EVIDENCE_FIELDS}
+            )
+        if frame.device is not None:
+            other = self._median(("other", frame.device.id))
+            frame.device.expected_other_utilization = None if other is None else other / 1e6
+            frame.device.expected_clock_hz = self._median(("clock", frame.device.id))
+
+    def _add(self, key: Hashable, value: int) -> None:
+        samples = self._by.get(key)
+        if samples is None:
+            if len(self._by) >= 4096:  # names are the user's: bounded all the same
+                return
+            samples = self._by[key] = Samples()
+        samples.values.append(value)
+
+    def _median(self, key: Hashable) -> int | None:
+        samples = self._by.get(key)
+        return None if samples is None else samples.median

@@ -1,0 +1,200 @@
+"""The readings behind a verdict: what supports each share, what was ruled out, what was not measured."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from framescope.judge.gpu import CLOCK_NOTICEABLE, OTHERS_NOTICEABLE, others
+from framescope.judge.model import Considered, EvidenceRow, Frame, Stage
+
+NS: Final = 1e9
+_HOST_READING: Final = {
+    "cpu_work": ("cpu_ns", "CPU time"),
+    "cpu_contention": ("runqueue_ns", "run-queue time"),
+    "cpu_quota": ("quota_ns", "held by the cgroup limit"),
+    "python_gil": ("gil_ns", "waited for the interpreter lock"),
+    "gc_pause": ("gc_ns", "garbage collection"),
+    "io_wait": ("io_ns", "waited for I/O"),
+    "lock_wait": ("lock_ns", "waited for a lock"),
+    "loop_wait": ("loop_ns", "ready, event loop busy"),
+    "memory_pressure": ("memory_ns", "memory stall"),
+    "blocked": ("blocked_ns", "off the CPU, not runnable"),
+}
+_GPU_READING: Final = {
+    "gpu_work": ("busy", "busy_ns", "GPU busy"),
+    "gpu_contention": ("wait", "wait_ns", "GPU wait"),
+    "gpu_throttle": ("throttle", "throttle_ns", "held back while executing"),
+    "gpu_transfer": ("transfer", "transfer_ns", "copies"),
+    "cpu_contention": ("runqueue", "runqueue_ns", "run-queue time of the software accelerator"),
+}
+
+
+def seconds(value: int | None) -> float | None:
+    """ns as s; None stays None."""
+    return None if value is None else value / NS
+
+
+def evidence_rows(frame: Frame, cause: str, stage_name: str | None, lost_ns: int) -> tuple[EvidenceRow, ...]:
+    """The readings that support ``cause`` in a stage, strongest first."""
+    stage = next((s for s in frame.stages if s.name == stage_name), None)
+    rows: list[EvidenceRow] = []
+    if stage is not None:
+        rows.append(
+            EvidenceRow(
+                "frame.stage.duration",
+                stage.owned_ns / NS,
+                "s",
+                seconds(stage.expected_ns),
+                f"{'wait in ' if stage.kind == 'queue' else ''}{stage.name}"
+                f"{'' if stage.kind == 'queue' else ' took'}",
+            )
+        )
+        rows.extend(_gpu_rows(frame, stage, cause))
+        if stage.depth_at_entry is not None and cause == "queue_wait":
+            rows.append(
+                EvidenceRow(
+                    "frame.queue.depth_at_entry", stage.depth_at_entry, "{item}", None, f"found in {stage.name}"
+                )
+            )
+        ahead = stage.ahead_ns.get(cause, 0)
+        if ahead:
+            rows.append(
+                EvidenceRow("frame.lost.time", ahead / NS, "s", 0.0, "lost by the frames ahead, which it waited for")
+            )
+    rows.extend(_host_rows(frame, stage, cause))
+    if cause == "structural":
+        rows.append(
+            EvidenceRow(
+                "frame.expected.duration",
+                (frame.expected_ns or 0) / NS,
+                "s",
+                seconds(frame.budget_ns),
+                "usual latency, beside the budget",
+            )
+        )
+    if cause == "late_input" and frame.gap_ns is not None:
+        rows.append(
+            EvidenceRow("frame.gap", frame.gap_ns / NS, "s", seconds(frame.expected_gap_ns), "idle before the frame")
+        )
+    return tuple(rows)
+
+
+def _gpu_rows(frame: Frame, stage: Stage, cause: str) -> list[EvidenceRow]:
+    rows: list[EvidenceRow] = []
+    device = frame.device
+    if stage.gpu is not None:
+        reading = _GPU_READING.get(cause)
+        if reading is not None and getattr(stage.gpu, reading[1]) is not None:
+            value = getattr(stage.gpu, reading[1])
+            baseline = stage.expected_gpu.get(reading[0])
+            rows.append(
+                EvidenceRow(
+                    f"frame.gpu.{reading[0]}.time", value / NS, "s", seconds(baseline), f"{reading[2]} in {stage.name}"
+                )
+            )
+        elif cause.startswith("gpu"):
+            rows.append(
+                EvidenceRow(
+                    "frame.gpu.time",
+                    stage.gpu.time_ns / NS,
+                    "s",
+                    seconds(stage.expected_gpu.get("time")),
+                    f"GPU time of {stage.name}",
+                )
+            )
+    if device is None or not cause.startswith("gpu"):
+        return rows
+    if cause in ("gpu_contention", "gpu") and device.other_utilization is not None:
+        who = device.other_process[0] if device.other_process else "other processes"
+        rows.append(
+            EvidenceRow(
+                "frame.gpu.other.utilization",
+                device.other_utilization,
+                "1",
+                device.expected_other_utilization,
+                f"{who} on the GPU",
+            )
+        )
+    if cause == "gpu_throttle" and device.clock_min_hz is not None:
+        rows.append(
+            EvidenceRow(
+                "frame.gpu.clock.min", device.clock_min_hz, "Hz", device.expected_clock_hz, "lowest clock in the window"
+            )
+        )
+    if device.utilization_mean is not None:
+        rows.append(EvidenceRow("frame.gpu.utilization.mean", device.utilization_mean, "1", None, "GPU load"))
+    return rows
+
+
+def _host_rows(frame: Frame, stage: Stage | None, cause: str) -> list[EvidenceRow]:
+    reading = _HOST_READING.get(cause)
+    if reading is None:
+        return []
+    name, text = reading
+    if stage is not None:
+        value = getattr(stage.evidence, name)
+        if value is not None:
+            baseline = seconds(getattr(stage.expected, name))
+            return [EvidenceRow(name.removesuffix("_ns"), value / NS, "s", baseline, f"{text} in {stage.name}")]
+        if stage.kind == "gpu" and cause == "cpu_contention" and stage.gpu is not None:
+            return []
+    value = getattr(frame.evidence, name)
+    if value is None:
+        return []
+    usual = [getattr(segment.expected, name) for segment in frame.segments]
+    baseline = seconds(sum(usual)) if usual and all(u is not None for u in usual) else None
+    return [EvidenceRow(name.removesuffix("_ns"), value / NS, "s", baseline, f"{text}, whole frame")]
+
+
+def considered(frame: Frame, named: set[str]) -> tuple[Considered, ...]:
+    """Every cause that is not the verdict's: ruled out by a reading, or not measured and why."""
+    rows = [Considered(cause, "named", "") for cause in sorted(named - {"unknown"})]
+    gpus = [stage.gpu for stage in frame.stages if stage.gpu is not None]
+    for cause, (name, text) in _HOST_READING.items():
+        if cause in named:
+            continue
+        value = getattr(frame.evidence, name)
+        if value is None:
+            rows.append(Considered(cause, "not_measured", f"{text}: no probe told"))
+        else:
+            rows.append(Considered(cause, "ruled_out", f"{text} {value / 1e6:.1f} ms, no more than usual"))
+    if any(stage.kind == "gpu" for stage in frame.stages):
+        rows.extend(_considered_gpu(frame, named, bool(gpus), all(g.busy_ns is not None for g in gpus)))
+    if "queue_wait" not in named and any(stage.kind == "queue" for stage in frame.stages):
+        waited = sum(stage.owned_ns for stage in frame.stages if stage.kind == "queue")
+        rows.append(Considered("queue_wait", "ruled_out", f"waited {waited / 1e6:.1f} ms, no more than usual"))
+    if "late_input" not in named and frame.gap_ns is not None:
+        rows.append(Considered("late_input", "ruled_out", f"idle {frame.gap_ns / 1e6:.1f} ms before it, as usual"))
+    return tuple(rows)
+
+
+def _considered_gpu(frame: Frame, named: set[str], timed: bool, split: bool) -> list[Considered]:
+    device = frame.device
+    more = others(device)
+    rows: list[Considered] = []
+    if not timed:
+        return [Considered("gpu", "not_measured", "no GPU timing arrived for this frame")] if "gpu" not in named else []
+    if "gpu_contention" not in named:
+        if more is None:
+            rows.append(Considered("gpu_contention", "not_measured", "use by other processes is not told"))
+        elif more < OTHERS_NOTICEABLE:
+            rows.append(Considered("gpu_contention", "ruled_out", "no other process used the GPU more than usual"))
+        else:
+            rows.append(Considered("gpu_contention", "ruled_out", "others used the GPU, but this frame lost nothing"))
+    if "gpu_throttle" not in named:
+        if device is not None and device.clock_min_hz and device.expected_clock_hz:
+            ratio = device.clock_min_hz / device.expected_clock_hz
+            said = "clock as usual" if ratio >= CLOCK_NOTICEABLE else "clock low, but this frame lost nothing by it"
+            rows.append(Considered("gpu_throttle", "ruled_out", said))
+        elif split and any(s.gpu is not None and s.gpu.throttle_ns is not None for s in frame.stages):
+            rows.append(Considered("gpu_throttle", "ruled_out", "not held back while executing"))
+        else:
+            rows.append(Considered("gpu_throttle", "not_measured", "neither clock nor throttle time is told"))
+    for cause, what in (("gpu_work", "GPU busy"), ("gpu_transfer", "copies")):
+        if cause in named:
+            continue
+        if split:
+            rows.append(Considered(cause, "ruled_out", f"{what} as usual"))
+        else:
+            rows.append(Considered(cause, "not_measured", f"{what} is not told: event pairs give elapsed time only"))
+    return rows

@@ -1,0 +1,68 @@
+"""How a GPU stage's excess splits into the GPU causes, as far as the measurements reach."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from framescope.judge.model import Device, Stage
+
+OTHERS_NOTICEABLE: Final = 0.05
+"""Another process's utilization must exceed its usual value by this much: NVML reports whole percent
+over windows of 1/6 s, so two or three points come and go by themselves."""
+CLOCK_NOTICEABLE: Final = 0.95
+"""A clock within 5 % of the usual one explains nothing: boost clocks wander by as much."""
+
+
+def others(device: Device | None) -> float | None:
+    """How much more than usual other processes used the device; None if that was not measured."""
+    if device is None or device.other_utilization is None:
+        return None
+    return device.other_utilization - (device.expected_other_utilization or 0.0)
+
+
+def split(stage: Stage, amount: int, device: Device | None) -> dict[str, int]:
+    """ns per cause, at most ``amount`` together; what the GPU does not explain is left to the caller."""
+    gpu = stage.gpu
+    if gpu is None or amount <= 0:
+        return {}
+    parts: dict[str, int] = {}
+    left = amount
+
+    def give(cause: str, wanted: int) -> int:
+        nonlocal left
+        given = max(0, min(wanted, left))
+        if given:
+            parts[cause] = parts.get(cause, 0) + given
+            left -= given
+        return given
+
+    more = others(device)
+    shared = more is not None and more >= OTHERS_NOTICEABLE
+
+    def excess(name: str, value: int | None) -> int:
+        return 0 if value is None else max(0, value - stage.expected_gpu.get(name, 0))
+
+    if gpu.busy_ns is not None or gpu.wait_ns is not None:
+        busy = excess("busy", gpu.busy_ns)
+        busy -= give("cpu_contention", min(busy, excess("runqueue", gpu.runqueue_ns)))
+        busy -= give("gpu_throttle", min(busy, excess("throttle", gpu.throttle_ns)))
+        give("gpu_transfer", excess("transfer", gpu.transfer_ns))
+        wait = excess("wait", gpu.wait_ns)
+        # Waiting is contention only where another process is seen; else it may be its own backlog.
+        give("gpu_contention" if shared else "gpu", wait)
+        give("gpu_contention" if shared and not wait else "gpu_work", busy)
+        return parts
+
+    # An event pair alone: elapsed time, which cannot tell work from waiting.
+    time = excess("time", gpu.time_ns)
+    slowed = 0.0
+    if device is not None:
+        if device.throttled_share:
+            slowed = device.throttled_share
+        if device.clock_min_hz and device.expected_clock_hz:
+            ratio = device.clock_min_hz / device.expected_clock_hz
+            if ratio < CLOCK_NOTICEABLE:
+                slowed = max(slowed, 1.0 - ratio)
+    time -= give("gpu_throttle", min(time, round(slowed * gpu.time_ns)))
+    give("gpu_contention" if shared else "gpu", time)
+    return parts

@@ -1,0 +1,83 @@
+"""How time lost in host code splits by what the scheduler and the probes saw of the thread.
+
+Evidence is read per thread segment, and a segment may hold several stages: each kind of evidence is a
+pool that the segment's stages draw from, in order of precedence and in proportion to what they lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from framescope.judge.model import Evidence, Stage
+
+PRECEDENCE: Final = (
+    ("gc_pause", "gc_ns"),
+    ("cpu_quota", "quota_ns"),
+    ("cpu_contention", "runqueue_ns"),
+    ("python_gil", "gil_ns"),
+    ("memory_pressure", "memory_ns"),
+    ("io_wait", "io_ns"),
+    ("lock_wait", "lock_ns"),
+    ("loop_wait", "loop_ns"),
+    ("cpu_work", "cpu_ns"),
+    ("blocked", "blocked_ns"),
+)
+"""Cause and the evidence for it. Own CPU time comes late: a collection and a throttled quota show in it
+or beside it, and the finer name is the truer one. Plain ``blocked`` is what no finer reading explains."""
+
+
+@dataclass(slots=True)
+class Piece:
+    """A part of the loss still to be explained, in one stage (or between stages)."""
+
+    stage: Stage | None
+    start_ns: int
+    end_ns: int
+    thread: int | None
+    left_ns: int
+    parts: dict[str, int] = field(default_factory=dict)
+
+    def give(self, cause: str, wanted: int) -> int:
+        """Let ``cause`` own up to ``wanted`` ns of what is left; answers how much it got."""
+        given = max(0, min(wanted, self.left_ns))
+        if given:
+            self.parts[cause] = self.parts.get(cause, 0) + given
+            self.left_ns -= given
+        return given
+
+
+def pools(evidence: Evidence, expected: Evidence) -> dict[str, int]:
+    """Excess of each reading over what is usual, ns, each nanosecond in one pool only.
+
+    A collection in this thread is inside its CPU time, a quota pause inside its run-queue time, and
+    every named wait inside its blocked time.
+    """
+    excess: dict[str, int] = {}
+    for _, name in PRECEDENCE:
+        value = getattr(evidence, name)
+        if value is not None:
+            excess[name] = max(0, value - (getattr(expected, name) or 0))
+    collected = excess.get("gc_ns", 0)
+    if "cpu_ns" in excess:
+        inside = min(collected, excess["cpu_ns"])
+        excess["cpu_ns"] -= inside
+        collected -= inside
+    if "runqueue_ns" in excess:
+        excess["runqueue_ns"] = max(0, excess["runqueue_ns"] - excess.get("quota_ns", 0))
+    if "blocked_ns" in excess:
+        named = sum(excess.get(name, 0) for name in ("gil_ns", "memory_ns", "io_ns", "lock_ns", "loop_ns"))
+        excess["blocked_ns"] = max(0, excess["blocked_ns"] - named - collected)
+    return excess
+
+
+def draw(pieces: list[Piece], pool: dict[str, int]) -> None:
+    """Let the pieces of one segment draw on its evidence, in order of precedence."""
+    for cause, name in PRECEDENCE:
+        available = pool.get(name, 0)
+        wanting = sum(piece.left_ns for piece in pieces)
+        if not available or not wanting:
+            continue
+        ratio = min(1.0, available / wanting)
+        for piece in pieces:
+            piece.give(cause, round(piece.left_ns * ratio))

@@ -1,0 +1,244 @@
+"""From the spans of a trace back to the judge's frame, and to its verdict.
+
+A trace that carries a verdict is taken at its word: its shares are read from ``frame.lost.<cause>`` on
+the root and on the stages; only the words around them are made again. A trace without one is judged here,
+by what its spans tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, Protocol
+
+from framescope import signals as sig
+from framescope.judge.account import UNKNOWN, apportion, finish, judge
+from framescope.judge.model import Device, Evidence, Frame, Gpu, Stage, Verdict
+from framescope.judge.path import own
+from framescope.judge.sentence import sentence
+
+EVIDENCE_ATTRIBUTES: Final = {
+    "cpu_ns": sig.CPU_TIME,
+    "runqueue_ns": sig.RUNQUEUE_TIME,
+    "quota_ns": sig.QUOTA_TIME,
+    "gil_ns": sig.GIL_WAIT_TIME,
+    "gc_ns": sig.GC_TIME,
+    "blocked_ns": sig.BLOCKED_TIME,
+    "io_ns": sig.IO_WAIT_TIME,
+    "lock_ns": sig.LOCK_WAIT_TIME,
+    "loop_ns": sig.LOOP_WAIT_TIME,
+    "memory_ns": sig.MEMORY_STALL_TIME,
+}
+GPU_ATTRIBUTES: Final = {
+    "busy_ns": sig.GPU_BUSY_TIME,
+    "wait_ns": sig.GPU_WAIT_TIME,
+    "transfer_ns": sig.GPU_TRANSFER_TIME,
+    "throttle_ns": sig.GPU_THROTTLE_TIME,
+    "runqueue_ns": sig.GPU_RUNQUEUE_TIME,
+}
+
+
+class SpanLike(Protocol):
+    """What is read of a span; times on one clock, in ns."""
+
+    @property
+    def span_id(self) -> str: ...
+    @property
+    def parent_span_id(self) -> str | None: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def start_ns(self) -> int: ...
+    @property
+    def end_ns(self) -> int: ...
+    @property
+    def attributes(self) -> Mapping[str, Any]: ...
+
+
+def ns(value: object) -> int | None:
+    """Seconds from the wire as ns; anything but a finite number is None."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e12:
+        return None
+    return round(value * 1e9)
+
+
+def number(value: object) -> float | None:
+    """A finite number from the wire, or None."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e30:
+        return None
+    return float(value)
+
+
+def root_of(spans: Sequence[SpanLike]) -> SpanLike | None:
+    """The root span of a framescope frame among these, or None."""
+    return next((s for s in spans if s.name == sig.SPAN_FRAME and sig.FRAME_PIPELINE in s.attributes), None)
+
+
+def read_frame(spans: Sequence[SpanLike]) -> Frame | None:
+    """The frame that these spans tell of; None when they are not a framescope frame."""
+    root = root_of(spans)
+    if root is None:
+        return None
+    told = root.attributes
+    frame = Frame(
+        pipeline=str(told[sig.FRAME_PIPELINE]),
+        id=_whole(told.get(sig.FRAME_ID)),
+        sequence=_whole(told.get(sig.FRAME_SEQUENCE)),
+        due_ns=root.start_ns,
+        start_ns=root.start_ns,
+        end_ns=root.end_ns,
+        outcome=str(told.get(sig.FRAME_OUTCOME, "on_time")),
+        reason=str(told.get(sig.FRAME_DROP_REASON, "")),
+        budget_ns=ns(told.get(sig.FRAME_BUDGET_LIMIT)),
+        budget_learned=told.get(sig.FRAME_BUDGET_LEARNED) is True,
+        period_ns=ns(told.get(sig.FRAME_PERIOD)),
+        interval_ns=ns(told.get(sig.FRAME_INTERVAL)),
+        expected_interval_ns=ns(told.get(sig.FRAME_EXPECTED_INTERVAL)),
+        late=told.get(sig.FRAME_LATE) is True,
+        expected_ns=ns(told.get(sig.FRAME_EXPECTED_DURATION)),
+        evidence=_evidence(told),
+        device=_device(told),
+    )
+    stages = {s.span_id: s for s in spans if s is not root and sig.FRAME_STAGE_NAME in s.attributes}
+    gpu_work = {
+        s.parent_span_id: s
+        for s in stages.values()
+        if s.parent_span_id in stages and sig.GPU_TIME in s.attributes
+    }
+    for span in sorted(stages.values(), key=lambda s: s.start_ns):
+        if span.parent_span_id in gpu_work and gpu_work[span.parent_span_id] is span:
+            continue
+        frame.stages.append(_stage(span, gpu_work.get(span.span_id)))
+        if span.attributes.get(sig.FRAME_STAGE_KIND) == "gap":
+            frame.gap_ns = span.end_ns - span.start_ns
+            frame.expected_gap_ns = ns(span.attributes.get(sig.FRAME_STAGE_EXPECTED))
+    frame.unowned_ns = own(frame.stages, frame.due_ns, frame.end_ns)
+    return frame
+
+
+def read_verdict(spans: Sequence[SpanLike]) -> Verdict | None:
+    """The verdict these spans carry, or the one the judge gives on what they tell.
+
+    None when they are not a framescope frame, or one with neither a verdict nor anything lost.
+    """
+    root, frame = root_of(spans), read_frame(spans)
+    if root is None or frame is None:
+        return None
+    cause = root.attributes.get(sig.FRAME_CAUSE_NAME)
+    if cause is None:
+        verdict = judge(frame)
+        return verdict if verdict.lost_ns else None
+    lost = ns(root.attributes.get(sig.FRAME_LOST_TOTAL)) or 0
+    overrun = ns(root.attributes.get(sig.FRAME_OVERRUN_TOTAL)) or 0
+    axis = root.attributes.get(sig.FRAME_VERDICT_AXIS)
+    expected = frame.expected_interval_ns if axis == "interval" else frame.expected_ns
+    parts = _shares(root, spans, lost)
+    made = finish(frame, "interval" if axis == "interval" else "latency", expected, lost, overrun, parts)
+    confidence = number(root.attributes.get(sig.FRAME_CAUSE_CONFIDENCE))
+    culprit = root.attributes.get(sig.FRAME_CULPRIT_NAME)
+    pid = root.attributes.get(sig.FRAME_CULPRIT_PID)
+    return _as_told(frame, made, str(cause), confidence, culprit, pid)
+
+
+def _as_told(
+    frame: Frame, made: Verdict, cause: str, confidence: float | None, culprit: object, pid: object
+) -> Verdict:
+    """The verdict with the emitter's own cause, confidence and culprit, and a sentence that fits them."""
+    told = replace(
+        made,
+        cause=cause,
+        confidence=made.confidence if confidence is None else confidence,
+        culprit=(str(culprit), pid if isinstance(pid, int) else None) if culprit is not None else made.culprit,
+    )
+    return replace(told, sentence=sentence(frame, told))
+
+
+def _shares(root: SpanLike, spans: Sequence[SpanLike], lost: int) -> dict[tuple[str, str | None], int]:
+    parts: dict[tuple[str, str | None], int] = {}
+    in_stages: dict[str, int] = {}
+    for span in spans:
+        name = span.attributes.get(sig.FRAME_STAGE_NAME)
+        if span is root or name is None:
+            continue
+        for cause, amount in _lost_by_cause(span).items():
+            parts[cause, str(name)] = parts.get((cause, str(name)), 0) + amount
+            in_stages[cause] = in_stages.get(cause, 0) + amount
+    for cause, amount in _lost_by_cause(root).items():
+        rest = amount - in_stages.get(cause, 0)
+        if rest > 1000:  # below a microsecond it is rounding on the wire
+            parts[cause, None] = rest
+    if not parts:
+        return {(UNKNOWN, None): lost} if lost else {}
+    # Seconds on the wire are floats: put the last nanoseconds back so that the shares add up.
+    keys = list(parts)
+    return dict(zip(keys, apportion([parts[key] for key in keys], lost), strict=True))
+
+
+def _lost_by_cause(span: SpanLike) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name, value in span.attributes.items():
+        cause = name.removeprefix(sig.FRAME_LOST_PREFIX)
+        amount = ns(value)
+        if cause != name and cause != "total" and amount and amount > 0:
+            found[cause] = amount
+    return found
+
+
+def _stage(span: SpanLike, work: SpanLike | None) -> Stage:
+    told = span.attributes
+    depth = told.get(sig.FRAME_QUEUE_DEPTH_AT_ENTRY)
+    stage = Stage(
+        name=str(told[sig.FRAME_STAGE_NAME]),
+        kind=str(told.get(sig.FRAME_STAGE_KIND, "cpu")),
+        start_ns=span.start_ns,
+        end_ns=span.end_ns,
+        expected_ns=ns(told.get(sig.FRAME_STAGE_EXPECTED)),
+        evidence=_evidence(told),
+        depth_at_entry=depth if isinstance(depth, int) else None,
+    )
+    if work is not None:
+        stage.gpu = Gpu(
+            str(work.attributes.get(sig.GPU_ID, "")),
+            work.start_ns,
+            work.end_ns,
+            **{field: ns(work.attributes.get(name)) for field, name in GPU_ATTRIBUTES.items()},
+        )
+        expected = ns(work.attributes.get(sig.FRAME_STAGE_EXPECTED))
+        if expected is not None:
+            stage.expected_gpu = {"time": expected}
+    if stage.kind == "queue":
+        stage.ahead_ns = {
+            cause: amount for cause, amount in _lost_by_cause(span).items() if cause not in ("queue_wait", UNKNOWN)
+        }
+    return stage
+
+
+def _evidence(told: Mapping[str, Any]) -> Evidence:
+    return Evidence(**{field: ns(told.get(name)) for field, name in EVIDENCE_ATTRIBUTES.items()})
+
+
+def _device(told: Mapping[str, Any]) -> Device | None:
+    if sig.GPU_ID not in told:
+        return None
+    window = ns(told.get(sig.GPU_WINDOW))
+    culprit, pid = told.get(sig.FRAME_CULPRIT_NAME), told.get(sig.FRAME_CULPRIT_PID)
+    memory = number(told.get(sig.GPU_MEMORY_USED))
+    return Device(
+        id=str(told[sig.GPU_ID]),
+        name=str(told.get(sig.GPU_NAME, told[sig.GPU_ID])),
+        simulated=told.get(sig.GPU_SIMULATED) is True,
+        window_ns=window or 0,
+        utilization_mean=number(told.get(sig.GPU_UTILIZATION_MEAN)),
+        utilization_max=number(told.get(sig.GPU_UTILIZATION_MAX)),
+        other_utilization=number(told.get(sig.GPU_OTHER_UTILIZATION)),
+        expected_other_utilization=number(told.get(sig.GPU_OTHER_EXPECTED)),
+        clock_min_hz=number(told.get(sig.GPU_CLOCK_MIN)),
+        expected_clock_hz=number(told.get(sig.GPU_CLOCK_EXPECTED)),
+        memory_used_bytes=None if memory is None else int(memory),
+        temperature_celsius=number(told.get(sig.GPU_TEMPERATURE)),
+        other_process=None if culprit is None else (str(culprit), pid if isinstance(pid, int) else None),
+    )
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else -1
