@@ -1,0 +1,480 @@
+"""One snapshot of a pipeline: what the Live page, the websocket and ``/api/metrics`` show."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from framescope import signals
+from framescope_ui.backends.protocols import (
+    FrameBatch,
+    FramePage,
+    FrameQuery,
+    HistogramSeries,
+    Mark,
+    Series,
+)
+from framescope_ui.questions import gpus
+from framescope_ui.questions.frame_item import item_of
+from framescope_ui.questions.health import Health, course, health, no_data, rules_for
+from framescope_ui.questions.latencies import Latencies, unpacked
+from framescope_ui.questions.quantiles import histogram_quantile, merged_counts
+from framescope_ui.questions.queues import queues_now
+from framescope_ui.questions.readings import grouped, joined, newest, newest_by, newest_time, since, total_by
+from framescope_ui.questions.sources import SILENT_SECONDS, sources_of
+from framescope_ui.questions.stores import NS, Stores, Troubles, seconds
+from framescope_ui.questions.thresholds import Thresholds
+from framescope_ui.questions.timeline import (
+    STALL_SECONDS,
+    Grid,
+    Values,
+    alive,
+    averaged,
+    grid_line,
+    held,
+    quantiles,
+    rates,
+    trailing,
+)
+from framescope_ui.questions.views import FrameItem, Line, Live, SlowMark, Source
+
+RATE_SECONDS = 5.0
+"""Rates shown are over this many last whole seconds."""
+QUANTILE_SECONDS = 10.0
+"""Quantiles and shares shown are over this much time."""
+MINUTE_NS = 60 * NS
+LATEST_SLOW = 12
+SAME_FRAME_SECONDS = 0.05
+MARKED_SLOW = 300
+TARGET_FRESH_SECONDS = 300.0
+"""Budget, period and capacities hardly change: an old reading still holds."""
+
+_FRAME_GAUGES = (
+    signals.FRAME_PERIOD,
+    signals.FRAME_BUDGET_LIMIT,
+    signals.FRAME_QUEUE_DEPTH,
+    signals.FRAME_QUEUE_CAPACITY,
+    signals.FRAME_CUSTOM,
+)
+_HOST_GAUGES = (
+    signals.SYSTEM_CPU_UTILIZATION,
+    signals.SYSTEM_MEMORY_UTILIZATION,
+    signals.PROCESS_CPU_UTILIZATION,
+    signals.PROCESS_MEMORY_USAGE,
+)
+_FRAME_COUNTERS = (
+    signals.FRAME_COUNT,
+    signals.FRAME_LOST_TIME,
+    signals.FRAME_QUEUE_DROPPED,
+    signals.FRAME_QUEUE_BLOCKED_TIME,
+    signals.FS_FRAMES_LOST,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the stores said about the window; empty where they said nothing."""
+
+    batches: Sequence[FrameBatch]
+    kept: FramePage
+    marks: Sequence[Mark]
+    gauges: Mapping[str, Sequence[Series]]
+    counters: Mapping[str, Sequence[Series]]
+    latency: Sequence[HistogramSeries] = field(default=())
+
+
+async def live(
+    stores: Stores,
+    service: str,
+    pipeline: str,
+    now_ns: int,
+    thresholds: Thresholds,
+    window_seconds: float = 300.0,
+    step_seconds: float = 1.0,
+) -> Live:
+    """The snapshot at ``now_ns`` with ``window_seconds`` of history.
+
+    A store that does not answer leaves its part empty and is named in ``health.sources``. Raises the
+    first ``BackendError`` only where no store answered anything.
+    """
+    troubles = Troubles()
+    start_ns = now_ns - int(window_seconds * NS)
+    step_ns = int(step_seconds * NS)
+    answers = await _ask(stores, troubles, service, pipeline, start_ns, now_ns, step_ns)
+    if troubles.first is not None and not troubles.answered:
+        raise troubles.first
+    return assembled(answers, stores, troubles, service, pipeline, now_ns, thresholds, start_ns, step_ns)
+
+
+async def _ask(
+    stores: Stores,
+    troubles: Troubles,
+    service: str,
+    pipeline: str,
+    start_ns: int,
+    now_ns: int,
+    step_ns: int,
+) -> Answers:
+    end_ns = now_ns + NS
+    of_service = {signals.SERVICE_NAME: service}
+    of_pipeline = {signals.SERVICE_NAME: service, signals.FRAME_PIPELINE: pipeline}
+    traces, metrics = stores.traces, stores.metrics
+
+    async def each(questions: Mapping[str, Awaitable[list[Series]]]) -> dict[str, list[Series]]:
+        found = await asyncio.gather(*(troubles.answer_or(q, []) for q in questions.values()))
+        return dict(zip(questions, found, strict=True))
+
+    limit = int((now_ns - start_ns) / NS) * 2 + 20
+    batches, kept, marks, gauges, counters = await asyncio.gather(
+        troubles.answer_or(traces.every_frame(service, pipeline, start_ns, end_ns, limit=limit), []),
+        troubles.answer_or(
+            traces.frames(
+                FrameQuery(
+                    service=service,
+                    pipeline=pipeline,
+                    start_ns=start_ns,
+                    end_ns=end_ns,
+                    outcomes=("slow", "failed", "dropped"),
+                    limit=MARKED_SLOW,
+                )
+            ),
+            FramePage(frames=()),
+        ),
+        troubles.answer_or(traces.marks(service, start_ns, end_ns), []),
+        each(
+            {m: metrics.gauge(m, of_pipeline, start_ns, end_ns) for m in _FRAME_GAUGES}
+            | {m: metrics.gauge(m, of_service, start_ns, end_ns) for m in (*_HOST_GAUGES, *gpus.GAUGES)}
+        ),
+        each(
+            {m: metrics.increase(m, of_pipeline, start_ns, end_ns, step_ns) for m in _FRAME_COUNTERS}
+            | {
+                m: metrics.increase(m, of_service, start_ns, end_ns, step_ns)
+                for m in (signals.FS_GPU_THROTTLE_TIME,)
+            }
+        ),
+    )
+    latency: list[HistogramSeries] = []
+    if not batches:
+        # Only a backend without the `frames` records needs the coarser histogram.
+        latency = await troubles.answer_or(
+            metrics.histogram(
+                signals.FRAME_LATENCY, of_pipeline, start_ns, end_ns, max(step_ns, int(QUANTILE_SECONDS * NS))
+            ),
+            [],
+        )
+    return Answers(batches, kept, marks, gauges, counters, latency)
+
+
+def assembled(
+    answers: Answers,
+    stores: Stores,
+    troubles: Troubles,
+    service: str,
+    pipeline: str,
+    now_ns: int,
+    thresholds: Thresholds,
+    start_ns: int,
+    step_ns: int,
+) -> Live:
+    """The snapshot from what the stores said. Pure."""
+    gauges, counters = answers.gauges, answers.counters
+    frames = unpacked(answers.batches)
+    heard = _newest_ns(frames, answers)
+    age = None if heard is None else max(0.0, (now_ns - heard) / NS)
+    target = _target_fps(gauges, now_ns)
+    budget = _budget(frames, gauges, now_ns)
+    grid, rate_in, rate_out = _rates(frames, answers, start_ns, now_ns, step_ns)
+    p50, p95, p99 = quantiles(grid, frames, (0.50, 0.95, 0.99))
+    trailing_p99, slow_share = trailing(grid, frames, int(QUANTILE_SECONDS * NS), 0.99)
+    if not frames and answers.latency:
+        p50, p95, p99 = (_histogram_values(grid, answers.latency, q) for q in (0.50, 0.95, 0.99))
+        trailing_p99 = p99
+    devices = gpus.labels(gauges)
+    utilization = [
+        averaged(grid, gpus.line_source(gauges.get(signals.HW_GPU_UTILIZATION, ()), gpu.id))
+        for gpu in devices
+    ]
+    sources = sources_of(stores, troubles, service, age, seconds(now_ns))
+    levels, state = _health(
+        thresholds,
+        target,
+        budget,
+        grid,
+        {
+            "fps_out": _smoothed(rate_out, int(RATE_SECONDS * NS / step_ns)),
+            "latency_p99": trailing_p99,
+            "slow_share": slow_share,
+            "gpu_utilization": _highest(utilization),
+        },
+        sources,
+        age,
+        service,
+        now_ns,
+    )
+    steps = max(1, round(RATE_SECONDS * NS / step_ns))
+    fresh = age is not None and age <= SILENT_SECONDS
+    recent = frames.end_ns[-1:].max(initial=0) - int(QUANTILE_SECONDS * NS)
+    items = [item_of(row) for row in answers.kept.frames]
+    lost = total_by(
+        since(counters.get(signals.FRAME_LOST_TIME, ()), now_ns - MINUTE_NS), signals.FRAME_CAUSE_NAME
+    )
+    losses = total_by(counters.get(signals.FS_FRAMES_LOST, ()), signals.REASON)
+    custom = newest_by(gauges.get(signals.FRAME_CUSTOM, ()), signals.FRAME_METRIC_NAME, now_ns)
+    return Live(
+        time=seconds(now_ns),
+        service=service,
+        pipeline=pipeline,
+        health=state,
+        newest_age_seconds=age,
+        fps_in=_mean(rate_in[-steps:]) if fresh else None,
+        fps_out=_mean(rate_out[-steps:]) if fresh else None,
+        target_fps=target,
+        latency_p50=_now_quantile(frames, answers, 0.50, int(recent), fresh),
+        latency_p95=_now_quantile(frames, answers, 0.95, int(recent), fresh),
+        latency_p99=_now_quantile(frames, answers, 0.99, int(recent), fresh),
+        budget_seconds=budget,
+        slow_share=slow_share[-1] if slow_share and fresh else None,
+        dropped_per_minute=_dropped(frames, now_ns) if fresh else None,
+        cpu_utilization=newest(gauges.get(signals.SYSTEM_CPU_UTILIZATION, ()), now_ns),
+        memory_utilization=newest(gauges.get(signals.SYSTEM_MEMORY_UTILIZATION, ()), now_ns),
+        process_cpu_utilization=newest(gauges.get(signals.PROCESS_CPU_UTILIZATION, ()), now_ns),
+        process_memory_bytes=newest(gauges.get(signals.PROCESS_MEMORY_USAGE, ()), now_ns),
+        queues=queues_now(
+            gauges.get(signals.FRAME_QUEUE_DEPTH, ()),
+            gauges.get(signals.FRAME_QUEUE_CAPACITY, ()),
+            counters.get(signals.FRAME_QUEUE_DROPPED, ()),
+            counters.get(signals.FRAME_QUEUE_BLOCKED_TIME, ()),
+            now_ns,
+        ),
+        gpus=[
+            gpus.now_of(gpu, gauges, counters.get(signals.FS_GPU_THROTTLE_TIME, ()), now_ns) for gpu in devices
+        ],
+        lost_by_cause=sorted(
+            ((cause, s / 60.0) for cause, s in lost.items() if s > 0), key=lambda share: -share[1]
+        ),
+        losses=sorted(((reason, n) for reason, n in losses.items() if n > 0), key=lambda loss: -loss[1]),
+        custom=sorted(custom.items()),
+        latest_slow=items[:LATEST_SLOW],
+        slow_marks=_slow_marks(frames, items),
+        history={
+            "latency_p50": [grid_line(grid, "p50", "s", p50)],
+            "latency_p95": [grid_line(grid, "p95", "s", p95)],
+            "latency_p99": [grid_line(grid, "p99", "s", p99)],
+            "fps_in": [grid_line(grid, "in", "1/s", rate_in)],
+            "fps_out": [grid_line(grid, "out", "1/s", rate_out)],
+            "health": [grid_line(grid, "health", "level", levels)],
+            **_gauge_history(grid, gauges, devices, utilization),
+            "queue_drops": [
+                grid_line(grid, name, "{frame}", _increases(grid, group))
+                for name, group in sorted(
+                    grouped(counters.get(signals.FRAME_QUEUE_DROPPED, ()), signals.FRAME_QUEUE_NAME).items()
+                )
+            ],
+        },
+        marks=[(seconds(mark.time_ns), mark.text) for mark in answers.marks],
+    )
+
+
+def _newest_ns(frames: Latencies, answers: Answers) -> int | None:
+    times = [newest_time(series) for series in answers.gauges.values()]
+    times.append(int(frames.end_ns.max()) if len(frames) else None)
+    return max((t for t in times if t is not None), default=None)
+
+
+def _target_fps(gauges: Mapping[str, Sequence[Series]], now_ns: int) -> float | None:
+    period = newest(gauges.get(signals.FRAME_PERIOD, ()), now_ns, TARGET_FRESH_SECONDS)
+    return 1.0 / period if period is not None and period > 0 else None
+
+
+def _budget(frames: Latencies, gauges: Mapping[str, Sequence[Series]], now_ns: int) -> float | None:
+    if frames.budget_ns is not None:
+        return frames.budget_ns / NS
+    return newest(gauges.get(signals.FRAME_BUDGET_LIMIT, ()), now_ns, TARGET_FRESH_SECONDS)
+
+
+def _rates(
+    frames: Latencies, answers: Answers, start_ns: int, now_ns: int, step_ns: int
+) -> tuple[Grid, Values, Values]:
+    """The grid up to what is known by now, and the rates in and out on it."""
+    signs = [s for m in _HOST_GAUGES for s in answers.gauges.get(m, ())]
+    sign_ns = newest_time(signs)
+    if len(frames):
+        newest_out = int(frames.end_ns.max())
+        end_ns = newest_out
+        if sign_ns is not None and sign_ns - newest_out > STALL_SECONDS * NS:
+            end_ns = sign_ns
+        grid = Grid.over(start_ns, end_ns, step_ns)
+        living = alive(grid, signs)
+        done = frames.only(frames.finished)
+        rate_out = rates(grid, done.end_ns, done.frame_id, living)
+        rate_in = rates(grid, frames.due_ns, frames.frame_id, living)
+        newest_in = int(frames.due_ns.max())
+        if end_ns == newest_out:
+            # Frames due after the newest one that is done are still under way and not counted yet.
+            known = max(0, (newest_in - grid.start_ns) // step_ns)
+            rate_in[known:] = [None] * len(rate_in[known:])
+        return grid, rate_in, rate_out
+    counted = answers.counters.get(signals.FRAME_COUNT, ())
+    ends = [t for t in (newest_time(counted), sign_ns) if t is not None]
+    grid = Grid.over(start_ns, max(ends, default=start_ns), step_ns)
+    done_counts = [s for s in counted if s.attributes.get(signals.FRAME_OUTCOME) in ("on_time", "slow")]
+    per_second = NS / step_ns
+    return (
+        grid,
+        [None if n is None else n * per_second for n in _increases(grid, counted)],
+        [None if n is None else n * per_second for n in _increases(grid, done_counts)],
+    )
+
+
+def _increases(grid: Grid, series: Sequence[Series]) -> Values:
+    """The summed increases of counters on the grid: a point belongs to the step it ends."""
+    totals: Values = [None] * grid.size
+    for one in series:
+        # A step's increase is dated at its end; one ns earlier lies inside that step.
+        at = grid.index(np.asarray(one.times_ns, np.int64) - 1)
+        for step, value in zip(at.tolist(), one.values, strict=True):
+            if 0 <= step < grid.size:
+                totals[step] = (totals[step] or 0.0) + value
+    return totals
+
+
+def _histogram_values(grid: Grid, series: Sequence[HistogramSeries], q: float) -> Values:
+    values: Values = [None] * grid.size
+    for end_ns in sorted({t for one in series for t in one.times_ns}):
+        counts_then = [
+            HistogramSeries(
+                one.attributes,
+                one.bounds,
+                [t for t in one.times_ns if t == end_ns],
+                [c for t, c in zip(one.times_ns, one.counts, strict=True) if t == end_ns],
+                [],
+            )
+            for one in series
+        ]
+        step = (end_ns - 1 - grid.start_ns) // grid.step_ns
+        if 0 <= step < grid.size:
+            bounds, counts = merged_counts(counts_then, 0)
+            values[step] = histogram_quantile(bounds, counts, q) if counts else None
+    return values
+
+
+def _now_quantile(
+    frames: Latencies, answers: Answers, q: float, ended_after_ns: int, fresh: bool
+) -> float | None:
+    if not fresh:
+        return None
+    if len(frames):
+        return frames.quantile_seconds(q, ended_after_ns)
+    newest_ns = max((t for one in answers.latency for t in one.times_ns), default=None)
+    if newest_ns is None:
+        return None
+    bounds, counts = merged_counts(answers.latency, newest_ns - int(QUANTILE_SECONDS * NS))
+    return histogram_quantile(bounds, counts, q) if counts else None
+
+
+def _health(
+    thresholds: Thresholds,
+    target: float | None,
+    budget: float | None,
+    grid: Grid,
+    readings: Mapping[str, Values],
+    sources: Sequence[Source],
+    age: float | None,
+    service: str,
+    now_ns: int,
+) -> tuple[Values, Health]:
+    rules = rules_for(thresholds, target, budget)
+    went = course(rules, grid.times, readings)
+    levels: Values = [None if level is None else float(level) for level in went.levels]
+    if age is None:
+        return levels, no_data(f"nothing has arrived from {service} yet", sources=sources)
+    if age > SILENT_SECONDS:
+        return levels, no_data(
+            f"nothing has arrived from {service} for {age:.0f} s", seconds(now_ns) - age, sources
+        )
+    return levels, health(rules, went, sources)
+
+
+def _gauge_history(
+    grid: Grid,
+    gauges: Mapping[str, Sequence[Series]],
+    devices: Sequence[gpus.GpuLabel],
+    utilization: Sequence[Values],
+) -> dict[str, Sequence[Line]]:
+    def host(metric: str, name: str, unit: str) -> list[Line]:
+        series = joined(gauges.get(metric, ()))
+        return [grid_line(grid, name, unit, averaged(grid, series))] if len(series.times_ns) else []
+
+    def by_gpu(metric: str, unit: str) -> list[Line]:
+        found = gauges.get(metric, ())
+        return [
+            grid_line(grid, gpu.name, unit, averaged(grid, gpus.line_source(found, gpu.id))) for gpu in devices
+        ]
+
+    processes = gauges.get(signals.FS_GPU_PROCESS_UTILIZATION, ())
+    return {
+        "cpu": host(signals.SYSTEM_CPU_UTILIZATION, "CPU", "1"),
+        "memory": host(signals.SYSTEM_MEMORY_UTILIZATION, "memory", "1"),
+        "gpu_utilization": [
+            grid_line(grid, gpu.name, "1", values) for gpu, values in zip(devices, utilization, strict=True)
+        ],
+        "gpu_others": [
+            grid_line(grid, gpu.name, "1", averaged(grid, gpus.others_of(processes, gpu.id)))
+            for gpu in devices
+        ],
+        "gpu_clock": by_gpu(signals.FS_GPU_CLOCK, "Hz"),
+        "gpu_memory": by_gpu(signals.HW_GPU_MEMORY_USAGE, "By"),
+        "gpu_temperature": by_gpu(signals.HW_TEMPERATURE, "Cel"),
+        "queue_depth": [
+            grid_line(grid, name, "{item}", averaged(grid, joined(group)))
+            for name, group in sorted(
+                grouped(gauges.get(signals.FRAME_QUEUE_DEPTH, ()), signals.FRAME_QUEUE_NAME).items()
+            )
+        ],
+    }
+
+
+def _slow_marks(frames: Latencies, items: Sequence[FrameItem]) -> list[SlowMark]:
+    """The newest slow frames of the window; those kept whole can be opened."""
+    kept = {item.frame_id: item for item in items}
+    slow = frames.only(frames.slow)
+    marks: list[SlowMark] = []
+    for due_ns, latency_ns, frame_id, cause in zip(
+        slow.due_ns.tolist(), slow.latency_ns.tolist(), slow.frame_id.tolist(), slow.cause, strict=True
+    ):
+        time = seconds(due_ns)
+        item = kept.get(frame_id)
+        # Two runs of a pipeline both count from 0: the same number at another time is another frame.
+        same = item is not None and abs(item.start - time) < SAME_FRAME_SECONDS
+        marks.append(
+            SlowMark(
+                time, latency_ns / NS, cause or "unknown", item.trace_id if item and same else None, frame_id
+            )
+        )
+    return marks[-MARKED_SLOW:]
+
+
+def _dropped(frames: Latencies, now_ns: int) -> float | None:
+    """Frames dropped in the last minute."""
+    if not len(frames):
+        return None
+    last_minute = frames.between(now_ns - MINUTE_NS, now_ns + NS)
+    return float(np.count_nonzero(last_minute.outcome == signals.OUTCOMES["dropped"]))
+
+
+def _highest(by_gpu: Sequence[Values]) -> Values:
+    rows = zip(*(held(values) for values in by_gpu), strict=True) if by_gpu else ()
+    return [max((v for v in row if v is not None), default=None) for row in rows]
+
+
+def _smoothed(values: Values, steps: int) -> Values:
+    """The mean over the last steps, so that one frame more or less in a second is no event."""
+    return [_mean(values[max(0, i + 1 - max(1, steps)) : i + 1]) for i in range(len(values))]
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

@@ -1,0 +1,165 @@
+"""The last minutes in equal steps: frames counted and ranked, readings averaged.
+
+A step nobody knows anything about is ``None``; a step in which provably no frame came out is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from framescope_ui.backends.protocols import Series
+from framescope_ui.questions.gaps import GAP_SPACINGS, usual_spacing, with_gaps
+from framescope_ui.questions.latencies import Latencies
+from framescope_ui.questions.stores import NS, seconds
+from framescope_ui.questions.views import Line
+
+Values = list[float | None]
+
+STALL_SECONDS = 5.0
+"""A live emitter whose newest frame is older than this has stalled: records come each second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Equal steps; step ``i`` is ``[start + i·step, start + (i+1)·step)`` and drawn at its end."""
+
+    start_ns: int
+    step_ns: int
+    size: int
+
+    @classmethod
+    def over(cls, start_ns: int, end_ns: int, step_ns: int) -> Grid:
+        """Whole steps, aligned to multiples of the step, that lie within the range."""
+        first = -(-start_ns // step_ns)
+        return cls(first * step_ns, step_ns, max(0, end_ns // step_ns - first))
+
+    @property
+    def times(self) -> list[float]:
+        """Unix seconds of the steps' ends."""
+        return [seconds(self.start_ns + (i + 1) * self.step_ns) for i in range(self.size)]
+
+    def index(self, times_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The step of each time; −1 or ``size`` and more outside."""
+        return (times_ns - self.start_ns) // self.step_ns
+
+    def counts(self, times_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """How many of the times fall into each step."""
+        at = self.index(times_ns)
+        return np.bincount(at[(at >= 0) & (at < self.size)], minlength=self.size)
+
+
+def rates(
+    grid: Grid, times_ns: npt.NDArray[np.int64], frame_ids: npt.NDArray[np.int64], alive: Sequence[bool]
+) -> Values:
+    """Frames per second in each step.
+
+    An empty step is 0 where the frames before and after it are neighbours (nothing is missing between
+    them) or where the emitter was ``alive``; else nobody knows. The first step with frames is left out
+    unless it begins with the range: it is only partly covered.
+    """
+    if grid.size == 0:
+        return []
+    counts = grid.counts(times_ns)
+    order = np.argsort(times_ns, kind="stable")
+    times, ids = times_ns[order], frame_ids[order]
+    per_second = NS / grid.step_ns
+    found: Values = []
+    for step in range(grid.size):
+        if counts[step]:
+            found.append(float(counts[step] * per_second))
+            continue
+        begin = grid.start_ns + step * grid.step_ns
+        after = int(np.searchsorted(times, begin))
+        between = 0 < after < times.size
+        unbroken = between and int(ids[after]) - int(ids[after - 1]) == 1
+        found.append(0.0 if unbroken or (after > 0 and alive[step]) else None)
+    first = int(np.argmax(counts > 0)) if counts.any() else 0
+    if times.size and times[0] > grid.start_ns + first * grid.step_ns + grid.step_ns // 20:
+        found[first] = None
+    return found
+
+
+def quantiles(grid: Grid, frames: Latencies, qs: Sequence[float]) -> list[Values]:
+    """The exact latency quantiles, s, of the frames that finished in each step; one list per ``q``."""
+    done = frames.only(frames.finished)
+    at = grid.index(done.end_ns)
+    order = np.argsort(at, kind="stable")
+    at, latency = at[order], done.latency_ns[order] / NS
+    edges = np.searchsorted(at, np.arange(grid.size + 1))
+    found: list[Values] = [[None] * grid.size for _ in qs]
+    for step in range(grid.size):
+        here = latency[edges[step] : edges[step + 1]]
+        if here.size:
+            for values, value in zip(found, np.quantile(here, qs, method="inverted_cdf"), strict=True):
+                values[step] = float(value)
+    return found
+
+
+def trailing(grid: Grid, frames: Latencies, span_ns: int, q: float) -> tuple[Values, Values]:
+    """At each step's end, over the ``span_ns`` before it: the latency quantile, and the share of slow."""
+    done = frames.only(frames.finished)
+    order = np.argsort(done.end_ns, kind="stable")
+    ends, latency, slow = done.end_ns[order], done.latency_ns[order] / NS, done.slow[order]
+    quantile: Values = []
+    share: Values = []
+    for step in range(grid.size):
+        until = grid.start_ns + (step + 1) * grid.step_ns
+        low, high = np.searchsorted(ends, [until - span_ns, until])
+        if high > low:
+            quantile.append(float(np.quantile(latency[low:high], q, method="inverted_cdf")))
+            share.append(float(np.mean(slow[low:high])))
+        else:
+            quantile.append(None)
+            share.append(None)
+    return quantile, share
+
+
+def alive(grid: Grid, series: Sequence[Series]) -> list[bool]:
+    """In which steps the emitter gave a sign of life: a reading in it or its usual spacing around it."""
+    marks = np.zeros(grid.size, np.bool_)
+    for one in series:
+        times = np.asarray(one.times_ns, np.int64)
+        spacing = usual_spacing([seconds(t) for t in one.times_ns]) or 0.0
+        reach = int(np.ceil(spacing * NS / grid.step_ns))
+        steps = np.unique(grid.index(times))
+        for step in steps[(steps >= -reach) & (steps < grid.size + reach)]:
+            marks[max(0, int(step) - reach) : max(0, int(step) + reach + 1)] = True
+    return [bool(mark) for mark in marks]
+
+
+def averaged(grid: Grid, series: Series) -> Values:
+    """The mean reading of each step; None where there is none."""
+    times = np.asarray(series.times_ns, np.int64)
+    values = np.asarray(series.values, np.float64)
+    at = grid.index(times)
+    within = (at >= 0) & (at < grid.size) & np.isfinite(values)
+    counts = np.bincount(at[within], minlength=grid.size)
+    sums = np.bincount(at[within], weights=values[within], minlength=grid.size)
+    return [float(s / c) if c else None for s, c in zip(sums, counts, strict=True)]
+
+
+def held(values: Values) -> Values:
+    """The values with short holes filled by the last one: a slow series on a fast grid.
+
+    A hole longer than ``GAP_SPACINGS`` usual spacings of the readings stays a hole.
+    """
+    known = [i for i, value in enumerate(values) if value is not None]
+    reach = GAP_SPACINGS * (usual_spacing([float(i) for i in known]) or 1.0)
+    filled: Values = []
+    last: int | None = None
+    for i, value in enumerate(values):
+        if value is not None:
+            last = i
+        filled.append(values[last] if last is not None and i - last < reach else None)
+    return filled
+
+
+def grid_line(grid: Grid, name: str, unit: str, values: Values) -> Line:
+    """A line over the grid, without the empty steps but with their gaps."""
+    points = [(t, v) for t, v in zip(grid.times, values, strict=True) if v is not None]
+    x, y = with_gaps([t for t, _ in points], [v for _, v in points])
+    return Line(name=name, unit=unit, x=x, y=y)

@@ -1,0 +1,87 @@
+"""Spans of one trace as bars of a waterfall."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from framescope import signals
+from framescope_ui.backends.protocols import Span
+from framescope_ui.questions.frame_item import integer, number, seconds_by_cause, text
+from framescope_ui.questions.stores import NS
+from framescope_ui.questions.views import StageRow
+
+_OURS = ("frame.", "framescope.")
+
+
+def root_of(spans: Sequence[Span]) -> Span | None:
+    """The span everything hangs under: a frame's root, else the earliest without a parent here."""
+    if not spans:
+        return None
+    for span in spans:
+        if span.name == signals.SPAN_FRAME and signals.FRAME_PIPELINE in span.attributes:
+            return span
+    present = {span.span_id for span in spans}
+    orphans = [s for s in spans if s.parent_span_id is None or s.parent_span_id not in present]
+    return min(orphans or spans, key=lambda s: (s.start_ns, -s.end_ns))
+
+
+def is_foreign(spans: Sequence[Span]) -> bool:
+    """Whether no span carries any framescope attribute."""
+    return not any(name.startswith(_OURS) for span in spans for name in span.attributes)
+
+
+def stages_of(root: Span, spans: Sequence[Span]) -> list[StageRow]:
+    """Every span but the root as a bar: parents before their children, siblings by start.
+
+    ``parent`` is the enclosing stage's name, None directly under the root. A span that hangs under
+    nothing present is shown at the top level, and so is one in a ring of parents: nothing is dropped.
+    """
+    children: dict[str, list[Span]] = {}
+    present = {span.span_id for span in spans}
+    for span in spans:
+        if span.span_id == root.span_id:
+            continue
+        parent = span.parent_span_id if span.parent_span_id in present else root.span_id
+        children.setdefault(parent or root.span_id, []).append(span)
+    for siblings in children.values():
+        siblings.sort(key=lambda s: (s.start_ns, s.end_ns))
+    rows: list[StageRow] = []
+    seen: set[str] = {root.span_id}
+    # A stack, not recursion: a foreign trace can be thousands of spans deep.
+    stack: list[tuple[Span, str | None]] = [(s, None) for s in reversed(children.get(root.span_id, []))]
+    while stack:
+        span, parent_name = stack.pop()
+        if span.span_id in seen:
+            continue
+        seen.add(span.span_id)
+        rows.append(_row(root, span, parent_name))
+        stack.extend((s, _name(span)) for s in reversed(children.get(span.span_id, [])))
+    ringed = [span for span in spans if span.span_id not in seen]
+    return rows + [_row(root, span, None) for span in sorted(ringed, key=lambda s: s.start_ns)]
+
+
+def _name(span: Span) -> str:
+    return text(span.attributes, signals.FRAME_STAGE_NAME) or span.name
+
+
+def _row(root: Span, span: Span, parent: str | None) -> StageRow:
+    attributes = span.attributes
+    lost = seconds_by_cause(attributes, signals.FRAME_LOST_PREFIX)
+    total = number(attributes, signals.FRAME_LOST_TOTAL)
+    if total is None and lost:
+        total = sum(s for _, s in lost)
+    return StageRow(
+        name=_name(span),
+        kind=text(attributes, signals.FRAME_STAGE_KIND) or "",
+        start=(span.start_ns - root.start_ns) / NS,
+        end=(span.end_ns - root.start_ns) / NS,
+        expected=number(attributes, signals.FRAME_STAGE_EXPECTED),
+        lost=total,
+        lost_by_cause=lost,
+        parent=parent,
+        gpu_busy=number(attributes, signals.GPU_BUSY_TIME),
+        gpu_wait=number(attributes, signals.GPU_WAIT_TIME),
+        depth_at_entry=integer(attributes, signals.FRAME_QUEUE_DEPTH_AT_ENTRY),
+        status=span.status,
+        message=span.status_message,
+    )
