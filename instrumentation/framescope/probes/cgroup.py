@@ -1,0 +1,171 @@
+"""How long a CPU quota held back the process's control group, versions 1 and 2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final, Literal
+
+RESOLVE_EVERY_NS: Final = 10_000_000_000
+"""A process seldom changes its group, and limits seldom change: looked up again at this pace."""
+
+Version = Literal[1, 2]
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupReading:
+    """Cumulative since the group was made; ``time_ns`` is monotonic.
+
+    ``throttled_ns`` is the kernel's sum over CPUs, so that it may grow faster than the clock.
+    ``limit_cpus`` is the tightest quota on the way up, in CPUs.
+    """
+
+    time_ns: int
+    throttled_ns: int
+    limit_cpus: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Limited:
+    """A group that has a quota: where its counters are, and the quota in CPUs."""
+
+    folder: Path
+    version: Version
+    cpus: float
+
+
+class CgroupProbe:
+    """Reads the group of process ``pid`` and every limited group above it. ``unavailable`` says why not."""
+
+    name = "cgroup"
+
+    def __init__(self, pid: int, root: Path = Path("/")) -> None:
+        self._pid = pid
+        self._root = root
+        self._limited: list[_Limited] = []
+        self._resolve_due_ns: int | None = None
+        self.unavailable: str | None = None
+
+    def read(self, now_ns: int) -> CgroupReading | None:
+        """The throttled time so far; ``None`` without a quota or where it cannot be read. Raises nothing."""
+        if self._resolve_due_ns is None or now_ns >= self._resolve_due_ns:
+            self._resolve_due_ns = now_ns + RESOLVE_EVERY_NS
+            self._limited = self._resolve()
+        amounts = [
+            amount
+            for group in self._limited
+            if (amount := _throttled(group.folder, group.version)) is not None
+        ]
+        if not amounts:
+            return None
+        return CgroupReading(now_ns, sum(amounts), min(group.cpus for group in self._limited))
+
+    def close(self) -> None:
+        self._limited = []
+
+    def _resolve(self) -> list[_Limited]:
+        try:
+            membership = (self._root / f"proc/{self._pid}/cgroup").read_text(errors="replace")
+            mounts = (self._root / "proc/self/mountinfo").read_text(errors="replace")
+        except OSError as error:
+            self.unavailable = f"control groups: {error.strerror or error}"
+            return []
+        limited: list[_Limited] = []
+        for version, path in parse_membership(membership):
+            for mount in parse_mounts(mounts):
+                if mount.version == version:
+                    limited += self._limited_on_the_way(mount, path)
+        self.unavailable = None if limited else "no CPU quota is set"
+        return limited
+
+    def _limited_on_the_way(self, mount: Mount, path: str) -> list[_Limited]:
+        top = self._root / mount.point.lstrip("/")
+        folder = top / below(mount.root, path)
+        found: list[_Limited] = []
+        while folder == top or top in folder.parents:
+            cpus = _quota(folder, mount.version)
+            if cpus is not None:
+                found.append(_Limited(folder, mount.version, cpus))
+            if folder == top:
+                break
+            folder = folder.parent
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A mounted hierarchy that controls CPU: the group it shows as its root, and where it is mounted."""
+
+    version: Version
+    root: str
+    point: str
+
+
+def parse_membership(text: str) -> list[tuple[Version, str]]:
+    """The groups in ``/proc/PID/cgroup`` that can limit CPU: version and path."""
+    groups: list[tuple[Version, str]] = []
+    for line in text.splitlines():
+        number, _, rest = line.partition(":")
+        controllers, separator, path = rest.partition(":")
+        if not separator or not path.startswith("/"):
+            continue
+        if number == "0" and not controllers:
+            groups.append((2, path))
+        elif "cpu" in controllers.split(","):
+            groups.append((1, path))
+    return groups
+
+
+def parse_mounts(text: str) -> list[Mount]:
+    """The mounts in ``/proc/self/mountinfo`` of hierarchies that can limit CPU."""
+    mounts: list[Mount] = []
+    for line in text.splitlines():
+        left, separator, right = line.partition(" - ")
+        fields, kind = left.split(), right.split()
+        if not separator or len(fields) < 6 or len(kind) < 3:
+            continue
+        if kind[0] == "cgroup2":
+            mounts.append(Mount(2, fields[3], fields[4]))
+        elif kind[0] == "cgroup" and "cpu" in kind[2].split(","):
+            mounts.append(Mount(1, fields[3], fields[4]))
+    return mounts
+
+
+def below(mount_root: str, path: str) -> PurePosixPath:
+    """A group's place under the mount. One outside what is mounted (a container's) is the mount itself."""
+    try:
+        place = PurePosixPath(path).relative_to(mount_root)
+    except ValueError:
+        return PurePosixPath()
+    return PurePosixPath() if ".." in place.parts else place
+
+
+def _quota(folder: Path, version: Version) -> float | None:
+    """The quota in CPUs; ``None`` where there is none."""
+    try:
+        if version == 2:
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota = (folder / "cpu.cfs_quota_us").read_text()
+            period = (folder / "cpu.cfs_period_us").read_text()
+        cpus = int(quota) / int(period)  # "max", unlimited in version 2, is no number
+    except (OSError, ValueError, ZeroDivisionError):
+        return None
+    return cpus if cpus > 0 else None
+
+
+def _throttled(folder: Path, version: Version) -> int | None:
+    try:
+        return parse_throttled((folder / "cpu.stat").read_text(errors="replace"), version)
+    except OSError:
+        return None
+
+
+def parse_throttled(text: str, version: Version) -> int | None:
+    """ns a group was throttled, from its ``cpu.stat``; ``None`` where it does not say."""
+    name, factor = ("throttled_usec", 1000) if version == 2 else ("throttled_time", 1)
+    for line in text.splitlines():
+        key, _, value = line.partition(" ")
+        if key == name and value.isascii() and value.strip().isdigit():
+            return int(value) * factor
+    return None
