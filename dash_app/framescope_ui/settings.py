@@ -180,7 +180,7 @@ STORE: Final[tuple[Setting, ...]] = (
     Setting(
         "store.retention_age",
         "duration",
-        7 * 86400.0,
+        3 * 86400.0,
         "data older than this are dropped",
         env=("FRAMESCOPE_STORE_RETENTION_AGE",),
         flag="--retention-age",
@@ -190,12 +190,31 @@ STORE: Final[tuple[Setting, ...]] = (
     Setting(
         "store.retention_size",
         "size",
-        10 * 1000**3,
+        2 * 1024**3,
         "the oldest data are dropped beyond this",
         env=("FRAMESCOPE_STORE_RETENTION_SIZE",),
         flag="--retention-size",
         unit="bytes",
         minimum=10_000_000,
+    ),
+    Setting(
+        "store.segment",
+        "duration",
+        600.0,
+        "time one file covers; retention drops whole files",
+        env=("FRAMESCOPE_STORE_SEGMENT",),
+        unit="s",
+        minimum=10,
+        maximum=86400,
+    ),
+    Setting(
+        "store.max_body",
+        "size",
+        16 * 1024**2,
+        "largest OTLP request taken, after unpacking",
+        env=("FRAMESCOPE_STORE_MAX_BODY",),
+        unit="bytes",
+        minimum=1024,
     ),
 )
 

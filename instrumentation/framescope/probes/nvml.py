@@ -465,10 +465,9 @@ class Anchor:
             self._offset_ns = now_ns - self._clock()
             age_ns = abs(now_ns - stamp_ns - self._offset_ns)
             self.error_ns = age_ns if self.error_ns is None else min(self.error_ns, age_ns)
-        elif self._looked_ns is not None:
-            if self._offset_ns is None or now_ns - stamp_ns < self._offset_ns:
-                self._offset_ns = now_ns - stamp_ns
-                self.error_ns = now_ns - self._looked_ns + SAMPLE_PERIOD_NS
+        elif self._looked_ns is not None and (self._offset_ns is None or now_ns - stamp_ns < self._offset_ns):
+            self._offset_ns = now_ns - stamp_ns
+            self.error_ns = now_ns - self._looked_ns + SAMPLE_PERIOD_NS
 
     def placed(self, stamp_us: int | None) -> int | None:
         """Monotonic ns of a stamp; ``None`` before anything was learned."""
