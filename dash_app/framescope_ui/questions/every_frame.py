@@ -13,9 +13,7 @@ LONGEST_RECORD_SECONDS = 5
 """A ``frames`` record covers about a second; its frames can be due this long before it ends."""
 
 
-async def every_frame(
-    stores: Stores, service: str, pipeline: str, start: float, end: float
-) -> EveryFrame:
+async def every_frame(stores: Stores, service: str, pipeline: str, start: float, end: float) -> EveryFrame:
     """Every frame due in ``[start, end)`` unix seconds. Raises ``BackendError``."""
     return strip_of(await latencies(stores, service, pipeline, int(start * NS), int(end * NS)))
 
@@ -30,9 +28,7 @@ async def cause_counts(
     return counted_causes(await latencies(stores, service, pipeline, int(start * NS), int(end * NS)))
 
 
-async def latencies(
-    stores: Stores, service: str, pipeline: str, start_ns: int, end_ns: int
-) -> Latencies:
+async def latencies(stores: Stores, service: str, pipeline: str, start_ns: int, end_ns: int) -> Latencies:
     """The frames due in ``[start_ns, end_ns)``, from every record that may hold some of them."""
     limit = int((end_ns - start_ns) / NS) * 2 + 4 * LONGEST_RECORD_SECONDS
     batches = await stores.traces.every_frame(

@@ -98,9 +98,9 @@ class LiveFeed:
         """One snapshot, now: the poller's where one runs and is current, else asked for. Never raises."""
         watched = self._watched.get((service, pipeline))
         now_ns = self._clock_ns()
-        if window_seconds is None and watched is not None and watched.newest is not None:
-            if seconds(now_ns) - watched.newest.time < 2 * self._interval:
-                return watched.newest
+        newest = watched.newest if watched is not None and window_seconds is None else None
+        if newest is not None and seconds(now_ns) - newest.time < 2 * self._interval:
+            return newest
         return await self._asked((service, pipeline), now_ns, window_seconds or self._window)
 
     async def close(self) -> None:
@@ -193,5 +193,3 @@ def _offer(queue: asyncio.Queue[Live], snapshot: Live) -> None:
     if queue.full():
         queue.get_nowait()
     queue.put_nowait(snapshot)
-
-

@@ -177,14 +177,16 @@ def _item(trace: Trace, root: Span, service: str | None, stage: str | None) -> F
 def _guilty_stage(root: Span, spans: Sequence[Span]) -> str | None:
     """The stage that lost most; None where none lost anything."""
     lost = [
-        (row.lost, row.parent or row.name) for row in stages_of(root, spans) if row.lost is not None and row.lost > 0
+        (row.lost, row.parent or row.name)
+        for row in stages_of(root, spans)
+        if row.lost is not None and row.lost > 0
     ]
     return max(lost)[1] if lost else None
 
 
 def _series(
     gauges: Mapping[str, Sequence[Series]], devices: Sequence[gpus.GpuLabel], near: Latencies
-) -> dict[str, list[Line]]:
+) -> dict[str, Sequence[Line]]:
     def by_gpu(metric: str, unit: str) -> list[Line]:
         readings = gauges.get(metric, ())
         lines = [line_of(gpus.line_source(readings, gpu.id), gpu.name, unit) for gpu in devices]
@@ -247,7 +249,9 @@ def _missing(
     if metric_trouble is not None:
         said.append(f"No GPU and queue readings: {metric_trouble}.")
     elif not gauges.get(signals.HW_GPU_UTILIZATION):
-        said.append("No GPU readings around this frame: no GPU probe was running, or they are no longer stored.")
+        said.append(
+            "No GPU readings around this frame: no GPU probe was running, or they are no longer stored."
+        )
     trace_trouble = troubles.of(stores.traces.name)
     if trace_trouble is not None and trace_trouble is not metric_trouble:
         said.append(f"No neighbouring frames: {trace_trouble}.")

@@ -196,7 +196,11 @@ def _reason(rule: Rule, state: SignalState, start: float | None) -> Reason:
     limit = rule.limits.critical if state.level is Level.CRITICAL else rule.limits.warning
     value = state.value if state.value is not None else limit
     still = level_of(rule, value, Level.OK, 0.0) >= state.level
-    how = f"{rule.bad} {_shown(limit, rule.unit)}" if still else f"back from {rule.bad} {_shown(limit, rule.unit)}"
+    how = (
+        f"{rule.bad} {_shown(limit, rule.unit)}"
+        if still
+        else f"back from {rule.bad} {_shown(limit, rule.unit)}"
+    )
     older = state.since is None or (start is not None and state.since <= start)
     return Reason(
         signal=rule.signal,

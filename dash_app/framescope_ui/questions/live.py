@@ -19,7 +19,7 @@ from framescope_ui.backends.protocols import (
 )
 from framescope_ui.questions import gpus
 from framescope_ui.questions.frame_item import item_of
-from framescope_ui.questions.health import Health, course, health, no_data, rules_for
+from framescope_ui.questions.health import course, health, no_data, rules_for
 from framescope_ui.questions.latencies import Latencies, unpacked
 from framescope_ui.questions.quantiles import histogram_quantile, merged_counts
 from framescope_ui.questions.queues import queues_now
@@ -39,7 +39,7 @@ from framescope_ui.questions.timeline import (
     rates,
     trailing,
 )
-from framescope_ui.questions.views import FrameItem, Line, Live, SlowMark, Source
+from framescope_ui.questions.views import FrameItem, Health, Line, Live, SlowMark, Source
 
 RATE_SECONDS = 5.0
 """Rates shown are over this many last whole seconds."""
@@ -250,7 +250,8 @@ def assembled(
             now_ns,
         ),
         gpus=[
-            gpus.now_of(gpu, gauges, counters.get(signals.FS_GPU_THROTTLE_TIME, ()), now_ns) for gpu in devices
+            gpus.now_of(gpu, gauges, counters.get(signals.FS_GPU_THROTTLE_TIME, ()), now_ns)
+            for gpu in devices
         ],
         lost_by_cause=sorted(
             ((cause, s / 60.0) for cause, s in lost.items() if s > 0), key=lambda share: -share[1]
@@ -411,7 +412,8 @@ def _gauge_history(
     def by_gpu(metric: str, unit: str) -> list[Line]:
         found = gauges.get(metric, ())
         return [
-            grid_line(grid, gpu.name, unit, averaged(grid, gpus.line_source(found, gpu.id))) for gpu in devices
+            grid_line(grid, gpu.name, unit, averaged(grid, gpus.line_source(found, gpu.id)))
+            for gpu in devices
         ]
 
     processes = gauges.get(signals.FS_GPU_PROCESS_UTILIZATION, ())

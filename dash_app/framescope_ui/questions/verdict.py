@@ -24,13 +24,11 @@ def view_of(verdict: Verdict) -> VerdictView:
                 lost_seconds=share.lost_ns / NS,
                 overrun_seconds=share.overrun_ns / NS,
                 stage=share.stage,
-                evidence=[
-                    EvidenceRow(e.name, e.value, e.unit, e.baseline, e.text) for e in share.evidence
-                ],
+                evidence=[EvidenceRow(e.name, e.value, e.unit, e.baseline, e.text) for e in share.evidence],
             )
             for share in verdict.shares
         ],
         considered=[Considered(c.cause, c.status, c.reason) for c in verdict.considered],
-        culprit_process=None if verdict.culprit is None else verdict.culprit.process,
-        culprit_pid=None if verdict.culprit is None else verdict.culprit.pid,
+        culprit_process=None if verdict.culprit is None else verdict.culprit[0],
+        culprit_pid=None if verdict.culprit is None else verdict.culprit[1],
     )

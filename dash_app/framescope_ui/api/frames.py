@@ -1,0 +1,92 @@
+"""``/api/frames``: kept frames as a list, and one frame whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Literal, cast
+
+from fastapi import APIRouter, Query
+
+from framescope.signals import CAUSES, OUTCOMES
+from framescope_ui.api.plain import frame_json, item_json
+from framescope_ui.api.problems import BadParameter, NotFound
+from framescope_ui.api.times import in_order, time_ns
+from framescope_ui.backends.protocols import FrameQuery
+from framescope_ui.questions.frame import frame
+from framescope_ui.questions.slow_frames import slow_frames
+from framescope_ui.questions.stores import Stores
+
+MOST_FRAMES = 1000
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def frames_routes(stores: Stores) -> APIRouter:
+    """The list and the single frame."""
+    router = APIRouter(prefix="/api/frames", tags=["frames"])
+
+    @router.get("", summary="Kept frames that fit, newest or longest first")
+    async def listed(
+        service: str | None = None,
+        pipeline: str | None = None,
+        outcome: Annotated[
+            list[str] | None, Query(description="on_time, slow, dropped, failed; several")
+        ] = None,
+        cause: Annotated[list[str] | None, Query(description="names of causes; several")] = None,
+        stage: Annotated[str | None, Query(description="the stage that lost most")] = None,
+        start: Annotated[str | None, Query(description="unix seconds or RFC 3339")] = None,
+        end: Annotated[str | None, Query(description="the same; not included")] = None,
+        order: Annotated[str, Query(description="time (newest first) or duration (longest first)")] = "time",
+        limit: Annotated[str, Query(description=f"1 to {MOST_FRAMES}")] = "100",
+        cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
+    ) -> dict[str, Any]:
+        """Without `outcome`, frames of every outcome that were kept; without a range, all of them."""
+        start_ns, end_ns = time_ns("start", start), time_ns("end", end)
+        in_order(start_ns, end_ns)
+        query = FrameQuery(
+            service=service,
+            pipeline=pipeline,
+            start_ns=start_ns,
+            end_ns=end_ns,
+            outcomes=_known("outcome", outcome, OUTCOMES),
+            causes=_known("cause", cause, CAUSES),
+            stage=stage,
+            order=cast(Literal["duration", "time"], _known("order", [order], ("time", "duration"))[0]),
+            limit=_limit(limit),
+            cursor=cursor,
+        )
+        page = await slow_frames(stores, query)
+        return {"frames": [item_json(item) for item in page.frames], "next_cursor": page.next_cursor}
+
+    @router.get("/{trace_id}", summary="One frame: stages, evidence, verdict, what was around it")
+    async def single(trace_id: str) -> dict[str, Any]:
+        """Offsets of stages are s from the frame's due time; `series` are raw readings around it."""
+        wanted = trace_id.lower()
+        if not _TRACE_ID.fullmatch(wanted):
+            raise BadParameter("trace_id", f"trace_id: {trace_id[:64]!r} is not 32 hexadecimal digits")
+        found = await frame(stores, wanted)
+        if found is None:
+            raise NotFound(
+                f"No trace {wanted} is stored: it was not kept, or is older than what the store retains. "
+                "/api/frames lists the frames there are."
+            )
+        return frame_json(found)
+
+    return router
+
+
+def _known(name: str, values: Sequence[str] | None, known: Iterable[str]) -> tuple[str, ...]:
+    """The values, each one known; commas separate too."""
+    split = [part for value in values or () for part in value.split(",") if part]
+    for value in split:
+        if value not in known:
+            raise BadParameter(name, f"{name}: {value[:40]!r} is not one of {', '.join(known)}")
+    if name == "order" and len(split) != 1:
+        raise BadParameter(name, f"{name}: give one of {', '.join(known)}")
+    return tuple(dict.fromkeys(split))
+
+
+def _limit(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST_FRAMES:
+        raise BadParameter("limit", f"limit: give a whole number from 1 to {MOST_FRAMES}")
+    return int(text)
