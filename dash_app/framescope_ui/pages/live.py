@@ -1,0 +1,287 @@
+"""The Live page: is it well now, and what is it doing to its budget."""
+
+from __future__ import annotations
+
+from dash import html
+
+from framescope_ui.figures import quantity, theme
+from framescope_ui.figures.live import live_figure
+from framescope_ui.pages import elements
+from framescope_ui.pages.elements import Part
+from framescope_ui.pages.viewer import RANGES, Viewer
+from framescope_ui.questions.views import GpuNow, Live
+
+MOST_LATEST = 7
+
+
+def live_page(live: Live, viewer: Viewer) -> list[Part]:
+    """The whole page for one snapshot."""
+    return [
+        html.H1("Live", className="fs-only-read"),
+        html.Div(tiles(live), id="live-tiles", className="fs-tiles"),
+        html.Div(alerts(live), id="live-alerts"),
+        html.Div(
+            [
+                html.Div(chart_card(live, viewer), className="fs-wide"),
+                html.Div(side(live, viewer), id="live-side", className="fs-side"),
+            ],
+            className="fs-columns fs-columns-8-4",
+        ),
+    ]
+
+
+def empty_page(live: Live) -> list[Part]:
+    """Nothing has ever been heard of: what is listening, and what to do."""
+    return [
+        html.H1("Live", className="fs-only-read"),
+        elements.notice(
+            "No frames yet.",
+            live.health.text,
+            "Point OTEL_EXPORTER_OTLP_ENDPOINT at this machine (4317 for gRPC, 4318 for HTTP), "
+            'or run "framescope demo".',
+        ),
+    ]
+
+
+def alerts(live: Live) -> list[Part]:
+    """What limits the numbers on this page: losses, sources that are away."""
+    found: list[Part] = []
+    for source in live.health.sources:
+        if source.status == "away":
+            since = f" since {quantity.moment(source.since)}" if source.since is not None else ""
+            found.append(
+                elements.notice(f"{source.name} does not answer{since}.", source.reason, kind="trouble")
+            )
+    if live.losses:
+        total = sum(count for _, count in live.losses)
+        reasons = ", ".join(f"{reason.replace('_', ' ')} {quantity.whole(count)}" for reason, count in live.losses)
+        found.append(
+            elements.notice(
+                f"At least {quantity.whole(total)} frames are missing from these counts: {reasons}.",
+                kind="trouble",
+            )
+        )
+    return found
+
+
+def tiles(live: Live) -> list[Part]:
+    """The key numbers."""
+    over = {reason.signal: reason for reason in live.health.reasons}
+
+    def tile(name: Part, value: str, unit: str, note: str, *signals: str) -> html.Div:
+        limit = next((over[signal] for signal in signals if signal in over), None)
+        kind = "" if limit is None else f" fs-tile-{elements.STATE_CLASS[live.health.state]}"
+        head: list[Part] = [name]
+        if limit is not None:
+            head.insert(0, elements.icon(f"state-{elements.STATE_CLASS[live.health.state]}"))
+            if limit.limit is not None and not note:
+                note = limit.text
+        return html.Div(
+            [
+                html.Div(head, className="fs-tile-name"),
+                html.Div([html.Span(value, className="fs-num"), html.Span(unit, className="fs-unit")], className="fs-tile-value"),
+                html.Div(note, className="fs-tile-note"),
+            ],
+            className="fs-tile" + kind,
+        )
+
+    budget = "" if live.budget_seconds is None else f"budget {quantity.milliseconds(live.budget_seconds)} ms"
+    target = "" if live.target_fps is None else f"target {quantity.rate(live.target_fps)}"
+    gap = ""
+    if live.fps_in is not None and live.fps_out is not None:
+        less = live.fps_in - live.fps_out
+        gap = f"{quantity.rate(less)} /s fewer than in" if less >= 0.05 else "as many as in"
+    slow = ""
+    if live.slow_share is not None and live.fps_out is not None:
+        slow = f"about {quantity.whole(live.slow_share * live.fps_out * 60)} per minute"
+    fullest = max(live.queues, key=lambda queue: queue.dropped_per_minute or 0.0, default=None)
+    full = f"{fullest.name} queue" if fullest is not None and fullest.dropped_per_minute else ""
+    memory = "" if live.memory_utilization is None else f"memory {quantity.percent(live.memory_utilization)} %"
+    shown: list[Part] = [
+        tile("Frames in", quantity.rate(live.fps_in), "/s", target),
+        tile("Frames out", quantity.rate(live.fps_out), "/s", gap, "fps_out", "fps"),
+        tile("Latency, median", quantity.milliseconds(live.latency_p50), "ms", budget),
+        tile("Latency, p99", quantity.milliseconds(live.latency_p99), "ms", budget, "latency_p99", "latency"),
+        tile("Slow frames", quantity.percent(live.slow_share), "%", slow, "slow_share", "slow"),
+        tile("Dropped", quantity.whole(live.dropped_per_minute), "/min", full, "dropped"),
+    ]
+    for gpu in live.gpus[:2]:
+        name = html.Span([f"GPU {gpu.id} load ", elements.simulated_tag() if gpu.simulated else ""])
+        note = "" if gpu.temperature_celsius is None else f"{quantity.whole(gpu.temperature_celsius)} °C"
+        shown.append(tile(name, quantity.percent(gpu.utilization), "%", note, "gpu_utilization", "gpu"))
+    shown.append(tile("CPU", quantity.percent(live.cpu_utilization), "%", memory, "cpu"))
+    return shown
+
+
+def figure_of(live: Live, viewer: Viewer):  # type: ignore[no-untyped-def]  # plotly has no types
+    """The page's figure as this viewer sees it."""
+    return live_figure(live, viewer.theme, viewer.window_seconds, phone=viewer.phone)
+
+
+def finding(live: Live) -> str:
+    """What the figure shows, in one sentence."""
+    return (
+        f"Latency median {quantity.milliseconds(live.latency_p50)} ms, "
+        f"p99 {quantity.milliseconds(live.latency_p99)} ms, "
+        f"budget {quantity.milliseconds(live.budget_seconds)} ms; "
+        f"{len(live.slow_marks)} slow frames in this window."
+    )
+
+
+def chart_card(live: Live, viewer: Viewer) -> Part:
+    """The lanes, with the legend of causes."""
+    return elements.card(
+        RANGES[viewer.range][0] if viewer.start is None else "Chosen range",
+        elements.chart(figure_of(live, viewer), finding(live), id="live-figure"),
+        note=html.Div(legend(live), id="live-legend", className="fs-legend"),
+        grow=True,
+    )
+
+
+def legend(live: Live) -> list[Part]:
+    """The causes met in the window, by how often."""
+    causes = [mark.cause for mark in live.slow_marks]
+    met = sorted(set(causes), key=causes.count, reverse=True)[:6]
+    if not met:
+        return [html.Span("no slow frame in this window")]
+    return [
+        html.Span("a slow frame, by main cause:"),
+        *(
+            html.Span(
+                [
+                    html.Span(theme.look(cause).glyph, className=f"fs-mark fs-c-{elements.known_cause(cause)}", **{"aria-hidden": "true"}),
+                    html.Abbr(theme.code(cause), title=theme.title(cause)),
+                ]
+            )
+            for cause in met
+        ),
+    ]
+
+
+def side(live: Live, viewer: Viewer) -> list[Part]:
+    """The right column."""
+    parts: list[Part] = [_lost(live)]
+    if live.queues:
+        parts.append(_queues(live))
+    parts += [_gpu(gpu) for gpu in live.gpus]
+    if live.custom:
+        parts.append(
+            elements.card(
+                "Custom",
+                elements.definition(
+                    [(name, elements.number(f"{value:,.4g}".replace(",", "\u202f"))) for name, value in live.custom]
+                ),
+            )
+        )
+    parts.append(_latest(live, viewer))
+    return parts
+
+
+def _lost(live: Live) -> Part:
+    if not live.lost_by_cause:
+        return elements.card(
+            "Time lost to slow frames", html.P("None in the last minute.", className="fs-dim"), note="ms per second, by cause"
+        )
+    most = max(seconds for _, seconds in live.lost_by_cause) or 1.0
+    rows = [
+        html.Div(
+            [
+                html.Span(theme.title(cause), className="fs-lost-name"),
+                html.Span(
+                    [
+                        html.Span(
+                            className=f"fs-part fs-c-{elements.known_cause(cause)} fs-p-{theme.PATTERN_CLASS[theme.look(cause).pattern]}",
+                            style={"width": f"{max(82 * seconds / most, 1):.2f}%"},
+                        ),
+                        html.Span(theme.code(cause), className="fs-code"),
+                    ],
+                    className="fs-lost-bar",
+                ),
+                html.Span(quantity.milliseconds(seconds), className="fs-num"),
+            ],
+            className="fs-lost",
+        )
+        for cause, seconds in live.lost_by_cause
+    ]
+    total = html.Div(
+        [html.Span("All causes"), html.Span(), html.Span(quantity.milliseconds(sum(s for _, s in live.lost_by_cause)), className="fs-num fs-strong")],
+        className="fs-lost fs-total",
+    )
+    return elements.card("Time lost to slow frames", [*rows, total], note="ms per second, by cause")
+
+
+def _queues(live: Live) -> Part:
+    rows = []
+    for queue in live.queues:
+        share = queue.depth / queue.capacity if queue.depth is not None and queue.capacity else 0.0
+        holds = f" of {quantity.whole(queue.capacity)}" if queue.capacity is not None else ""
+        rows.append(
+            [
+                queue.name,
+                html.Span(
+                    [
+                        html.Span(html.Span(style={"width": f"{min(share, 1) * 100:.0f}%"}), className="fs-fill"),
+                        html.Span(quantity.whole(queue.depth) + holds, className="fs-num"),
+                    ],
+                    className="fs-depth",
+                ),
+                elements.number(quantity.whole(queue.dropped_per_minute)),
+                elements.number(quantity.milliseconds(queue.blocked_seconds_per_second)),
+            ]
+        )
+    return elements.card(
+        "Queues",
+        elements.table(("Queue", "Depth", "Dropped /min", "Blocked, ms/s"), rows, caption="Queues now", right=(2, 3)),
+        note="now, and per minute",
+    )
+
+
+def _gpu(gpu: GpuNow) -> Part:
+    pairs: list[tuple[Part, Part]] = []
+    for process in list(gpu.processes)[:4]:
+        cause = "gpu_work" if process.ours else "gpu_contention"
+        name = "this pipeline" if process.ours else process.name
+        pairs.append(
+            (html.Span([elements.swatch(cause), name], className="fs-chip"), elements.number(quantity.percent(process.utilization), "%"))
+        )
+    memory = quantity.gibibytes(gpu.memory_used_bytes)
+    if gpu.memory_total_bytes is not None:
+        memory += f" of {quantity.gibibytes(gpu.memory_total_bytes)}"
+    clock = None if gpu.clock_hz is None else gpu.clock_hz / 1e6
+    pairs += [
+        ("Load", elements.number(quantity.percent(gpu.utilization), "%")),
+        ("Clock", elements.number(quantity.whole(clock), "MHz")),
+        ("Memory", elements.number(memory, "GB")),
+        ("Temperature", elements.number(quantity.whole(gpu.temperature_celsius), "°C")),
+        ("Power", elements.number(quantity.whole(gpu.power_watts), "W")),
+        ("Throttled", elements.number(quantity.milliseconds(gpu.throttled_seconds_per_second), "ms/s")),
+    ]
+    if gpu.throttle_reasons:
+        pairs.append(("Limited by", ", ".join(gpu.throttle_reasons)))
+    title: list[Part] = [f"GPU {gpu.id} "]
+    if gpu.simulated:
+        title.append(elements.simulated_tag())
+    return elements.card(title, elements.definition(pairs), note=gpu.name)
+
+
+def _latest(live: Live, viewer: Viewer) -> Part:
+    every = html.A("all slow frames", href=viewer.href("/frames"))
+    if not live.latest_slow:
+        return elements.card("Latest slow frames", html.P("None yet.", className="fs-dim"), note=every)
+    rows = [
+        [
+            quantity.clock(item.start, fraction=True),
+            html.A(
+                quantity.whole(item.frame_id) if item.frame_id is not None else item.trace_id[:8],
+                href=viewer.frame_href(item.trace_id),
+            ),
+            html.Span(quantity.milliseconds(item.overrun_seconds, signed=True), className="fs-num"),
+            elements.chip(item.cause),
+        ]
+        for item in list(live.latest_slow)[:MOST_LATEST]
+    ]
+    return elements.card(
+        "Latest slow frames",
+        elements.table(("Time, UTC", "Frame", "Over, ms", "Main cause"), rows, caption="Latest slow frames", right=(2,)),
+        note=every,
+    )

@@ -1,0 +1,460 @@
+"""The frame around every page: rail, bar, routing, live updates. ``install`` puts all of it into an app.
+
+The address holds the viewer's choices. A page is rendered on the server when the address changes; what
+moves by itself arrives as whole snapshots in one store of the shell (the push loop outlives navigation,
+so its target must too), and the script in ``assets`` puts them in place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dash import Dash, Input, Output, Patch, State, ctx, dcc, html, no_update, set_props
+
+from framescope_ui.backends.protocols import BackendAway, BackendError
+from framescope_ui.figures import quantity
+from framescope_ui.options import AppOptions
+from framescope_ui.pages import elements, push
+from framescope_ui.pages.elements import Part
+from framescope_ui.pages.frame import frame_page, unknown_page
+from framescope_ui.pages.live import empty_page, live_page
+from framescope_ui.pages.slow_frames import phone_row, query_of, row_of, slow_frames_page
+from framescope_ui.pages.viewer import LIVE_RANGES, RANGES, Viewer, viewer_of
+from framescope_ui.questions.every_frame import cause_counts, every_frame
+from framescope_ui.questions.feed import LiveFeed
+from framescope_ui.questions.frame import frame
+from framescope_ui.questions.live import live
+from framescope_ui.questions.pipelines import picked, pipelines
+from framescope_ui.questions.slow_frames import slow_frames
+from framescope_ui.questions.stores import Stores
+from framescope_ui.questions.views import Choice, FramesPage
+
+RAIL = (("Live", "/", "live"), ("Slow frames", "/frames", "slow"))
+"""The pages that exist: name, address, icon."""
+
+INDEX = """<!DOCTYPE html>
+<html lang="en" data-bs-theme="{theme}" data-theme-option="{option}">
+  <head>
+    {%metas%}
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <script src="{boot}"></script>
+    <title>{%title%}</title>
+    {%favicon%}
+    {%css%}
+  </head>
+  <body>
+    {%app_entry%}
+    <footer>{%config%}{%scripts%}{%renderer%}</footer>
+  </body>
+</html>"""
+
+
+def install(app: Dash, stores: Stores, feed: LiveFeed, options: AppOptions) -> None:
+    """Give the app its layout, its pages and their callbacks, all of them coroutines."""
+    app.title = options.brand_name
+    app.update_title = ""
+    app.config.suppress_callback_exceptions = True
+    app.index_string = (
+        INDEX.replace("{theme}", "dark" if options.theme == "auto" else options.theme)
+        .replace("{option}", options.theme)
+        .replace("{boot}", app.get_asset_url("theme.js"))
+    )
+    app.layout = layout(options)
+    pages = Pages(stores, feed, options)
+    _routes(app, pages)
+    _more_rows(app, stores)
+    _updates(app, feed)
+
+
+def layout(options: AppOptions) -> html.Div:
+    """What stays while pages come and go."""
+    return html.Div(
+        [
+            html.A("Skip to the content", href="#main", className="fs-skip", id="skip"),
+            dcc.Location(id="url", refresh=False),
+            dcc.Store(id="screen"),
+            dcc.Store(id="viewer"),
+            dcc.Store(id="push"),
+            dcc.Store(id="poll"),
+            dcc.Store(id="placed"),
+            html.Header(
+                [
+                    html.Div(_waiting_state(), id="state", role="status", className="fs-state"),
+                    html.Div(id="controls", className="fs-controls"),
+                    html.Div(
+                        [
+                            html.Div(id="clock", className="fs-clock"),
+                            html.Div(id="age", className="fs-age"),
+                        ],
+                        className="fs-times",
+                    ),
+                    html.Button(
+                        elements.icon("theme"),
+                        id="theme-switch",
+                        className="fs-icon-button",
+                        title="Light or dark (t)",
+                        **{"aria-label": "Switch between light and dark"},
+                    ),
+                ],
+                id="bar",
+                className="fs-top",
+            ),
+            html.Nav(id="rail", className="fs-rail", **{"aria-label": "Pages"}),
+            html.Main(
+                [
+                    html.Div(id="lost", className="fs-lost-line", role="status"),
+                    html.Div(id="loading", className="fs-loading"),
+                    html.Div(id="page", className="fs-page"),
+                ],
+                id="main",
+                tabIndex=-1,
+            ),
+            html.Div(_help(), id="help", hidden=True, role="dialog", **{"aria-label": "Keyboard"}),
+        ],
+        id="shell",
+        className="fs-shell",
+        **{"data-brand": options.brand_name, "data-interval": str(options.interval_seconds)},
+    )
+
+
+def _waiting_state() -> list[Part]:
+    return [
+        elements.badge("NO DATA"),
+        html.Div([html.Div("Asking the store.", className="fs-why")], className="fs-reason-text"),
+    ]
+
+
+def _help() -> Part:
+    keys = (
+        ("g l", "Live"),
+        ("g s", "Slow frames"),
+        ("Space", "live or pause"),
+        ("[ ]", "earlier, later slow frame"),
+        ("j k", "row down, row up"),
+        ("Enter", "open"),
+        ("Esc", "back"),
+        ("t", "light or dark"),
+        ("y", "copy link"),
+        ("?", "this help"),
+    )
+    return html.Div(
+        [
+            html.H2("Keyboard", className="fs-title"),
+            html.Dl([html.Div([html.Dt(html.Kbd(key)), html.Dd(what)], className="fs-pair") for key, what in keys]),
+            html.Button("Close", id="help-close", className="fs-button"),
+        ],
+        className="fs-card fs-help",
+    )
+
+
+def rail(viewer: Viewer, options: AppOptions) -> list[Part]:
+    """The list of pages; a frame lives under Slow frames."""
+    plain = viewer.with_(cause=None, stage=None, order="time", every_row=False)
+    links: list[Part] = [html.Div(elements.icon("brand"), className="fs-brand", title=options.brand_name)]
+    for name, path, picture in RAIL:
+        here = viewer.path.startswith("/frames") if path == "/frames" else viewer.path in push.LIVE_PATHS
+        links.append(
+            html.A(
+                [elements.icon(picture), html.Span(name)],
+                href=plain.href(path),
+                className="fs-rail-link" + (" fs-here" if here else ""),
+                **({"aria-current": "page"} if here else {}),
+            )
+        )
+    return links
+
+
+def controls(viewer: Viewer, choices: Sequence[Choice], now: float) -> list[Part]:
+    """Service, pipeline, range, live or pause; each choice is the address it leads to."""
+    base = viewer.with_(cause=None, stage=None)
+    if viewer.path.startswith("/frames/"):
+        base = base.with_(path="/frames")
+    services = sorted({choice.service for choice in choices} | ({viewer.service} - {None}))
+    mine = sorted(
+        {choice.pipeline for choice in choices if choice.service == viewer.service} | ({viewer.pipeline} - {None})
+    )
+    first = {s: next((c.pipeline for c in choices if c.service == s), None) for s in services}
+    parts: list[Part] = []
+    if services:
+        parts.append(
+            elements.select(
+                "Service",
+                [
+                    (
+                        name,
+                        base.with_(
+                            service=name, pipeline=viewer.pipeline if name == viewer.service else first[name]
+                        ).href(),
+                    )
+                    for name in services
+                ],
+                base.href(),
+                id="service",
+            )
+        )
+        parts.append(
+            elements.select(
+                "Pipeline",
+                [(name, base.with_(pipeline=name).href()) for name in mine],
+                base.href(),
+                id="pipeline",
+            )
+        )
+    ranges = LIVE_RANGES if viewer.path in push.LIVE_PATHS else tuple(RANGES)
+    options = [(RANGES[key][0], viewer.with_(range=key, start=None, end=None).href()) for key in ranges]
+    if viewer.start is not None:
+        options.insert(0, ("Chosen range", viewer.href()))
+    if not viewer.path.startswith("/frames/"):
+        parts.append(elements.select("Range", options, viewer.href(), id="range"))
+        parts.append(_live_or_pause(viewer, now))
+    return parts
+
+
+def _live_or_pause(viewer: Viewer, now: float) -> Part:
+    def side(name: str, href: str, chosen: bool, id: str) -> html.A:
+        return html.A(
+            [elements.icon(id), name],
+            href=href,
+            id=id,
+            className="fs-side-of" + (" fs-chosen" if chosen else ""),
+            **({"aria-current": "true"} if chosen else {}),
+        )
+
+    paused = viewer.paused is not None or viewer.start is not None
+    return html.Div(
+        [
+            side("Live", viewer.with_(paused=None, start=None, end=None).href(), not paused, "go-live"),
+            side("Paused" if paused else "Pause", viewer.with_(paused=viewer.paused or now).href(), paused, "go-pause"),
+        ],
+        className="fs-switch",
+        role="group",
+        **{"aria-label": "Live or paused"},
+    )
+
+
+class Pages:
+    """Renders the page of an address; remembers since when a backend has been away."""
+
+    def __init__(
+        self, stores: Stores, feed: LiveFeed, options: AppOptions, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._stores = stores
+        self._feed = feed
+        self._options = options
+        self._clock = clock
+        self._away_since: dict[str, float] = {}
+
+    async def rendered(self, viewer: Viewer) -> tuple[list[Part], list[Part], list[Part]]:
+        """Page, controls and rail."""
+        now = self._clock()
+        choices: list[Choice] = []
+        try:
+            choices = await pipelines(self._stores, int(now * 1e9))
+            first = picked(choices, viewer.service, viewer.pipeline)
+            if first is not None:
+                viewer = viewer.with_(service=first.service, pipeline=first.pipeline)
+            body = await self._page(viewer, now)
+            self._away_since.clear()
+        except BackendError as error:
+            body = self._trouble(error, now)
+        return body, controls(viewer, choices, now), rail(viewer, self._options)
+
+    async def _page(self, viewer: Viewer, now: float) -> list[Part]:
+        if viewer.path in push.LIVE_PATHS:
+            return await self._live(viewer, now)
+        if viewer.path.rstrip("/") == "/frames":
+            return await self._slow_frames(viewer, now)
+        if viewer.path.startswith("/frames/"):
+            trace_id = viewer.path.removeprefix("/frames/").strip("/")
+            view = await frame(self._stores, trace_id)
+            return unknown_page(trace_id, viewer) if view is None else frame_page(view, viewer)
+        return [
+            html.H1("There is no page at this address.", className="fs-sentence"),
+            elements.notice(
+                f"Asked for: {viewer.path[:120]}", html.A("Go to the Live page", href=viewer.href("/"))
+            ),
+        ]
+
+    async def _live(self, viewer: Viewer, now: float) -> list[Part]:
+        if viewer.service is None or viewer.pipeline is None:
+            seen = await self._feed.snapshot(viewer.service, viewer.pipeline)
+        elif viewer.paused is None and viewer.start is None:
+            window = viewer.window_seconds
+            seen = await self._feed.snapshot(
+                viewer.service, viewer.pipeline, None if window == self._options.window_seconds else window
+            )
+        else:
+            start, end = viewer.span(now)
+            seen = await live(
+                self._stores,
+                viewer.service,
+                viewer.pipeline,
+                int(end * 1e9),
+                self._options.thresholds,
+                end - start,
+            )
+        page = live_page(seen, viewer) if push.has_frames(seen) else empty_page(seen)
+        if viewer.paused is not None:
+            page.insert(1, _paused_line(viewer.paused))
+        return page
+
+    async def _slow_frames(self, viewer: Viewer, now: float) -> list[Part]:
+        if viewer.service is None or viewer.pipeline is None:
+            return empty_page(await self._feed.snapshot())
+        start, end = viewer.span(now)
+        page, every, counts = await asyncio.gather(
+            slow_frames(self._stores, query_of(viewer, now)),
+            every_frame(self._stores, viewer.service, viewer.pipeline, start, end),
+            cause_counts(self._stores, viewer.service, viewer.pipeline, start, end),
+        )
+        body = slow_frames_page(page, every, counts, viewer, now)
+        if viewer.paused is not None:
+            body.insert(1, _paused_line(viewer.paused))
+        return body
+
+    def _trouble(self, error: BackendError, now: float) -> list[Part]:
+        if not isinstance(error, BackendAway):
+            return [
+                html.H1("This question was not answered.", className="fs-sentence"),
+                elements.notice(f"{error.backend} refused it.", error.reason, kind="trouble"),
+            ]
+        since = self._away_since.setdefault(error.backend, now)
+        return [
+            html.H1("The store does not answer.", className="fs-sentence"),
+            html.Div(
+                elements.notice(
+                    f"{error.backend} does not answer ({error.reason}).",
+                    f"What this page shows is missing since {quantity.moment(since)}. It is asked again every 3 s.",
+                    kind="trouble",
+                ),
+                id="retry",
+            ),
+        ]
+
+
+def _paused_line(paused: float) -> Part:
+    return html.P(
+        f"Paused at {quantity.moment(paused)}.", className="fs-paused", id="paused-line", role="status"
+    )
+
+
+def _routes(app: Dash, pages: Pages) -> None:
+    app.clientside_callback(
+        "function(_) { return window.framescope.screen(); }", Output("screen", "data"), Input("shell", "id")
+    )
+
+    @app.callback(
+        Output("page", "children"),
+        Output("controls", "children"),
+        Output("rail", "children"),
+        Output("viewer", "data"),
+        Input("url", "pathname"),
+        Input("url", "search"),
+        Input("screen", "data"),
+    )
+    async def render(path: str | None, search: str | None, screen: dict[str, Any] | None) -> Any:
+        if screen is None:
+            return no_update, no_update, no_update, no_update
+        viewer = viewer_of(path, search, screen)
+        body, bar, links = await pages.rendered(viewer)
+        return body, bar, links, {"path": path, "search": search, "screen": screen}
+
+
+def _more_rows(app: Dash, stores: Stores) -> None:
+    """The next page of the table, appended; the grid and the phone's list each have their button."""
+
+    async def following(cursor: str, seen: dict[str, Any] | None) -> tuple[Viewer, FramesPage]:
+        viewer = _seen(seen)
+        return viewer, await slow_frames(stores, query_of(viewer, time.time(), cursor))
+
+    @app.callback(
+        Output("frames-grid", "rowTransaction"),
+        Output("frames-cursor", "data"),
+        Output("frames-more", "hidden"),
+        Input("frames-more", "n_clicks"),
+        State("frames-cursor", "data"),
+        State("viewer", "data"),
+        prevent_initial_call=True,
+    )
+    async def more_rows(clicks: int | None, cursor: str | None, seen: dict[str, Any] | None) -> Any:
+        if not clicks or not cursor:
+            return no_update, no_update, no_update
+        viewer, page = await following(cursor, seen)
+        added = [row_of(item, viewer) for item in page.frames]
+        return {"add": added, "async": False}, page.next_cursor, page.next_cursor is None
+
+    @app.callback(
+        Output("frames-list", "children"),
+        Output("frames-cursor", "data", allow_duplicate=True),
+        Output("frames-more-phone", "hidden"),
+        Input("frames-more-phone", "n_clicks"),
+        State("frames-cursor", "data"),
+        State("viewer", "data"),
+        prevent_initial_call=True,
+    )
+    async def more_lines(clicks: int | None, cursor: str | None, seen: dict[str, Any] | None) -> Any:
+        if not clicks or not cursor:
+            return no_update, no_update, no_update
+        viewer, page = await following(cursor, seen)
+        lines = Patch()
+        lines.extend([phone_row(item, viewer) for item in page.frames])
+        return lines, page.next_cursor, page.next_cursor is None
+
+
+def _seen(data: dict[str, Any] | None) -> Viewer:
+    data = data or {}
+    return viewer_of(data.get("path"), data.get("search"), data.get("screen"))
+
+
+def _updates(app: Dash, feed: LiveFeed) -> None:
+    async def sent(viewer: Viewer) -> dict[str, Any]:
+        window = viewer.window_seconds if viewer.path in push.LIVE_PATHS else None
+        if viewer.start is not None or viewer.range == "5m":
+            window = None
+        return push.snapshot(await feed.snapshot(viewer.service, viewer.pipeline, window), viewer)
+
+    @app.callback(websocket=True, persistent=True)
+    async def pushed() -> None:
+        socket = ctx.websocket
+        while socket is not None and not socket.is_shutdown:
+            viewer = _seen(await socket.get_prop("viewer", "data"))
+            with feed.subscribe(viewer.service, viewer.pipeline) as queue:
+                while not socket.is_shutdown:
+                    try:
+                        seen = await asyncio.wait_for(queue.get(), 2.0)
+                    except TimeoutError:
+                        continue
+                    now = _seen(await socket.get_prop("viewer", "data"))
+                    if (now.service, now.pipeline) != (viewer.service, viewer.pipeline):
+                        break
+                    if now.path in push.LIVE_PATHS and now.range != "5m" and now.start is None:
+                        seen = await feed.snapshot(now.service, now.pipeline, now.window_seconds)
+                    set_props("push", {"data": push.snapshot(seen, now)})
+
+    @app.callback(
+        Output("push", "data"), Input("poll", "data"), State("viewer", "data"), prevent_initial_call=True
+    )
+    async def asked(tick: int | None, seen: dict[str, Any] | None) -> Any:
+        return no_update if tick is None else await sent(_seen(seen))
+
+    app.clientside_callback(
+        "function(data) { return window.framescope.place(data); }",
+        Output("placed", "data"),
+        Input("push", "data"),
+        prevent_initial_call=True,
+    )
+    for figure, prop, does in (
+        ("live-figure", "clickData", "openPoint"),
+        ("strip", "clickData", "openPoint"),
+        ("strip", "relayoutData", "narrowed"),
+        ("page", "children", "arrived"),
+    ):
+        app.clientside_callback(
+            f"function(data) {{ return window.framescope.{does}(data); }}",
+            Output("placed", "data", allow_duplicate=True),
+            Input(figure, prop),
+            prevent_initial_call=True,
+        )
