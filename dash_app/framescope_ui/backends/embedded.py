@@ -1,0 +1,244 @@
+"""The embedded store seen from the app: both protocols over its query socket.
+
+Keeps nothing between questions but idle connections, so a store that goes away and comes back is simply
+asked again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import httpx
+import pyarrow as pa
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1 import trace_pb2
+
+from framescope_ui.store.address import socket_path
+from framescope_ui.store.attributes import mapping
+
+from .cursor import Place, from_cursor, to_cursor
+from .protocols import (
+    BackendAway,
+    BackendRefused,
+    FrameBatch,
+    FramePage,
+    FrameQuery,
+    FrameRow,
+    HistogramSeries,
+    Mark,
+    PipelineRef,
+    Series,
+    Span,
+    SpanEvent,
+    Trace,
+)
+
+_TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
+_STATUS: Final[dict[int, Literal["unset", "ok", "error"]]] = {0: "unset", 1: "ok", 2: "error"}
+
+
+class EmbeddedStore:
+    """Metrics and traces of the store that owns ``data_dir``. ``timeout`` in s, for one question."""
+
+    name = "embedded store"
+
+    def __init__(self, data_dir: Path, timeout: float = 10.0) -> None:
+        self._path = socket_path(data_dir)
+        self._http = httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(uds=str(self._path)),
+            base_url="http://store",
+            timeout=timeout,
+            trust_env=False,
+        )
+
+    async def aclose(self) -> None:
+        """Close idle connections."""
+        await self._http.aclose()
+
+    async def status(self) -> dict[str, Any]:
+        """What the store says of itself: see ``framescope_ui.store.server``."""
+        answer = await self._send("GET", "/status", None)
+        said: dict[str, Any] = answer.json()
+        return said
+
+    async def pipelines(self, start_ns: int, end_ns: int) -> list[PipelineRef]:
+        """Pipelines heard of in the range, newest first."""
+        rows = await self._ask("pipelines", {"start_ns": start_ns, "end_ns": end_ns})
+        return [PipelineRef(**row) for row in rows.to_pylist()]
+
+    async def frames(self, query: FrameQuery) -> FramePage:
+        """Kept frames, one page. Raises ``ValueError`` for a cursor that is not ours."""
+        after = from_cursor(query.cursor, query.order) if query.cursor is not None else None
+        limit = max(1, min(query.limit, 1000))
+        rows = await self._ask(
+            "frames",
+            {
+                "service": query.service,
+                "pipeline": query.pipeline,
+                "start_ns": query.start_ns,
+                "end_ns": query.end_ns,
+                "outcomes": list(query.outcomes),
+                "causes": list(query.causes),
+                "stage": query.stage,
+                "min_latency_ns": query.min_latency_ns,
+                "order": query.order,
+                "limit": limit,
+                "after_key": after.key if after else None,
+                "after_trace_id": after.trace_id if after else None,
+            },
+        )
+        found = rows.to_pylist()
+        page = found[:limit]
+        following = None
+        if len(found) > limit:
+            last = page[-1]
+            key = last["latency_ns"] if query.order == "duration" else last["start_ns"]
+            following = to_cursor(Place(query.order, key, last["trace_id"].hex()))
+        total = (rows.schema.metadata or {}).get(b"total")
+        return FramePage(
+            # A frame that was sent twice is stored twice, side by side in any order.
+            tuple({_identity(row): _frame_row(row) for row in page}.values()),
+            following,
+            int(total) if total is not None else None,
+        )
+
+    async def trace(self, trace_id: str) -> Trace | None:
+        """One trace with all its spans, whichever message they came in."""
+        wanted = trace_id.lower()
+        if not _TRACE_ID.fullmatch(wanted):
+            return None
+        rows = await self._ask("trace", {"trace_id": wanted})
+        return _trace(wanted, rows.to_pylist())
+
+    async def every_frame(
+        self, service: str, pipeline: str, start_ns: int, end_ns: int, limit: int = 3600
+    ) -> list[FrameBatch]:
+        """The ``frames`` records that overlap the range, oldest first, at most ``limit`` (the newest)."""
+        arguments = {"service": service, "pipeline": pipeline, "start_ns": start_ns, "end_ns": end_ns}
+        rows = await self._ask("every_frame", {**arguments, "limit": limit})
+        return [
+            FrameBatch(service, pipeline, **row | {"depths": dict(row["depths"])}) for row in rows.to_pylist()
+        ]
+
+    async def marks(self, service: str, start_ns: int, end_ns: int) -> list[Mark]:
+        """Change markers, oldest first."""
+        rows = await self._ask("marks", {"service": service, "start_ns": start_ns, "end_ns": end_ns})
+        return [Mark(service, row["time_ns"], row["text"]) for row in rows.to_pylist()]
+
+    async def gauge(
+        self, metric: str, where: Mapping[str, str], start_ns: int, end_ns: int, max_points: int = 20_000
+    ) -> list[Series]:
+        """Raw readings, each at its own time; of more than ``max_points`` in a series the newest."""
+        rows = await self._ask(
+            "gauge", {**_metric(metric, where, start_ns, end_ns), "max_points": max_points}
+        )
+        return [_series(row) for row in rows.to_pylist()]
+
+    async def increase(
+        self, metric: str, where: Mapping[str, str], start_ns: int, end_ns: int, step_ns: int
+    ) -> list[Series]:
+        """Increase of a counter per step; emitters that differ only by instance are added up."""
+        rows = await self._ask("increase", {**_metric(metric, where, start_ns, end_ns), "step_ns": step_ns})
+        return [_series(row) for row in rows.to_pylist()]
+
+    async def histogram(
+        self, metric: str, where: Mapping[str, str], start_ns: int, end_ns: int, step_ns: int
+    ) -> list[HistogramSeries]:
+        """Increase of a histogram per step; emitters that differ only by instance are added up."""
+        rows = await self._ask("histogram", {**_metric(metric, where, start_ns, end_ns), "step_ns": step_ns})
+        return [
+            HistogramSeries(
+                dict(row["attributes"]), row["bounds"], row["times_ns"], row["counts"], row["sums"]
+            )
+            for row in rows.to_pylist()
+        ]
+
+    async def _ask(self, question: str, arguments: Mapping[str, Any]) -> Any:
+        answer = await self._send("POST", f"/ask/{question}", arguments)
+        return pa.ipc.open_stream(answer.content).read_all()
+
+    async def _send(self, method: str, path: str, arguments: Mapping[str, Any] | None) -> httpx.Response:
+        try:
+            try:
+                answer = await self._http.request(method, path, json=arguments)
+            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                # An idle connection that the store closed, or one to a store that was restarted.
+                answer = await self._http.request(method, path, json=arguments)
+        except httpx.TimeoutException:
+            raise BackendAway(self.name, "it did not answer in time") from None
+        except httpx.TransportError:
+            raise BackendAway(self.name, "it is not running (start it with `framescope store`)") from None
+        if answer.is_success:
+            return answer
+        detail = str(answer.json().get("detail", answer.text)) if _is_json(answer) else answer.text
+        raise BackendRefused(self.name, detail)
+
+
+def _metric(metric: str, where: Mapping[str, str], start_ns: int, end_ns: int) -> dict[str, Any]:
+    return {"metric": metric, "where": dict(where), "start_ns": start_ns, "end_ns": end_ns}
+
+
+def _is_json(answer: httpx.Response) -> bool:
+    return "json" in answer.headers.get("content-type", "")
+
+
+def _series(row: Mapping[str, Any]) -> Series:
+    return Series(dict(row["attributes"]), row["times_ns"], row["values"])
+
+
+def _identity(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return row["trace_id"], row["start_ns"], row["latency_ns"]
+
+
+def _frame_row(row: Mapping[str, Any]) -> FrameRow:
+    root = trace_pb2.Span.FromString(row["root"])
+    return FrameRow(
+        trace_id=row["trace_id"].hex(),
+        service=row["service"],
+        start_ns=row["start_ns"],
+        latency_ns=row["latency_ns"],
+        attributes=mapping(root.attributes),
+        stage=row["stage"],
+    )
+
+
+def _trace(trace_id: str, rows: Iterable[Mapping[str, Any]]) -> Trace | None:
+    spans: dict[bytes, trace_pb2.Span] = {}
+    resource: dict[str, Any] = {}
+    for row in rows:
+        if row["resource"] and (row["root"] or not resource):
+            resource = mapping(Resource.FromString(row["resource"]).attributes)
+        for body in (row["root"], row["body"]):
+            if body:
+                span = trace_pb2.Span.FromString(body)
+                spans.setdefault(span.span_id, span)
+        if row["children"]:
+            for span in trace_pb2.ScopeSpans.FromString(row["children"]).spans:
+                spans.setdefault(span.span_id, span)
+    if not spans:
+        return None
+    ordered = sorted(
+        spans.values(),
+        key=lambda span: (span.parent_span_id in spans, span.start_time_unix_nano, -span.end_time_unix_nano),
+    )
+    return Trace(trace_id, resource, tuple(_span(trace_id, span) for span in ordered))
+
+
+def _span(trace_id: str, span: trace_pb2.Span) -> Span:
+    return Span(
+        trace_id=trace_id,
+        span_id=span.span_id.hex(),
+        parent_span_id=span.parent_span_id.hex() or None,
+        name=span.name,
+        start_ns=span.start_time_unix_nano,
+        end_ns=span.end_time_unix_nano,
+        attributes=mapping(span.attributes),
+        status=_STATUS.get(span.status.code, "unset"),
+        status_message=span.status.message,
+        events=tuple(
+            SpanEvent(event.name, event.time_unix_nano, mapping(event.attributes)) for event in span.events
+        ),
+    )

@@ -1,0 +1,472 @@
+"""The named questions of the query socket: typed arguments in, an Arrow table out.
+
+No SQL comes from outside and every value is a bound parameter; the only names pasted into a statement
+are this package's own. The store answers rows; what they mean is the app's business.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, Literal
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from framescope import signals
+
+from .increase import Increases, by_step, increases, together
+from .metric_rows import Kind, Series
+from .schema import BATCH, FRAME, HISTOGRAM, MARK, POINT, SPAN, Table
+from .segments import Segment, Segments, union
+
+_LOOK_BACK_NS: Final = 300 * 10**9
+"""How far before a range a counter's last value is looked for, to know what its first point added."""
+GREATEST_STEPS: Final = 20_000
+GREATEST_PAGE: Final = 1_000
+
+Nanoseconds = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+
+
+class Question(BaseModel):
+    """Arguments of a question: exactly the known ones, of exactly their types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Pipelines(Question):
+    """Pipelines heard of in a range."""
+
+    start_ns: Nanoseconds
+    end_ns: Nanoseconds
+
+
+class Frames(Question):
+    """Kept frames, one page. ``after`` is the last row's sort key and trace id of the page before."""
+
+    service: str | None = None
+    pipeline: str | None = None
+    start_ns: Nanoseconds | None = None
+    end_ns: Nanoseconds | None = None
+    outcomes: Annotated[list[str], Field(max_length=100)] = []
+    causes: Annotated[list[str], Field(max_length=100)] = []
+    stage: str | None = None
+    min_latency_ns: Nanoseconds | None = None
+    order: Literal["duration", "time"] = "time"
+    limit: Annotated[int, Field(ge=1, le=GREATEST_PAGE)] = 100
+    after_key: Nanoseconds | None = None
+    after_trace_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
+
+
+class TraceOf(Question):
+    """Every span of one trace."""
+
+    trace_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+
+
+class EveryFrame(Question):
+    """The newest ``frames`` records that overlap a range."""
+
+    service: str
+    pipeline: str
+    start_ns: Nanoseconds
+    end_ns: Nanoseconds
+    limit: Annotated[int, Field(ge=1, le=100_000)]
+
+
+class Marks(Question):
+    """Change markers of a service."""
+
+    service: str
+    start_ns: Nanoseconds
+    end_ns: Nanoseconds
+
+
+class Readings(Question):
+    """Readings of a gauge, at most ``max_points`` (the newest) of each series."""
+
+    metric: str
+    where: dict[str, str]
+    start_ns: Nanoseconds
+    end_ns: Nanoseconds
+    max_points: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class Growth(Question):
+    """Increase of a counter or histogram per step."""
+
+    metric: str
+    where: dict[str, str]
+    start_ns: Nanoseconds
+    end_ns: Nanoseconds
+    step_ns: Annotated[int, Field(ge=1, lt=2**63)]
+
+
+class BadQuestion(ValueError):
+    """Arguments that are well formed and still make no sense together."""
+
+
+Ask = Callable[[str, Mapping[str, Any] | None], Any]
+"""Runs one of our statements with bound parameters, answers an Arrow table."""
+
+
+def pipelines(question: Pipelines, segments: Segments, ask: Ask) -> Any:
+    """service, pipeline, newest_ns, host."""
+    start, end = question.start_ns, question.end_ns
+    parts: list[str] = []
+    for table, heard in ((BATCH, "least(end_ns, $end_ns - 1)"), (FRAME, "start_ns")):
+        if found := segments.covering(table, start, end):
+            parts.append(
+                f"SELECT service, pipeline, host, {heard} AS newest_ns FROM {union(table, found)} "
+                f"WHERE pipeline IS NOT NULL AND {table.begins} < $end_ns AND {table.ends} >= $start_ns"
+            )
+    found = segments.covering(HISTOGRAM, start, end)
+    known = {
+        series.id: dict(series.attributes)
+        for series in _matching(segments, found, signals.FRAME_LATENCY, {}, ("histogram",))
+    }
+    newest: dict[tuple[str, str], tuple[int, str | None]] = {}
+
+    def note(service: str, pipeline: str, host: str | None, newest_ns: int) -> None:
+        before = newest.get((service, pipeline))
+        if before is None or newest_ns > before[0]:
+            newest[(service, pipeline)] = (newest_ns, host)
+
+    if parts:
+        rows = ask(
+            "SELECT service, pipeline, arg_max(host, newest_ns) AS host, max(newest_ns) AS newest_ns "
+            f"FROM ({' UNION ALL '.join(parts)}) GROUP BY ALL",
+            {"start_ns": start, "end_ns": end},
+        )
+        for row in rows.to_pylist():
+            note(row["service"], row["pipeline"], row["host"], row["newest_ns"])
+    if known:
+        rows = ask(
+            f"SELECT series, max(time_ns) AS newest_ns FROM {union(HISTOGRAM, found, 'series, time_ns')} "
+            "WHERE series IN (SELECT unnest($ids::UBIGINT[])) AND time_ns >= $start_ns AND time_ns < $end_ns "
+            "GROUP BY series",
+            {"ids": list(known), "start_ns": start, "end_ns": end},
+        )
+        for row in rows.to_pylist():
+            told = known[row["series"]]
+            if pipeline := told.get(signals.FRAME_PIPELINE):
+                note(told[signals.SERVICE_NAME], pipeline, told.get(signals.HOST_NAME), row["newest_ns"])
+    ordered = sorted(newest.items(), key=lambda item: (-item[1][0], item[0]))
+    return pa.table(
+        {
+            "service": pa.array([key[0] for key, _ in ordered], pa.string()),
+            "pipeline": pa.array([key[1] for key, _ in ordered], pa.string()),
+            "newest_ns": pa.array([value[0] for _, value in ordered], pa.int64()),
+            "host": pa.array([value[1] for _, value in ordered], pa.string()),
+        }
+    )
+
+
+_PAGE: Final = "trace_id, service, start_ns, latency_ns, stage"
+
+
+def frames(question: Frames, segments: Segments, ask: Ask) -> Any:
+    """trace_id, service, start_ns, latency_ns, stage, root (an OTLP span); in order, one more than asked
+    where there is more. The first page's metadata tells the total."""
+    found = segments.covering(FRAME, question.start_ns, question.end_ns)
+    if not found:
+        return _no_frames()
+    tests, values = _frame_tests(question)
+    key = "latency_ns" if question.order == "duration" else "start_ns"
+    paged = list(tests)
+    if question.after_key is not None and question.after_trace_id is not None:
+        paged.append(f"({key} < $after_key OR ({key} = $after_key AND trace_id < $after_trace_id))")
+        values |= {
+            "after_key": question.after_key,
+            "after_trace_id": bytes.fromhex(question.after_trace_id),
+        }
+    parts = [
+        f"SELECT {segment.sequence} AS sequence, rowid AS place, {_PAGE} FROM {segment.schema}.frame"
+        f"{_where(paged)}"
+        for segment in found
+    ]
+    rows = ask(
+        f"SELECT * FROM ({' UNION ALL '.join(parts)}) ORDER BY {key} DESC, trace_id DESC LIMIT $limit",
+        values | {"limit": question.limit + 1},
+    )
+    page = rows.append_column("root", pa.array(_roots(rows, found, ask), pa.binary()))
+    if question.after_key is None:
+        counted = " UNION ALL ".join(
+            f"SELECT count(*) AS n FROM {segment.schema}.frame{_where(tests)}" for segment in found
+        )
+        total = ask(f"SELECT sum(n)::BIGINT AS n FROM ({counted})", values)["n"][0].as_py()
+        page = page.replace_schema_metadata({"total": str(total)})
+    return page.drop_columns(["sequence", "place"])
+
+
+def _frame_tests(question: Frames) -> tuple[list[str], dict[str, Any]]:
+    tests: list[str] = []
+    values: dict[str, Any] = {}
+    for name, test, value in (
+        ("service", "service = $service", question.service),
+        ("pipeline", "pipeline = $pipeline", question.pipeline),
+        ("start_ns", "start_ns >= $start_ns", question.start_ns),
+        ("end_ns", "start_ns < $end_ns", question.end_ns),
+        ("outcomes", "outcome IN (SELECT unnest($outcomes::VARCHAR[]))", question.outcomes or None),
+        ("causes", "cause IN (SELECT unnest($causes::VARCHAR[]))", question.causes or None),
+        ("stage", "stage = $stage", question.stage),
+        ("least", "latency_ns >= $least", question.min_latency_ns),
+    ):
+        if value is not None:
+            tests.append(test)
+            values[name] = value
+    return tests, values
+
+
+def _where(tests: list[str]) -> str:
+    return f" WHERE {' AND '.join(tests)}" if tests else ""
+
+
+def _roots(rows: Any, found: list[Segment], ask: Ask) -> list[bytes]:
+    """The root spans of a page, fetched apart: sorting must not unpack every frame's bytes."""
+    places: defaultdict[int, list[int]] = defaultdict(list)
+    keys = list(zip(rows["sequence"].to_pylist(), rows["place"].to_pylist(), strict=True))
+    for sequence, place in keys:
+        places[sequence].append(place)
+    bodies: dict[tuple[int, int], bytes] = {}
+    for segment in found:
+        if wanted := places.get(segment.sequence):
+            answer = ask(
+                f"SELECT rowid AS place, root FROM {segment.schema}.frame "
+                "WHERE rowid IN (SELECT unnest($places::BIGINT[]))",
+                {"places": wanted},
+            )
+            for place, root in zip(answer["place"].to_pylist(), answer["root"].to_pylist(), strict=True):
+                bodies[(segment.sequence, place)] = root
+    return [bodies[key] for key in keys]
+
+
+def _no_frames() -> Any:
+    kinds = {"trace_id": pa.binary(), "service": pa.string(), "start_ns": pa.int64()}
+    kinds |= {"latency_ns": pa.int64(), "stage": pa.string(), "root": pa.binary()}
+    table = pa.table({name: pa.array([], kind) for name, kind in kinds.items()})
+    return table.replace_schema_metadata({"total": "0"})
+
+
+def trace(question: TraceOf, segments: Segments, ask: Ask) -> Any:
+    """root, children, body (OTLP messages, null where a row has none) and resource (an OTLP resource)."""
+    wanted = {"trace_id": bytes.fromhex(question.trace_id)}
+    parts = []
+    for segment in segments.all():
+        for table, columns in ((FRAME, "root, children, NULL::BLOB"), (SPAN, "NULL::BLOB, NULL::BLOB, body")):
+            if table.name in segment.covers:
+                parts.append(
+                    f"SELECT {columns}, start_ns, "
+                    f"(SELECT any_value(origin.body) FROM {segment.schema}.resource AS origin "
+                    f"WHERE origin.id = {table.name}.resource) "
+                    f"FROM {segment.schema}.{table.name} WHERE trace_id = $trace_id"
+                )
+    columns = "root, children, body, start_ns, resource"
+    if not parts:
+        return pa.table({name: pa.array([], pa.binary()) for name in columns.split(", ")})
+    return ask(
+        f"SELECT {columns} FROM ({' UNION ALL '.join(parts)}) AS spans({columns}) "
+        "ORDER BY start_ns LIMIT 10000",
+        wanted,
+    )
+
+
+def every_frame(question: EveryFrame, segments: Segments, ask: Ask) -> Any:
+    """The records, oldest first."""
+    found = segments.covering(BATCH, question.start_ns, question.end_ns)
+    columns = "start_ns, first_id, offsets_us, latencies_us, outcomes, causes, depths, budget_ns"
+    if not found:
+        return pa.table({name: pa.array([], pa.null()) for name in columns.split(", ")})
+    return ask(
+        f"SELECT DISTINCT {columns} FROM (SELECT {columns} FROM {union(BATCH, found)} "
+        "WHERE service = $service AND pipeline = $pipeline AND start_ns < $end_ns AND end_ns >= $start_ns "
+        "ORDER BY start_ns DESC LIMIT $limit) ORDER BY start_ns",
+        question.model_dump(),
+    )
+
+
+def marks(question: Marks, segments: Segments, ask: Ask) -> Any:
+    """time_ns, text; oldest first, the newest 10 000."""
+    found = segments.covering(MARK, question.start_ns, question.end_ns)
+    if not found:
+        return pa.table({"time_ns": pa.array([], pa.int64()), "text": pa.array([], pa.string())})
+    return ask(
+        f"SELECT * FROM (SELECT DISTINCT time_ns, text FROM {union(MARK, found)} WHERE service = $service "
+        "AND time_ns >= $start_ns AND time_ns < $end_ns ORDER BY time_ns DESC LIMIT 10000) ORDER BY time_ns",
+        question.model_dump(),
+    )
+
+
+def gauge(question: Readings, segments: Segments, ask: Ask) -> Any:
+    """attributes, times_ns, values: one row per series."""
+    found = segments.covering(POINT, question.start_ns, question.end_ns)
+    known = _matching(segments, found, question.metric, question.where, ("gauge",))
+    if not known:
+        return _series_table([], [], [])
+    points = ask(
+        f"SELECT series, time_ns, value FROM {union(POINT, found)} "
+        "WHERE series IN (SELECT unnest($ids::UBIGINT[])) AND time_ns >= $start_ns AND time_ns < $end_ns "
+        "ORDER BY time_ns DESC LIMIT $limit",
+        {
+            "ids": [series.id for series in known],
+            "start_ns": question.start_ns,
+            "end_ns": question.end_ns,
+            "limit": question.max_points * len(known),
+        },
+    )
+    ids, times, values = (points[name].to_numpy() for name in ("series", "time_ns", "value"))
+    rows = []
+    for series in known:
+        mine = ids == series.id
+        if mine.any():
+            # Newest first as it came; a reading sent twice has the same time.
+            kept, place = np.unique(times[mine], return_index=True)
+            rows.append((series, kept[-question.max_points :], values[mine][place][-question.max_points :]))
+    return _series_table([row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
+
+
+def increase(question: Growth, segments: Segments, ask: Ask) -> Any:
+    """attributes, times_ns, values: one row per series, emitters added up."""
+    known, told = _growth(question, segments, ask, POINT, "counter", "value")
+    rows = _summed(known, told, question)
+    return pa.table(
+        {
+            "attributes": _attributes([attributes for attributes, _, _ in rows]),
+            "times_ns": pa.array([step.times for _, _, step in rows], pa.list_(pa.int64())),
+            "values": pa.array([step.values[:, 0] for _, _, step in rows], pa.list_(pa.float64())),
+        }
+    )
+
+
+def histogram(question: Growth, segments: Segments, ask: Ask) -> Any:
+    """attributes, bounds, times_ns, sums, counts (a list per step): one row per series."""
+    known, told = _growth(question, segments, ask, HISTOGRAM, "histogram", "sum, counts")
+    rows = _summed(known, told, question)
+    doubles = pa.list_(pa.float64())
+    return pa.table(
+        {
+            "attributes": _attributes([attributes for attributes, _, _ in rows]),
+            "bounds": pa.array([list(bounds) for _, bounds, _ in rows], doubles),
+            "times_ns": pa.array([step.times for _, _, step in rows], pa.list_(pa.int64())),
+            "sums": pa.array([step.values[:, 0] for _, _, step in rows], doubles),
+            "counts": pa.array([list(step.values[:, 1:]) for _, _, step in rows], pa.list_(doubles)),
+        }
+    )
+
+
+def _growth(
+    question: Growth, segments: Segments, ask: Ask, table: Table, kind: Kind, columns: str
+) -> tuple[list[Series], dict[int, Increases]]:
+    start, end = question.start_ns, question.end_ns
+    if (end - start) / question.step_ns > GREATEST_STEPS:
+        raise BadQuestion(f"more than {GREATEST_STEPS} steps: ask for a longer step or a shorter range")
+    found = segments.covering(table, start - _LOOK_BACK_NS, end)
+    known = _matching(segments, found, question.metric, question.where, (kind,))
+    if not known:
+        return [], {}
+    points = ask(
+        f"SELECT series, time_ns, began_ns, {columns} FROM {union(table, found)} "
+        "WHERE series IN (SELECT unnest($ids::UBIGINT[])) AND time_ns >= $from_ns AND time_ns < $end_ns "
+        "ORDER BY series",
+        {"ids": [series.id for series in known], "from_ns": start - _LOOK_BACK_NS, "end_ns": end},
+    )
+    ids, times, began = (points[name].to_numpy() for name in ("series", "time_ns", "began_ns"))
+    told: dict[int, Increases] = {}
+    for series in known:
+        low, high = (int(np.searchsorted(ids, np.uint64(series.id), side)) for side in ("left", "right"))
+        if low == high:
+            continue
+        mine = points.slice(low, high - low)
+        if kind == "histogram":
+            counts = mine["counts"].combine_chunks().flatten().to_numpy().reshape(high - low, -1)
+            sums = mine["sum"].to_numpy().astype(np.float64)
+            values = np.column_stack([sums, counts.astype(np.float64)])
+        else:
+            values = mine["value"].to_numpy().astype(np.float64)[:, None]
+        told[series.id] = increases(times[low:high], began[low:high], values, start, series.cumulative)
+    return known, told
+
+
+def _summed(
+    known: list[Series], told: dict[int, Increases], question: Growth
+) -> list[tuple[dict[str, str], tuple[float, ...], Increases]]:
+    """Steps of all emitters together. Differences are taken before: two emitters never mix."""
+    groups: defaultdict[Any, list[Increases]] = defaultdict(list)
+    for series in known:
+        if series.id in told:
+            steps = by_step(told[series.id], question.start_ns, question.end_ns, question.step_ns)
+            if len(steps.times):
+                groups[(_without_instance(series, question.where), series.bounds)].append(steps)
+    return [
+        (dict(attributes), bounds, together(parts)) for (attributes, bounds), parts in sorted(groups.items())
+    ]
+
+
+def _without_instance(series: Series, where: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (key, value) for key, value in series.attributes if key != signals.SERVICE_INSTANCE_ID or key in where
+    )
+
+
+def _matching(
+    segments: Segments,
+    found: list[Segment],
+    metric: str,
+    where: Mapping[str, str],
+    kinds: tuple[Kind, ...],
+) -> list[Series]:
+    wanted = where.items()
+    present: set[int] = set().union(*(segment.series for segment in found))
+    return sorted(
+        (
+            series
+            for series in segments.of_metric(metric)
+            if series.kind in kinds and series.id in present and wanted <= dict(series.attributes).items()
+        ),
+        key=lambda series: series.id,
+    )
+
+
+def _series_table(known: list[Series], times: list[Any], values: list[Any]) -> Any:
+    return pa.table(
+        {
+            "attributes": _attributes([dict(series.attributes) for series in known]),
+            "times_ns": pa.array(times, pa.list_(pa.int64())),
+            "values": pa.array(values, pa.list_(pa.float64())),
+        }
+    )
+
+
+def _attributes(maps: list[dict[str, str]]) -> Any:
+    return pa.array([list(one.items()) for one in maps], pa.map_(pa.string(), pa.string()))
+
+
+QUESTIONS: Final[dict[str, tuple[type[Question], Callable[[Any, Segments, Ask], Any]]]] = {
+    "pipelines": (Pipelines, pipelines),
+    "frames": (Frames, frames),
+    "trace": (TraceOf, trace),
+    "every_frame": (EveryFrame, every_frame),
+    "marks": (Marks, marks),
+    "gauge": (Readings, gauge),
+    "increase": (Growth, increase),
+    "histogram": (Growth, histogram),
+}
+
+
+def answer(name: str, question: Question, segments: Segments) -> Any:
+    """The Arrow table that answers a question, over a connection of its own."""
+    _, function = QUESTIONS[name]
+    cursor = segments.cursor()
+
+    def ask(statement: str, values: Mapping[str, Any] | None) -> Any:
+        return cursor.sql(statement, params=values).to_arrow_table()
+
+    try:
+        return function(question, segments, ask)
+    except (duckdb.CatalogException, duckdb.BinderException):
+        # A segment was forgotten between choosing and asking: choose again.
+        return function(question, segments, ask)
+    finally:
+        cursor.close()

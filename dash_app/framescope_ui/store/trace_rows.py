@@ -1,0 +1,293 @@
+"""An OTLP trace request as rows: kept frames whole, ``frames`` records, marks, spans of others."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, Final
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
+
+from framescope import signals
+
+from .attributes import integer, mapping, number, plain, text
+
+UNKNOWN_SERVICE: Final = "unknown_service"
+"""What OpenTelemetry calls a resource without ``service.name``."""
+_GREATEST_NS: Final = 2**63 - 1
+_GREATEST_US: Final = 2**53
+_NO_TRACE: Final = bytes(16)
+_NO_SPAN: Final = bytes(8)
+_SLOW: Final = frozenset({"slow", "failed", "dropped"})
+
+
+@dataclass(slots=True)
+class Guilt:
+    """The stage that lost most of a trace's time, and how much: s."""
+
+    stage: str
+    lost: float
+
+
+@dataclass(slots=True)
+class TraceRows:
+    """What one request puts into a segment; ``frames`` are ordered as ``schema.FRAME``'s columns up to
+    the guilty stage, which the writer adds because a part of the trace may have come before."""
+
+    frames: list[FrameRow] = field(default_factory=list)
+    batches: list[tuple[Any, ...]] = field(default_factory=list)
+    marks: list[tuple[Any, ...]] = field(default_factory=list)
+    spans: list[tuple[Any, ...]] = field(default_factory=list)
+    resources: dict[int, bytes] = field(default_factory=dict)
+    apart: dict[bytes, Guilt] = field(default_factory=dict)
+    """Stages that came without their root, by trace id: the guiltiest of each trace."""
+    rejected: Counter[str] = field(default_factory=Counter)
+    accepted: int = 0
+
+
+@dataclass(slots=True)
+class FrameRow:
+    """A kept frame on its way into ``schema.FRAME``."""
+
+    trace_id: bytes
+    hot: tuple[Any, ...]
+    guilt: Guilt | None
+    resource: int
+    root: bytes
+    children: bytes
+
+    def columns(self) -> tuple[Any, ...]:
+        """The row in the order of ``schema.FRAME``."""
+        stage, lost = (self.guilt.stage, self.guilt.lost) if self.guilt else (None, None)
+        return (self.trace_id, *self.hot, stage, lost, self.resource, self.root, self.children)
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    digest: int
+    service: str
+    instance: str | None
+    host: str | None
+
+
+def resource_digest(body: bytes) -> int:
+    """A resource's identity, the same in every segment and process."""
+    return int.from_bytes(blake2b(body, digest_size=8).digest(), "little")
+
+
+def trace_rows(request: ExportTraceServiceRequest) -> TraceRows:
+    """All rows of one request. Spans that cannot be stored are counted in ``rejected`` by reason."""
+    rows = TraceRows()
+    for group in request.resource_spans:
+        body = group.resource.SerializeToString(deterministic=True)
+        origin = _origin(group.resource, body)
+        rows.resources[origin.digest] = body
+        traces: defaultdict[bytes, list[Span]] = defaultdict(list)
+        for scope in group.scope_spans:
+            for span in scope.spans:
+                if reason := _unstorable(span):
+                    rows.rejected[reason] += 1
+                else:
+                    traces[span.trace_id].append(span)
+        for trace_id, spans in traces.items():
+            _add_trace(rows, origin, trace_id, spans)
+    return rows
+
+
+def _add_trace(rows: TraceRows, origin: _Origin, trace_id: bytes, spans: list[Span]) -> None:
+    rows.accepted += len(spans)
+    roots = [span for span in spans if span.name == signals.SPAN_FRAME and _is_root(span)]
+    if len(roots) == 1:
+        root = roots[0]
+        rows.frames.append(_frame_row(origin, root, [span for span in spans if span is not root]))
+        return
+    # Several frames in one trace (it crossed processes): each keeps its own descendants.
+    for root in roots:
+        own = _descendants(root, spans)
+        rows.frames.append(_frame_row(origin, root, own))
+        taken = {span.span_id for span in own} | {root.span_id}
+        spans = [span for span in spans if span.span_id not in taken]
+    for span in spans:
+        if span.name == signals.SPAN_FRAMES and (row := _batch_row(origin, span)):
+            rows.batches.append(row)
+        elif span.name == signals.SPAN_MARK and (mark := _mark_row(origin, span)):
+            rows.marks.append(mark)
+        else:
+            rows.spans.append(
+                (trace_id, span.start_time_unix_nano, origin.digest, span.SerializeToString()),
+            )
+    if guilt := guiltiest(spans, slow=False):
+        rows.apart[trace_id] = guilt
+
+
+def _frame_row(origin: _Origin, root: Span, children: Sequence[Span]) -> FrameRow:
+    told = mapping(root.attributes)
+    outcome = text(told.get(signals.FRAME_OUTCOME))
+    slow = told.get(signals.FRAME_SLOW) is True or outcome in _SLOW
+    return FrameRow(
+        trace_id=root.trace_id,
+        hot=(
+            origin.service,
+            origin.instance,
+            origin.host,
+            text(told.get(signals.FRAME_PIPELINE)),
+            integer(told.get(signals.FRAME_ID)),
+            root.start_time_unix_nano,
+            root.end_time_unix_nano - root.start_time_unix_nano,
+            outcome,
+            text(told.get(signals.FRAME_KEPT)),
+            text(told.get(signals.FRAME_CAUSE_NAME)),
+            number(told.get(signals.FRAME_CAUSE_CONFIDENCE)),
+            number(told.get(signals.FRAME_LOST_TOTAL)),
+            number(told.get(signals.FRAME_OVERRUN_TOTAL)),
+            number(told.get(signals.FRAME_BUDGET_LIMIT)),
+        ),
+        guilt=guiltiest(children, slow),
+        resource=origin.digest,
+        root=root.SerializeToString(),
+        children=ScopeSpans(spans=children).SerializeToString(),
+    )
+
+
+def guiltiest(spans: Iterable[Span], slow: bool) -> Guilt | None:
+    """The stage with the greatest sum of ``frame.lost.*``.
+
+    A slow frame whose stages tell no losses names the one that most exceeded what was expected of it.
+    """
+    worst: Guilt | None = None
+    worst_excess: Guilt | None = None
+    for span in spans:
+        lost = 0.0
+        stage: str | None = None
+        expected: float | None = None
+        for pair in span.attributes:
+            key = pair.key
+            if key.startswith(signals.FRAME_LOST_PREFIX) and key != signals.FRAME_LOST_TOTAL:
+                lost += number(plain(pair.value)) or 0.0
+            elif key == signals.FRAME_STAGE_NAME:
+                stage = text(plain(pair.value))
+            elif key == signals.FRAME_STAGE_EXPECTED:
+                expected = number(plain(pair.value))
+        if stage is None:
+            continue
+        if lost > 0 and (worst is None or lost > worst.lost):
+            worst = Guilt(stage, lost)
+        if slow and expected is not None:
+            excess = (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9 - expected
+            if excess > 0 and (worst_excess is None or excess > worst_excess.lost):
+                worst_excess = Guilt(stage, excess)
+    return worst or worst_excess
+
+
+def _batch_row(origin: _Origin, span: Span) -> tuple[Any, ...] | None:
+    told = mapping(span.attributes)
+    pipeline = text(told.get(signals.FRAME_PIPELINE))
+    first_id = integer(told.get(signals.BATCH_FIRST_ID))
+    offsets = _integers(told.get(signals.BATCH_OFFSETS_US))
+    latencies = _integers(told.get(signals.BATCH_LATENCIES_US))
+    outcomes = _letters(told.get(signals.BATCH_OUTCOMES))
+    causes = _codes(told.get(signals.BATCH_CAUSES))
+    if pipeline is None or first_id is None or offsets is None or latencies is None or outcomes is None:
+        return None
+    if not len(offsets) == len(latencies) == len(outcomes) or causes is None:
+        return None
+    prefix = signals.BATCH_DEPTHS_PREFIX
+    depths = {
+        key.removeprefix(prefix): values
+        for key, value in told.items()
+        if key.startswith(prefix) and (values := _integers(value)) is not None
+    }
+    budget = number(told.get(signals.FRAME_BUDGET_LIMIT))
+    ends = [offset + max(latency, 0) for offset, latency in zip(offsets, latencies, strict=True)]
+    start = span.start_time_unix_nano
+    return (
+        origin.service,
+        origin.instance,
+        origin.host,
+        pipeline,
+        start,
+        min(max(span.end_time_unix_nano, start + 1000 * max(ends, default=0)), _GREATEST_NS),
+        first_id,
+        offsets,
+        latencies,
+        outcomes,
+        causes,
+        list(depths.items()),
+        None if budget is None else round(budget * 1e9),
+    )
+
+
+def _mark_row(origin: _Origin, span: Span) -> tuple[Any, ...] | None:
+    said = text(mapping(span.attributes).get(signals.MARK_TEXT))
+    return None if said is None else (origin.service, span.start_time_unix_nano, said)
+
+
+def _integers(value: Any) -> list[int] | None:
+    if not isinstance(value, list):
+        return None
+    if not all(integer(item) is not None and -_GREATEST_US <= item <= _GREATEST_US for item in value):
+        return None
+    return value
+
+
+def _letters(value: Any) -> str | None:
+    if isinstance(value, list) and all(isinstance(item, str) and len(item) == 1 for item in value):
+        return "".join(value)
+    return text(value)
+
+
+def _codes(value: Any) -> list[str] | None:
+    if value is None:
+        return []
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value
+    return value.split() if isinstance(value, str) else None
+
+
+def _descendants(root: Span, spans: Iterable[Span]) -> list[Span]:
+    children: defaultdict[bytes, list[Span]] = defaultdict(list)
+    for span in spans:
+        if span is not root:
+            children[span.parent_span_id].append(span)
+    found: list[Span] = []
+    waiting = [root.span_id]
+    seen: set[bytes] = set()
+    while waiting:
+        parent = waiting.pop()
+        if parent in seen:  # ids that point in a circle
+            continue
+        seen.add(parent)
+        for span in children[parent]:
+            if not (span.name == signals.SPAN_FRAME and _is_root(span)):
+                found.append(span)
+                waiting.append(span.span_id)
+    return found
+
+
+def _is_root(span: Span) -> bool:
+    keys = {pair.key for pair in span.attributes}
+    return signals.FRAME_PIPELINE in keys and signals.FRAME_STAGE_NAME not in keys
+
+
+def _origin(resource: Resource, body: bytes) -> _Origin:
+    told = mapping(resource.attributes)
+    return _Origin(
+        digest=resource_digest(body),
+        service=text(told.get(signals.SERVICE_NAME)) or UNKNOWN_SERVICE,
+        instance=text(told.get(signals.SERVICE_INSTANCE_ID)),
+        host=text(told.get(signals.HOST_NAME)),
+    )
+
+
+def _unstorable(span: Span) -> str | None:
+    if len(span.trace_id) != 16 or span.trace_id == _NO_TRACE:
+        return "invalid trace id"
+    if len(span.span_id) != 8 or span.span_id == _NO_SPAN:
+        return "invalid span id"
+    if not 0 < span.start_time_unix_nano <= _GREATEST_NS or span.end_time_unix_nano > _GREATEST_NS:
+        return "time out of range"
+    return None

@@ -1,0 +1,270 @@
+"""One thread that turns requests into committed rows: many requests a commit, an answer after it.
+
+A sender is answered only when its rows are on disk. Requests wait in memory up to a bound of bytes;
+beyond it they are refused, which tells the sender to come again.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import duckdb
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from .metric_rows import MetricRows, metric_rows
+from .schema import BATCH, FRAME, HISTOGRAM, MARK, POINT, RESOURCE, SERIES, SPAN, Table
+from .segments import Segment, Segments
+from .tally import Tally
+from .trace_rows import Guilt, TraceRows, trace_rows
+
+_log = logging.getLogger(__name__)
+
+_COMMIT_EVERY_S: Final = 0.05
+"""Least time between commits. Each costs about 6 ms whatever it holds; senders wait for it."""
+_GREATEST_COMMIT_BYTES: Final = 16 * 2**20
+_APART_KEPT: Final = 10_000
+_LEAST_FREE_BYTES: Final = 64 * 2**20
+
+
+class Overloaded(RuntimeError):
+    """More waits than may; the sender should come again."""
+
+
+class NotStored(RuntimeError):
+    """The disk did not take it (full, read-only, gone); the sender should come again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one request: items stored and items rejected, with the reasons."""
+
+    rejected: int
+    reason: str
+
+
+@dataclass(slots=True)
+class _Waiting:
+    request: ExportTraceServiceRequest | ExportMetricsServiceRequest
+    size: int
+    done: Future[Outcome]
+
+
+@dataclass(slots=True)
+class _Batch:
+    rows: dict[Table, list[tuple[Any, ...]]] = field(default_factory=dict)
+    frames: list[Any] = field(default_factory=list)
+    apart: dict[bytes, Guilt] = field(default_factory=dict)
+    resources: dict[int, bytes] = field(default_factory=dict)
+    series: dict[int, Any] = field(default_factory=dict)
+    outcomes: list[tuple[_Waiting, Outcome]] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, table: Table, rows: list[tuple[Any, ...]]) -> None:
+        if rows:
+            self.rows.setdefault(table, []).extend(rows)
+
+
+class Writer:
+    """Takes requests from any thread and commits them from its own."""
+
+    def __init__(
+        self,
+        segments: Segments,
+        tally: Tally,
+        *,
+        greatest_waiting_bytes: int = 64 * 2**20,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._segments = segments
+        self._tally = tally
+        self._greatest_waiting_bytes = greatest_waiting_bytes
+        self._now_s = now_s
+        self._waiting: list[_Waiting] = []
+        self._waiting_bytes = 0
+        self._changed = threading.Condition()
+        self._closing = False
+        self._apart: OrderedDict[bytes, Guilt] = OrderedDict()
+        self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def submit(
+        self, request: ExportTraceServiceRequest | ExportMetricsServiceRequest, size: int
+    ) -> Future[Outcome]:
+        """Store a request of ``size`` bytes; the future is done when it is committed.
+
+        Raises ``Overloaded`` at once when too much waits already. The future fails with ``NotStored``
+        when the disk refuses.
+        """
+        waiting = _Waiting(request, size, Future())
+        with self._changed:
+            if self._closing or self._waiting_bytes + size > self._greatest_waiting_bytes:
+                raise Overloaded("too much is waiting to be stored")
+            self._waiting.append(waiting)
+            self._waiting_bytes += size
+            self._changed.notify()
+        return waiting.done
+
+    def close(self) -> None:
+        """Commit what waits, then end."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            taken = self._take()
+            if not taken and self._closing:
+                return
+            begun = self._now_s()
+            try:
+                self._tend()
+                if taken:
+                    self._store(taken)
+            except Exception as error:
+                _log.exception("storing %d requests", len(taken))
+                self._refuse(taken, NotStored(f"the store failed: {error}"))
+            with self._changed:
+                self._waiting_bytes -= sum(waiting.size for waiting in taken)
+                spare = _COMMIT_EVERY_S - (self._now_s() - begun)
+                self._changed.wait_for(lambda: self._closing, timeout=max(spare, 0.0))
+
+    def _take(self) -> list[_Waiting]:
+        """What waits, up to one commit's worth; nothing after a while, since segments end by the clock."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closing, timeout=1.0)
+            taken, size = 0, 0
+            for waiting in self._waiting:
+                if taken and size + waiting.size > _GREATEST_COMMIT_BYTES:
+                    break
+                taken, size = taken + 1, size + waiting.size
+            batch, self._waiting = self._waiting[:taken], self._waiting[taken:]
+            return batch
+
+    def _tend(self) -> None:
+        try:
+            self._segments.roll_if_due()
+        except (duckdb.Error, OSError) as error:
+            _log.error("tending the segments: %s", error)
+
+    def _store(self, taken: list[_Waiting]) -> None:
+        batch = _Batch()
+        for waiting in taken:
+            try:
+                self._translate(waiting, batch)
+            except Exception as error:
+                _log.exception("a request could not be translated")
+                self._tally.add("refused: untranslatable")
+                waiting.done.set_exception(NotStored(f"the request could not be translated: {error}"))
+        if shutil.disk_usage(self._segments.data_dir).free < _LEAST_FREE_BYTES:
+            self._refuse(taken, NotStored("the disk is full"))
+            return
+        try:
+            self._commit(batch)
+        except duckdb.FatalException as error:
+            _log.error("the engine gave up, starting it anew: %s", error)
+            self._segments.reopen()
+            self._refuse(taken, NotStored(f"the disk refused: {error}"))
+            return
+        except (duckdb.Error, OSError) as error:
+            _log.error("nothing committed: %s", error)
+            self._refuse(taken, NotStored(f"the disk refused: {error}"))
+            return
+        self._tally.add_all(batch.counts)
+        for waiting, outcome in batch.outcomes:
+            waiting.done.set_result(outcome)
+
+    def _refuse(self, taken: list[_Waiting], why: NotStored) -> None:
+        for waiting in taken:
+            if not waiting.done.done():
+                self._tally.add("refused: not stored")
+                waiting.done.set_exception(why)
+
+    def _translate(self, waiting: _Waiting, batch: _Batch) -> None:
+        if isinstance(waiting.request, ExportTraceServiceRequest):
+            rows = trace_rows(waiting.request)
+            self._add_traces(rows, batch)
+            rejected = rows.rejected
+        else:
+            points = metric_rows(waiting.request)
+            self._add_metrics(points, batch)
+            rejected = points.rejected
+        batch.counts.update({f"rejected: {reason}": count for reason, count in rejected.items()})
+        reason = ", ".join(f"{count} with {name}" for name, count in sorted(rejected.items()))
+        batch.outcomes.append((waiting, Outcome(rejected.total(), reason)))
+
+    def _add_traces(self, rows: TraceRows, batch: _Batch) -> None:
+        batch.frames += rows.frames
+        batch.add(BATCH, rows.batches)
+        batch.add(MARK, rows.marks)
+        batch.add(SPAN, rows.spans)
+        batch.apart.update(rows.apart)
+        batch.resources.update(rows.resources)
+        batch.counts["stored: spans"] += rows.accepted
+        batch.counts["stored: frames"] += len(rows.frames)
+
+    def _add_metrics(self, rows: MetricRows, batch: _Batch) -> None:
+        batch.add(POINT, rows.points)
+        batch.add(HISTOGRAM, rows.histograms)
+        batch.series.update(rows.series)
+        batch.counts["stored: points"] += len(rows.points) + len(rows.histograms)
+        batch.counts.update({f"ignored: {reason}": count for reason, count in rows.ignored.items() if count})
+
+    def _commit(self, batch: _Batch) -> None:
+        segment = self._segments.current
+        self._join_parted(batch)
+        batch.add(FRAME, [frame.columns() for frame in batch.frames])
+        new_resources = {d: b for d, b in batch.resources.items() if d not in segment.resources}
+        if FRAME in batch.rows or SPAN in batch.rows:
+            batch.add(RESOURCE, list(new_resources.items()))
+        new_series = {d: s for d, s in batch.series.items() if d not in segment.series}
+        batch.add(SERIES, [series.columns() for series in new_series.values()])
+        cursor = self._segments.cursor()
+        try:
+            cursor.execute("BEGIN")
+            for table, rows in batch.rows.items():
+                cursor.register("incoming", table.arrow(rows))
+                cursor.execute(f"INSERT INTO {segment.schema}.{table.name} SELECT * FROM incoming")
+                cursor.unregister("incoming")
+            for trace_id, guilt in batch.apart.items():
+                # A stage that came after its root may be the guilty one.
+                cursor.execute(
+                    f"UPDATE {segment.schema}.frame SET stage = $stage, stage_lost = $lost "
+                    "WHERE trace_id = $trace_id AND (stage_lost IS NULL OR stage_lost < $lost)",
+                    {"stage": guilt.stage, "lost": guilt.lost, "trace_id": trace_id},
+                )
+            cursor.execute("COMMIT")
+        finally:
+            cursor.close()
+        self._note(segment, batch)
+        if RESOURCE in batch.rows:
+            segment.resources.update(new_resources)
+        self._segments.learn(segment, new_series.values())
+
+    def _join_parted(self, batch: _Batch) -> None:
+        """Give frames the guilt of stages that came before their root; remember those of this batch."""
+        for trace_id, guilt in batch.apart.items():
+            self._apart[trace_id] = guilt
+        while len(self._apart) > _APART_KEPT:
+            self._apart.popitem(last=False)
+        for frame in batch.frames:
+            before = self._apart.get(frame.trace_id)
+            if before and (frame.guilt is None or before.lost > frame.guilt.lost):
+                frame.guilt = before
+
+    @staticmethod
+    def _note(segment: Segment, batch: _Batch) -> None:
+        for table, rows in batch.rows.items():
+            if table.begins and table.ends:
+                names = [name for name, _, _ in table.columns]
+                begins, ends = names.index(table.begins), names.index(table.ends)
+                segment.cover(table, min(row[begins] for row in rows), max(row[ends] for row in rows))
