@@ -113,7 +113,7 @@ class GpuClock:
     """The accelerator's clock is held back."""
 
     name, expected, text = "gpu_clock", "gpu_throttle", "accelerator clocked down"
-    RATIO = 0.2
+    RATIO = 0.28
 
     def __init__(self, around: Surroundings) -> None:
         self.strength = {"clock_ratio": self.RATIO}
@@ -145,7 +145,7 @@ class HeavyImage:
     """The scanner delivers a finer grid: most of the extra work is the pipeline's own kernels."""
 
     name, expected, text = "heavy_image", "gpu_work", "larger images"
-    FACTOR = 2.2
+    FACTOR = 2.1
 
     def __init__(self, around: Surroundings) -> None:
         self.strength = {"pixels_ratio": round(self.FACTOR**2, 2)}
@@ -168,7 +168,7 @@ class CpuHogs:
     name, expected, text = "cpu_hogs", "cpu_contention", "CPU-hungry neighbour processes"
 
     def __init__(self, around: Surroundings) -> None:
-        count = 2 * len(os.sched_getaffinity(0))
+        count = 3 * len(os.sched_getaffinity(0))
         self.strength = {"processes": count}
         self._children = [_spawn("hog") for _ in range(count)]
         self._before = 0.0
@@ -203,7 +203,7 @@ class GcStorm:
     """A large heap, some cyclic garbage and a full collection in every frame."""
 
     name, expected, text = "gc_storm", "gc_pause", "garbage-collection storm"
-    LIVE, GARBAGE = 160_000, 2_000
+    LIVE, GARBAGE = 220_000, 2_000
 
     def __init__(self, around: Surroundings) -> None:
         self.strength = {"live_objects": self.LIVE, "garbage_objects_per_frame": self.GARBAGE}
@@ -235,7 +235,7 @@ class SlowWrite:
     """Every picture is written and synchronized, again and again, until 12 ms have passed."""
 
     name, expected, text = "slow_write", "io_wait", "slow synchronous writes"
-    SECONDS, CHUNK = 0.012, 64 * 1024
+    SECONDS, CHUNK = 0.012, 16 * 1024
 
     def __init__(self, around: Surroundings) -> None:
         self.strength = {"seconds_per_frame": self.SECONDS}
@@ -301,7 +301,7 @@ class SlowConsumer:
     """The consumer archives every picture without loss before it takes the next: its queue fills up."""
 
     name, expected, text = "slow_consumer", "queue_wait", "slow consumer"
-    PICTURES = 6
+    PICTURES = 3
 
     def __init__(self, around: Surroundings) -> None:
         self.strength = {"archived_per_frame": self.PICTURES}
@@ -323,9 +323,10 @@ class HeavyHost:
     """The host's own overlay does more: it sharpens the picture by a costly filter."""
 
     name, expected, text = "heavy_host", "cpu_work", "heavier work of the host's own"
+    SHARE = 0.6
 
     def __init__(self, around: Surroundings) -> None:
-        self.strength = {"denoised_share": 0.5}
+        self.strength = {"denoised_share": self.SHARE}
         self._load = around.load
         self._calls, self._seconds = 0, 0.0
 
@@ -341,8 +342,8 @@ class HeavyHost:
 
     def _filter(self, image: Image) -> None:
         began = time.perf_counter()
-        half = image[: image.shape[0] // 2, :, 0]
-        image[: image.shape[0] // 2, :, 0] = cv2.fastNlMeansDenoising(half.copy(), None, 8, 3, 9)
+        part = image[: round(image.shape[0] * self.SHARE), :, 0]
+        part[:] = cv2.fastNlMeansDenoising(part.copy(), None, 8, 3, 9)
         self._seconds += time.perf_counter() - began
         self._calls += 1
 
