@@ -1,0 +1,138 @@
+"""The live snapshot: what it shows, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import pytest
+
+from framescope import signals as sig
+from framescope_ui.backends.protocols import BackendAway, HistogramSeries
+from framescope_ui.questions.live import live
+from framescope_ui.questions.thresholds import Limits, Thresholds
+from framescope_ui.questions.views import Live
+from memory_stores import MemoryMetrics, away
+from scene import NOW_NS, NS, PIPELINE, SERVICE, Scene, scene, trace_id_of
+
+
+async def seen(made: Scene, now_ns: int = NOW_NS, thresholds: Thresholds | None = None) -> Live:
+    return await live(made.stores, SERVICE, PIPELINE, now_ns, thresholds or Thresholds())
+
+
+async def test_rates_and_exact_quantiles_come_from_every_frame() -> None:
+    now = await seen(scene())
+    assert now.fps_in == pytest.approx(50)
+    assert now.fps_out == pytest.approx(50, abs=0.3)
+    assert now.latency_p50 == pytest.approx(0.012)
+    assert now.latency_p99 == pytest.approx(0.012)
+    assert now.slow_share == pytest.approx(0.01, abs=0.003)
+    assert (now.budget_seconds, now.target_fps) == (pytest.approx(0.020), pytest.approx(50))
+
+
+async def test_a_healthy_pipeline_is_ok_at_its_own_target() -> None:
+    assert (await seen(scene())).health.state == "OK"
+
+
+async def test_an_absolute_limit_takes_the_place_of_the_relative_one() -> None:
+    now = await seen(scene(), thresholds=Thresholds(fps=Limits(70, 50.5)))
+    assert now.health.state == "CRITICAL"
+    assert [reason.signal for reason in now.health.reasons] == ["fps_out"]
+    assert "FPS" in now.health.text
+
+
+async def test_gpu_queues_and_custom_numbers_are_read_now() -> None:
+    now = await seen(scene())
+    (gpu,) = now.gpus
+    assert gpu.simulated
+    assert gpu.name == sig.SOFTWARE_ACCELERATOR
+    assert gpu.utilization == pytest.approx(0.6)
+    assert gpu.temperature_celsius is None
+    assert [(p.name, p.pid, p.ours) for p in gpu.processes] == [("python", 10, True), ("train", 11, False)]
+    (queue,) = now.queues
+    assert (queue.name, queue.depth, queue.capacity) == ("RT", 2.0, 8.0)
+    assert queue.dropped_per_minute == pytest.approx(59)
+    assert list(now.custom) == [("score", 0.93)]
+    assert [name for name, _ in now.lost_by_cause] == ["gpu_contention"]
+    assert [text for _, text in now.marks] == ["deployed 1.4"]
+
+
+async def test_history_has_a_line_for_each_thing_and_the_gpu_of_others_apart() -> None:
+    history = (await seen(scene())).history
+    assert set(history["latency_p99"][0].y) == {0.012, 0.031}
+    assert history["gpu_others"][0].y[0] == pytest.approx(0.2)
+    assert history["gpu_utilization"][0].name == sig.SOFTWARE_ACCELERATOR
+    assert [line.name for line in history["queue_depth"]] == ["RT"]
+
+
+async def test_every_slow_frame_is_marked_and_a_kept_one_can_be_opened() -> None:
+    now = await seen(scene())
+    assert len(now.slow_marks) == 30
+    assert now.slow_marks[0].trace_id == trace_id_of(99)
+    assert now.slow_marks[0].cause == "gpu_contention"
+
+
+async def test_a_frame_of_an_earlier_run_with_the_same_number_is_not_taken_for_it() -> None:
+    made = scene()
+    made.traces.kept = [t for t in scene(end_ns=NOW_NS - 100 * NS).traces.kept]
+    assert {mark.trace_id for mark in (await seen(made)).slow_marks} == {None}
+
+
+async def test_metrics_away_leaves_the_frames_and_says_so() -> None:
+    made = scene()
+    made.metrics = MemoryMetrics("prometheus")
+    made.metrics.error = away("prometheus")
+    now = await seen(made)
+    assert now.fps_out == pytest.approx(50, abs=0.3)
+    assert now.gpus == []
+    assert {s.name: s.status for s in now.health.sources} == {"memory": "ok", "prometheus": "away"}
+
+
+async def test_with_every_store_away_nothing_can_be_answered() -> None:
+    made = scene()
+    made.traces.error = made.metrics.error = away()
+    with pytest.raises(BackendAway):
+        await seen(made)
+
+
+async def test_a_silent_service_has_no_data_and_no_rates() -> None:
+    now = await seen(scene(), now_ns=NOW_NS + 40 * NS)
+    assert now.health.state == "NO DATA"
+    assert now.fps_out is None
+    assert now.latency_p99 is None
+    assert now.newest_age_seconds == pytest.approx(40, abs=1)
+    assert [s.status for s in now.health.sources] == ["ok", "silent"]
+
+
+async def test_a_live_service_without_frames_has_stalled_at_zero() -> None:
+    made = scene()
+    made.traces.batches = made.traces.batches[:-20]
+    now = await seen(made)
+    assert now.fps_out == 0
+    assert now.health.state == "CRITICAL"
+    assert now.health.reasons[0].signal == "fps_out"
+
+
+async def test_an_unknown_pipeline_is_empty_and_not_an_error() -> None:
+    now = await live(scene().stores, "nobody", "nothing", NOW_NS, Thresholds())
+    assert now.health.state == "NO DATA"
+    assert now.fps_out is None
+    assert now.slow_marks == []
+
+
+async def test_without_records_the_histogram_answers_within_its_buckets() -> None:
+    made = scene()
+    made.traces.batches = []
+    ends = [NOW_NS - 10 * NS, NOW_NS]
+    made.metrics.histograms[sig.FRAME_LATENCY] = [
+        HistogramSeries({}, [0.01, 0.02, 0.04], ends, [[0, 99, 1, 0], [0, 99, 1, 0]], [1.2, 1.2])
+    ]
+    made.metrics.put(
+        sig.FRAME_COUNT,
+        range(NOW_NS - 59 * NS, NOW_NS, NS),
+        [50.0] * 59,
+        service__name=SERVICE,
+        frame__pipeline=PIPELINE,
+        frame__outcome="on_time",
+    )
+    now = await seen(made)
+    assert now.latency_p50 is not None
+    assert 0.01 <= now.latency_p50 <= 0.02
+    assert now.fps_out == pytest.approx(50, abs=0.3)
