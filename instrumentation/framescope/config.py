@@ -386,6 +386,8 @@ def _from_file(
         if setting is not None:
             origin = f"{where}: {key}"
             said[setting.key] = _Said(raw, origin)
+        elif raw is None and any(name.startswith(f"{key}.") for name in known):
+            continue  # a section with nothing in it
         elif key in known or (not strict and key.partition(".")[0] not in sections):
             continue
         elif any(key == setting.key for setting in (*table, *also_known)):
