@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import itertools
+import logging
 import os
 import threading
 import time
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 from framescope.agent.lifecycle import AgentLink
+from framescope.config import ConfigError, EmitterSettings, emitter_settings, read_text
 from framescope.probes import scheduler
 from framescope.probes.device import GpuTimer
 from framescope.probes.gc import CollectionProbe
@@ -25,28 +27,48 @@ from framescope.recorder.shipper import Link, Shipper
 from framescope.recorder.stage import NoStage, Stage
 
 Item = TypeVar("Item")
-_OFF = {"0", "false", "no", "off"}
+_DEFAULTS = EmitterSettings(
+    True, "process", 50.0, 100, frozenset({"gpu", "host", "pressure", "scheduler", "gc"})
+)
+
+
+def settings_in(environment: Mapping[str, str]) -> EmitterSettings:
+    """The emitter's settings. A configuration that cannot be used is logged; the host goes on without it."""
+    try:
+        return emitter_settings(environment, read_text)
+    except ConfigError as error:
+        logging.getLogger("framescope").warning("framescope: configuration not used: %s", error)
+        return _DEFAULTS
 
 
 def enabled_by(environment: Mapping[str, str]) -> bool:
     """Whether recording is on: ``FRAMESCOPE_ENABLED``, its alias ``KPI_LOGGING``, ``OTEL_SDK_DISABLED``."""
-    for name in ("FRAMESCOPE_ENABLED", "KPI_LOGGING"):
-        value = environment.get(name)
-        if value is not None and value.strip():
-            return value.strip().lower() not in _OFF
-    return environment.get("OTEL_SDK_DISABLED", "").strip().lower() != "true"
+    if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return False
+    return settings_in(environment).enabled
+
+
+def _thread_link() -> Link:
+    # The agent's thread brings OpenTelemetry into the host; a helper process keeps it out.
+    from framescope.agent.on_thread import ThreadLink
+
+    return ThreadLink()
 
 
 class _Process:
     """What all pipelines of this process share: one link, one shipper, one collector probe."""
 
     def __init__(self, link: Link | None = None) -> None:
+        settings = settings_in(os.environ)
         self.instance = str(uuid.uuid4())  # two processes with one identity corrupt counters
         self.faults = Faults()
         self.collections = CollectionProbe()
-        self.collections.install()
-        self.scheduler = scheduler.reader()
-        self.shipper = Shipper(link or AgentLink(), self.instance, self.collections, self.faults)
+        if "gc" in settings.probes:
+            self.collections.install()
+        self.scheduler = scheduler.reader() if "scheduler" in settings.probes else scheduler.nothing
+        if link is None:
+            link = _thread_link() if settings.agent == "thread" else AgentLink()
+        self.shipper = Shipper(link, self.instance, self.collections, self.faults)
 
     def close(self, timeout: float) -> None:
         self.collections.remove()
@@ -241,8 +263,6 @@ class OffPipeline(Pipeline):
     def close(self, timeout: float = 5.0) -> None: ...
 
 
-def Queue(
-    pipeline: Pipeline, name: str, capacity: int, policy: Policy = "block"
-) -> RecordedQueue[Any]:
+def Queue(pipeline: Pipeline, name: str, capacity: int, policy: Policy = "block") -> RecordedQueue[Any]:
     """A bounded queue between two threads of a pipeline; see ``recorder.queue.Queue``."""
     return pipeline.queue(name, capacity, policy)

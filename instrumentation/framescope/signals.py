@@ -54,6 +54,8 @@ FRAME_VERDICT_AXIS: Final = "frame.verdict.axis"
 FRAME_STAGE_NAME: Final = "frame.stage.name"
 FRAME_STAGE_KIND: Final = "frame.stage.kind"
 FRAME_STAGE_EXPECTED: Final = "frame.stage.expected"
+FRAME_STAGE_UNCLOSED: Final = "frame.stage.unclosed"
+"""true where a stage was entered and never left: its end is the frame's."""
 FRAME_QUEUE_DEPTH_AT_ENTRY: Final = "frame.queue.depth_at_entry"
 FRAME_QUEUE_NAME: Final = "frame.queue.name"
 
@@ -156,7 +158,7 @@ SERVICE_INSTANCE_ID: Final = "service.instance.id"
 HOST_NAME: Final = "host.name"
 
 HISTOGRAM_BOUNDS: Final[tuple[float, ...]] = tuple(
-    round(0.00025 * 2 ** (step / 3), 9) for step in range(int(3 * 13) + 1)
+    round(0.00025 * 2 ** (step / 3), 9) for step in range(3 * 13 + 1)
 )
 """s. One grid for everyone: three bounds an octave, 0.25 ms to 2.048 s. Bounds that depend on a
 pipeline's budget cannot be summed over pipelines."""
@@ -189,20 +191,40 @@ METRICS: Final[dict[str, Metric]] = {
         Metric(FRAME_LATENCY, "histogram", "s", "due time to end of a finished frame", (FRAME_PIPELINE,)),
         Metric(FRAME_INTERVAL, "histogram", "s", "start of a frame to start of the next", (FRAME_PIPELINE,)),
         Metric(
-            FRAME_STAGE_DURATION, "histogram", "s", "one stage", (FRAME_PIPELINE, FRAME_STAGE_NAME, FRAME_STAGE_KIND)
+            FRAME_STAGE_DURATION,
+            "histogram",
+            "s",
+            "one stage",
+            (FRAME_PIPELINE, FRAME_STAGE_NAME, FRAME_STAGE_KIND),
         ),
-        Metric(FRAME_QUEUE_WAIT, "histogram", "s", "one item's wait in a queue", (FRAME_PIPELINE, FRAME_QUEUE_NAME)),
+        Metric(
+            FRAME_QUEUE_WAIT,
+            "histogram",
+            "s",
+            "one item's wait in a queue",
+            (FRAME_PIPELINE, FRAME_QUEUE_NAME),
+        ),
         Metric(FRAME_BUDGET_USAGE, "histogram", "1", "latency over budget", (FRAME_PIPELINE,)),
         Metric(
-            FRAME_COUNT, "counter", "{frame}", "frames by outcome", (FRAME_PIPELINE, FRAME_OUTCOME, FRAME_DROP_REASON)
+            FRAME_COUNT,
+            "counter",
+            "{frame}",
+            "frames by outcome",
+            (FRAME_PIPELINE, FRAME_OUTCOME, FRAME_DROP_REASON),
         ),
         Metric(
-            FRAME_LOST_TIME, "counter", "s", "time slow frames lost, by cause", (FRAME_PIPELINE, FRAME_CAUSE_NAME)
+            FRAME_LOST_TIME,
+            "counter",
+            "s",
+            "time slow frames lost, by cause",
+            (FRAME_PIPELINE, FRAME_CAUSE_NAME),
         ),
         Metric(FRAME_BUDGET_LIMIT, "gauge", "s", "the frame budget", (FRAME_PIPELINE,)),
         Metric(FRAME_PERIOD, "gauge", "s", "the period a frame is expected at", (FRAME_PIPELINE,)),
         Metric(FRAME_QUEUE_DEPTH, "gauge", "{item}", "items in a queue", (FRAME_PIPELINE, FRAME_QUEUE_NAME)),
-        Metric(FRAME_QUEUE_CAPACITY, "gauge", "{item}", "items a queue holds", (FRAME_PIPELINE, FRAME_QUEUE_NAME)),
+        Metric(
+            FRAME_QUEUE_CAPACITY, "gauge", "{item}", "items a queue holds", (FRAME_PIPELINE, FRAME_QUEUE_NAME)
+        ),
         Metric(
             FRAME_QUEUE_BLOCKED_TIME,
             "counter",
@@ -226,7 +248,11 @@ METRICS: Final[dict[str, Metric]] = {
         Metric(HW_ENERGY, "counter", "J", "device energy", _GPU, _SEMCONV),
         Metric(FS_GPU_CLOCK, "gauge", "Hz", "clock of the compute engines", _GPU),
         Metric(
-            FS_GPU_THROTTLE_TIME, "counter", "s", "time the device was held back", (*_GPU, FS_GPU_THROTTLE_REASON)
+            FS_GPU_THROTTLE_TIME,
+            "counter",
+            "s",
+            "time the device was held back",
+            (*_GPU, FS_GPU_THROTTLE_REASON),
         ),
         Metric(
             FS_GPU_PROCESS_UTILIZATION,
@@ -237,15 +263,29 @@ METRICS: Final[dict[str, Metric]] = {
         ),
         Metric(FS_GPU_RUNQUEUE_TIME, "counter", "s", "a software accelerator's own run-queue time", _GPU),
         Metric(PROCESS_CPU_UTILIZATION, "gauge", "1", "CPU of the host process over all cores", (), _SEMCONV),
-        Metric(PROCESS_MEMORY_USAGE, "updowncounter", "By", "resident memory of the host process", (), _SEMCONV),
+        Metric(
+            PROCESS_MEMORY_USAGE, "updowncounter", "By", "resident memory of the host process", (), _SEMCONV
+        ),
         Metric(SYSTEM_CPU_UTILIZATION, "gauge", "1", "CPU of the machine over all cores", (), _SEMCONV),
         Metric(SYSTEM_MEMORY_UTILIZATION, "gauge", "1", "memory of the machine in use", (), _SEMCONV),
         Metric(
-            FS_PRESSURE, "gauge", "1", "share of the window some task was stalled (PSI)", (FS_PRESSURE_RESOURCE,)
+            FS_PRESSURE,
+            "gauge",
+            "1",
+            "share of the window some task was stalled (PSI)",
+            (FS_PRESSURE_RESOURCE,),
         ),
         Metric(FS_FRAMES_RECORDED, "counter", "{frame}", "frames the agent has seen", (FRAME_PIPELINE,)),
-        Metric(FS_FRAMES_KEPT, "counter", "{frame}", "frames kept whole, by why", (FRAME_PIPELINE, FRAME_KEPT)),
-        Metric(FS_FRAMES_LOST, "counter", "{frame}", "frames or records lost, by reason", (FRAME_PIPELINE, REASON)),
+        Metric(
+            FS_FRAMES_KEPT, "counter", "{frame}", "frames kept whole, by why", (FRAME_PIPELINE, FRAME_KEPT)
+        ),
+        Metric(
+            FS_FRAMES_LOST,
+            "counter",
+            "{frame}",
+            "frames or records lost, by reason",
+            (FRAME_PIPELINE, REASON),
+        ),
         Metric(FS_PROBE_DURATION, "gauge", "s", "what one reading of a probe cost", (FS_PROBE_NAME,)),
         Metric(FS_PROBE_WINDOW, "gauge", "s", "how long one reading of a probe averages", (FS_PROBE_NAME,)),
         Metric(FS_CLOCK_ERROR, "gauge", "s", "bound on the error of wall times", ()),
@@ -275,7 +315,13 @@ CAUSES: Final[dict[str, Cause]] = {
         Cause("queue_wait", "Queue wait", "WQ", None, "waited in a queue whose consumer was behind"),
         Cause("cpu", "CPU, not split", "C?", None, "host CPU, not known which way"),
         Cause("cpu_work", "CPU work", "CW", "cpu", "its own host code ran longer"),
-        Cause("cpu_contention", "CPU contention", "CS", "cpu", "runnable but not running: other work held the cores"),
+        Cause(
+            "cpu_contention",
+            "CPU contention",
+            "CS",
+            "cpu",
+            "runnable but not running: other work held the cores",
+        ),
         Cause("cpu_quota", "CPU quota", "CQ", "cpu", "held back by a cgroup limit"),
         Cause("blocked", "Blocked, not split", "B?", None, "off the CPU and not runnable, not known why"),
         Cause("python_gil", "Python GIL", "BG", "blocked", "waited for the interpreter lock"),

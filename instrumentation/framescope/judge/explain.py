@@ -53,13 +53,19 @@ def evidence_rows(frame: Frame, cause: str, stage_name: str | None, lost_ns: int
         if stage.depth_at_entry is not None and cause == "queue_wait":
             rows.append(
                 EvidenceRow(
-                    "frame.queue.depth_at_entry", stage.depth_at_entry, "{item}", None, f"found in {stage.name}"
+                    "frame.queue.depth_at_entry",
+                    stage.depth_at_entry,
+                    "{item}",
+                    None,
+                    f"found in {stage.name}",
                 )
             )
         ahead = stage.ahead_ns.get(cause, 0)
         if ahead:
             rows.append(
-                EvidenceRow("frame.lost.time", ahead / NS, "s", 0.0, "lost by the frames ahead, which it waited for")
+                EvidenceRow(
+                    "frame.lost.time", ahead / NS, "s", 0.0, "lost by the frames ahead, which it waited for"
+                )
             )
     rows.extend(_host_rows(frame, stage, cause))
     if cause == "structural":
@@ -74,7 +80,9 @@ def evidence_rows(frame: Frame, cause: str, stage_name: str | None, lost_ns: int
         )
     if cause == "late_input" and frame.gap_ns is not None:
         rows.append(
-            EvidenceRow("frame.gap", frame.gap_ns / NS, "s", seconds(frame.expected_gap_ns), "idle before the frame")
+            EvidenceRow(
+                "frame.gap", frame.gap_ns / NS, "s", seconds(frame.expected_gap_ns), "idle before the frame"
+            )
         )
     return tuple(rows)
 
@@ -89,7 +97,11 @@ def _gpu_rows(frame: Frame, stage: Stage, cause: str) -> list[EvidenceRow]:
             baseline = stage.expected_gpu.get(reading[0])
             rows.append(
                 EvidenceRow(
-                    f"frame.gpu.{reading[0]}.time", value / NS, "s", seconds(baseline), f"{reading[2]} in {stage.name}"
+                    f"frame.gpu.{reading[0]}.time",
+                    value / NS,
+                    "s",
+                    seconds(baseline),
+                    f"{reading[2]} in {stage.name}",
                 )
             )
         elif cause.startswith("gpu"):
@@ -118,7 +130,11 @@ def _gpu_rows(frame: Frame, stage: Stage, cause: str) -> list[EvidenceRow]:
     if cause == "gpu_throttle" and device.clock_min_hz is not None:
         rows.append(
             EvidenceRow(
-                "frame.gpu.clock.min", device.clock_min_hz, "Hz", device.expected_clock_hz, "lowest clock in the window"
+                "frame.gpu.clock.min",
+                device.clock_min_hz,
+                "Hz",
+                device.expected_clock_hz,
+                "lowest clock in the window",
             )
         )
     if device.utilization_mean is not None:
@@ -135,7 +151,9 @@ def _host_rows(frame: Frame, stage: Stage | None, cause: str) -> list[EvidenceRo
         value = getattr(stage.evidence, name)
         if value is not None:
             baseline = seconds(getattr(stage.expected, name))
-            return [EvidenceRow(name.removesuffix("_ns"), value / NS, "s", baseline, f"{text} in {stage.name}")]
+            return [
+                EvidenceRow(name.removesuffix("_ns"), value / NS, "s", baseline, f"{text} in {stage.name}")
+            ]
         if stage.kind == "gpu" and cause == "cpu_contention" and stage.gpu is not None:
             return []
     value = getattr(frame.evidence, name)
@@ -162,9 +180,13 @@ def considered(frame: Frame, named: set[str]) -> tuple[Considered, ...]:
         rows.extend(_considered_gpu(frame, named, bool(gpus), all(g.busy_ns is not None for g in gpus)))
     if "queue_wait" not in named and any(stage.kind == "queue" for stage in frame.stages):
         waited = sum(stage.owned_ns for stage in frame.stages if stage.kind == "queue")
-        rows.append(Considered("queue_wait", "ruled_out", f"waited {waited / 1e6:.1f} ms, no more than usual"))
+        rows.append(
+            Considered("queue_wait", "ruled_out", f"waited {waited / 1e6:.1f} ms, no more than usual")
+        )
     if "late_input" not in named and frame.gap_ns is not None:
-        rows.append(Considered("late_input", "ruled_out", f"idle {frame.gap_ns / 1e6:.1f} ms before it, as usual"))
+        rows.append(
+            Considered("late_input", "ruled_out", f"idle {frame.gap_ns / 1e6:.1f} ms before it, as usual")
+        )
     return tuple(rows)
 
 
@@ -173,18 +195,30 @@ def _considered_gpu(frame: Frame, named: set[str], timed: bool, split: bool) -> 
     more = others(device)
     rows: list[Considered] = []
     if not timed:
-        return [Considered("gpu", "not_measured", "no GPU timing arrived for this frame")] if "gpu" not in named else []
+        return (
+            [Considered("gpu", "not_measured", "no GPU timing arrived for this frame")]
+            if "gpu" not in named
+            else []
+        )
     if "gpu_contention" not in named:
         if more is None:
             rows.append(Considered("gpu_contention", "not_measured", "use by other processes is not told"))
         elif more < OTHERS_NOTICEABLE:
-            rows.append(Considered("gpu_contention", "ruled_out", "no other process used the GPU more than usual"))
+            rows.append(
+                Considered("gpu_contention", "ruled_out", "no other process used the GPU more than usual")
+            )
         else:
-            rows.append(Considered("gpu_contention", "ruled_out", "others used the GPU, but this frame lost nothing"))
+            rows.append(
+                Considered("gpu_contention", "ruled_out", "others used the GPU, but this frame lost nothing")
+            )
     if "gpu_throttle" not in named:
         if device is not None and device.clock_min_hz and device.expected_clock_hz:
             ratio = device.clock_min_hz / device.expected_clock_hz
-            said = "clock as usual" if ratio >= CLOCK_NOTICEABLE else "clock low, but this frame lost nothing by it"
+            said = (
+                "clock as usual"
+                if ratio >= CLOCK_NOTICEABLE
+                else "clock low, but this frame lost nothing by it"
+            )
             rows.append(Considered("gpu_throttle", "ruled_out", said))
         elif split and any(s.gpu is not None and s.gpu.throttle_ns is not None for s in frame.stages):
             rows.append(Considered("gpu_throttle", "ruled_out", "not held back while executing"))
@@ -196,5 +230,7 @@ def _considered_gpu(frame: Frame, named: set[str], timed: bool, split: bool) -> 
         if split:
             rows.append(Considered(cause, "ruled_out", f"{what} as usual"))
         else:
-            rows.append(Considered(cause, "not_measured", f"{what} is not told: event pairs give elapsed time only"))
+            rows.append(
+                Considered(cause, "not_measured", f"{what} is not told: event pairs give elapsed time only")
+            )
     return rows

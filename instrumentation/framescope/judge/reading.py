@@ -148,7 +148,9 @@ def _as_told(
         made,
         cause=cause,
         confidence=made.confidence if confidence is None else confidence,
-        culprit=(str(culprit), pid if isinstance(pid, int) else None) if culprit is not None else made.culprit,
+        culprit=(str(culprit), pid if isinstance(pid, int) else None)
+        if culprit is not None
+        else made.culprit,
     )
     return replace(told, sentence=sentence(frame, told))
 
@@ -208,7 +210,9 @@ def _stage(span: SpanLike, work: SpanLike | None) -> Stage:
             stage.expected_gpu = {"time": expected}
     if stage.kind == "queue":
         stage.ahead_ns = {
-            cause: amount for cause, amount in _lost_by_cause(span).items() if cause not in ("queue_wait", UNKNOWN)
+            cause: amount
+            for cause, amount in _lost_by_cause(span).items()
+            if cause not in ("queue_wait", UNKNOWN)
         }
     return stage
 

@@ -11,7 +11,9 @@ def sentence(frame: Frame, verdict: Verdict) -> str:
     recon-batch (PID 48213) used the GPU.``"""
     over = verdict.overrun_ns / 1e6
     head = (
-        f"{over:.1f} ms over budget." if verdict.axis == "latency" else f"Arrived {verdict.lost_ns / 1e6:.1f} ms late."
+        f"{over:.1f} ms over budget."
+        if verdict.axis == "latency"
+        else f"Arrived {verdict.lost_ns / 1e6:.1f} ms late."
     )
     if not verdict.overrun_ns and verdict.axis == "latency":
         if not verdict.lost_ns:
@@ -21,10 +23,16 @@ def sentence(frame: Frame, verdict: Verdict) -> str:
     if share is None or verdict.cause == "unknown":
         return f"{head} Unknown where it went: no reading explains it."
     amount = sum(
-        (s.overrun_ns if verdict.overrun_ns else s.lost_ns) for s in verdict.shares if s.cause == verdict.cause
+        (s.overrun_ns if verdict.overrun_ns else s.lost_ns)
+        for s in verdict.shares
+        if s.cause == verdict.cause
     )
     probably = "Probably " if verdict.confidence < 0.5 else ""
-    words = f"{amount / 1e6:.1f} ms of it is {CAUSES[verdict.cause].title}" if verdict.cause in CAUSES else verdict.cause
+    words = (
+        f"{amount / 1e6:.1f} ms of it is {CAUSES[verdict.cause].title}"
+        if verdict.cause in CAUSES
+        else verdict.cause
+    )
     return f"{head} {probably}{words}: {_how(frame, verdict, share)}."
 
 

@@ -34,4 +34,4 @@ class Faults:
         if due:
             _LOG.warning("framescope: a fault in %s; the host's frame goes on", where, exc_info=True)
         if self._raising:
-            raise  # noqa: PLE0704 - always called from an except block
+            raise  # always called from an except block

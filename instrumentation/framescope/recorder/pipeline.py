@@ -65,9 +65,7 @@ class Recorder:
             if len(self._stages) >= MAX_STAGES:
                 raise ValueError(f"a pipeline has at most {MAX_STAGES} stages; {name!r} is one too many")
             index = len(self._stages)
-            made = (
-                Stage(self, index, name, kind) if timer is None else GpuStage(self, index, name, timer)
-            )
+            made = Stage(self, index, name, kind) if timer is None else GpuStage(self, index, name, timer)
             if timer is not None and timer not in self.timers:
                 self.timers.append(timer)
             self._stages[name] = made

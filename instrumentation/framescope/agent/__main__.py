@@ -1,0 +1,96 @@
+"""The agent as a process: serves the socket it inherited until the host's end closes."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+
+from framescope.agent.agent import Agent
+from framescope.agent.export import Exports, otlp_exporters, quiet_exporters
+from framescope.agent.identity import resource_for
+from framescope.agent.lifecycle import ACKNOWLEDGED
+from framescope.agent.settings import from_environment
+from framescope.handover import HEADER, MAX_MESSAGE, unpack
+
+TICK_NS = 1_000_000_000
+POLL_S = 0.1
+CLOSE_S = 5.0
+
+
+class Inbox:
+    """Whole messages out of a stream of bytes."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def add(self, chunk: bytes) -> list[bytes]:
+        """The messages that are complete now. Raises ``ValueError`` when the stream makes no sense."""
+        self._bytes += chunk
+        messages: list[bytes] = []
+        while len(self._bytes) >= HEADER.size:
+            length, _ = HEADER.unpack_from(self._bytes)
+            if length > MAX_MESSAGE:
+                raise ValueError(f"a message of {length} bytes")
+            if len(self._bytes) < HEADER.size + length:
+                break
+            messages.append(bytes(self._bytes[HEADER.size : HEADER.size + length]))
+            del self._bytes[: HEADER.size + length]
+        return messages
+
+
+def serve(stream: socket.socket, agent: Agent) -> None:
+    """Feed the agent until the stream ends, ticking once a second."""
+    stream.settimeout(POLL_S)
+    inbox = Inbox()
+    next_tick = time.monotonic_ns() + TICK_NS
+    told = 0
+    while True:
+        try:
+            chunk = stream.recv(1 << 18)
+            if not chunk:
+                return
+            for message in inbox.add(chunk):
+                agent.feed(unpack(message))
+        except TimeoutError:
+            pass
+        except ConnectionError:
+            return
+        now = time.monotonic_ns()
+        agent.poll(now)
+        if now >= next_tick:
+            next_tick = now + TICK_NS
+            agent.tick(now)
+        if agent.settled != told:
+            told = agent.settled
+            with contextlib.suppress(OSError):
+                stream.send(ACKNOWLEDGED.pack(told))
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.WARNING, format="framescope agent: %(message)s", stream=sys.stderr)
+    quiet_exporters()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the host's Ctrl-C is for the host: its end tells us
+    with contextlib.suppress(OSError):
+        os.nice(5)  # never ahead of the frames it watches
+    stream = socket.socket(fileno=int(sys.argv[1]))
+    try:
+        exports = Exports(*otlp_exporters())
+        agent = Agent(exports, resource_for, from_environment(os.environ))
+    except ValueError as error:
+        logging.getLogger("framescope").error("%s", error)
+        return 2
+    try:
+        serve(stream, agent)
+    except ValueError as error:
+        logging.getLogger("framescope").error("the host's stream broke: %s", error)
+    agent.close(CLOSE_S)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,327 @@
+"""The agent itself: batches in; once a second the frames that have settled are judged, kept, counted, sent."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from opentelemetry.sdk.metrics.export import MetricsData
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+
+from framescope import signals as sig
+from framescope.agent.anchor import WallAnchor
+from framescope.agent.backlog import Backlog
+from framescope.agent.evidence import EvidenceProbes
+from framescope.agent.intake import to_frame, total
+from framescope.agent.keeper import Judged, keep
+from framescope.agent.metrics import metrics_data
+from framescope.agent.record import frame_records
+from framescope.agent.settings import AgentSettings
+from framescope.agent.spans import SpanMaker
+from framescope.agent.totals import Totals
+from framescope.handover import Batch, FrameRecord, PipelineDefinition
+from framescope.judge import judge
+from framescope.judge.baseline import Baseline, quantile
+from framescope.judge.model import Frame
+from framescope.probes.device import GpuWork
+from framescope.probes.gc import Collection
+
+SETTLE_NS: Final = 300_000_000
+"""A frame is judged this long after its end: three device readings at 10 Hz, and GPU times that come late."""
+WAIT_FOR_WORK_NS: Final = 2_000_000_000
+"""A frame whose GPU times are missing waits for them this long, then is judged without."""
+PENDING: Final = 50_000
+WORKS: Final = 50_000
+LEARN_BUDGET_FROM: Final = 120
+LATE_SHARE: Final = 0.25
+"""An interval is late beyond the period by a quarter of it: a display or a probe shows a jump there."""
+WORTH_JUDGING: Final = 0.1
+"""On-time frames that lost a tenth of their budget are accounted for too: others may wait behind them."""
+
+
+class Sink(Protocol):
+    """Where an agent's output goes; ``export.Exports`` in earnest, a list in tests."""
+
+    def put_spans(self, groups: list[list[ReadableSpan]]) -> None: ...
+    def put_metrics(self, data: MetricsData) -> None: ...
+    def losses(self) -> dict[str, int]: ...
+    def close(self, timeout: float) -> None: ...
+
+
+class _Pipeline:
+    """What the agent remembers of one pipeline."""
+
+    def __init__(self, definition: PipelineDefinition) -> None:
+        self.definition = definition
+        self.baseline = Baseline()
+        self.backlog = Backlog()
+        self.last: Judged | None = None
+        self.learned_budget_ns: int | None = None
+        self.first: list[tuple[int, bool]] = []
+
+    def budget(self, frame: Frame) -> tuple[int | None, bool]:
+        """The budget in force, and whether it was learned."""
+        if self.definition.budget_ns is not None:
+            return self.definition.budget_ns, False
+        if self.learned_budget_ns is None and frame.outcome == "done":
+            crossed = len({segment.thread for segment in frame.segments}) > 1
+            self.first.append((frame.latency_ns, crossed))
+            if len(self.first) >= LEARN_BUDGET_FROM:
+                self.learned_budget_ns = self._learn()
+        if self.learned_budget_ns is None:
+            return None, False
+        return self.learned_budget_ns, True
+
+    def _learn(self) -> int:
+        period = self.definition.period_ns
+        middle = quantile((latency for latency, _ in self.first), 0.5)
+        if period is not None and not any(crossed for _, crossed in self.first):
+            return period
+        return max(period or 0, round(1.5 * middle))
+
+
+class Agent:
+    """One agent for one host process. Not thread-safe: ``feed`` and ``tick`` belong to one thread."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        resource: Callable[[Batch], Resource],
+        settings: AgentSettings | None = None,
+        probes: Callable[[int], EvidenceProbes] | None = None,
+        anchor: WallAnchor | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.totals = Totals()
+        self.settled = 0
+        self._sink = sink
+        self._make_resource = resource
+        self._settings = settings or AgentSettings()
+        self._make_probes = probes or (lambda pid: EvidenceProbes(pid, self._settings, clock))
+        self._anchor = anchor or WallAnchor()
+        self._clock = clock
+        self._start_ns = clock()
+        self._probes: EvidenceProbes | None = None
+        self._resource: Resource | None = None
+        self._spans: SpanMaker | None = None
+        self._pipelines: dict[int, _Pipeline] = {}
+        self._pending: deque[FrameRecord] = deque()
+        self._works: dict[int, GpuWork] = {}
+        self._collections: deque[Collection] = deque(maxlen=10_000)
+        self._marks: list[tuple[int, str]] = []
+        self._losses: dict[tuple[str, str], int] = {}
+        self._own_losses: dict[tuple[str, str], int] = {}
+        self._next_metrics_ns = 0
+
+    # -- in ---------------------------------------------------------------------------------------------
+
+    def feed(self, batch: Batch) -> None:
+        """Take in what the recorder handed over."""
+        if self._probes is None or self._resource is None:
+            self._probes = self._make_probes(batch.pid)
+            self._resource = self._make_resource(batch)
+            self._spans = SpanMaker(self._resource, self._anchor.unix_ns)
+        self._probes.watch(batch.devices)
+        for number, definition in batch.pipelines.items():
+            known = self._pipelines.get(number)
+            if known is None:
+                self._pipelines[number] = _Pipeline(definition)
+            else:
+                known.definition = definition
+        for work in batch.works:
+            made = GpuWork(*work)
+            self._works[made.token] = made
+        while len(self._works) > WORKS:
+            self._works.pop(next(iter(self._works)))
+        self._collections.extend(batch.collections)
+        self._pending.extend(batch.frames)
+        while len(self._pending) > PENDING:
+            record = self._pending.popleft()
+            self._lose(record.pipeline, "agent_overloaded")
+            self.settled += 1
+        self._take_rest(batch)
+
+    def _take_rest(self, batch: Batch) -> None:
+        for number, name, capacity, depth, blocked_ns, dropped in batch.queues:
+            labels = ((sig.FRAME_PIPELINE, self._name(number)), (sig.FRAME_QUEUE_NAME, name))
+            self.totals.set(sig.FRAME_QUEUE_CAPACITY, labels, batch.sent_ns, capacity)
+            self.totals.set(sig.FRAME_QUEUE_DEPTH, labels, batch.sent_ns, depth)
+            self.totals.reach(sig.FRAME_QUEUE_BLOCKED_TIME, labels, blocked_ns / 1e9)
+            for reason, count in dropped.items():
+                self.totals.reach(sig.FRAME_QUEUE_DROPPED, (*labels, (sig.FRAME_DROP_REASON, reason)), count)
+        for number, name, at, value in batch.gauges:
+            labels = ((sig.FRAME_PIPELINE, self._name(number)), (sig.FRAME_METRIC_NAME, name))
+            self.totals.set(sig.FRAME_CUSTOM, labels, at, value)
+        self._marks.extend((at, text) for _, at, text in batch.marks)
+        for (number, reason), count in batch.losses.items():
+            self._losses[self._name(number), reason] = count
+        for where, count in batch.faults.items():
+            self.totals.reach(sig.FS_INTERNAL_ERRORS, ((sig.REASON, where),), count)
+
+    # -- once in a while ----------------------------------------------------------------------------------
+
+    def poll(self, now_ns: int) -> None:
+        """Read the probes that are due."""
+        self._anchor.renew(now_ns)
+        if self._probes is not None:
+            self._probes.read(now_ns, self.totals)
+
+    def tick(self, now_ns: int, everything: bool = False) -> None:
+        """Judge, keep, count and send the frames that have settled; ``everything``: do not wait."""
+        if self._spans is None:
+            return
+        groups: list[list[ReadableSpan]] = []
+        by_pipeline: dict[int, list[FrameRecord]] = {}
+        for record in self._settled(now_ns, everything):
+            by_pipeline.setdefault(record.pipeline, []).append(record)
+        for number, records in by_pipeline.items():
+            window = self._judge(number, sorted(records, key=lambda r: r.id))
+            groups.extend(self._keep(number, window))
+        for at, text in self._marks:
+            groups.append([self._spans.record(sig.SPAN_MARK, at, at, {sig.MARK_TEXT: text})])
+        self._marks = []
+        if groups:
+            self._sink.put_spans(groups)
+        if now_ns >= self._next_metrics_ns or everything:
+            self._next_metrics_ns = now_ns + self._settings.metric_interval_ns
+            self._send_metrics(now_ns)
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Send everything there is, and stop."""
+        self.tick(self._clock(), everything=True)
+        self._sink.close(timeout)
+        if self._probes is not None:
+            self._probes.close()
+
+    # -- inside -------------------------------------------------------------------------------------------
+
+    def _settled(self, now_ns: int, everything: bool) -> list[FrameRecord]:
+        ready: list[FrameRecord] = []
+        waiting: deque[FrameRecord] = deque()
+        for record in self._pending:
+            age = now_ns - record.end_ns
+            complete = all(token in self._works for _, token in record.works)
+            if everything or (age >= SETTLE_NS and complete) or age >= WAIT_FOR_WORK_NS:
+                ready.append(record)
+            else:
+                waiting.append(record)
+        self._pending = waiting
+        return ready
+
+    def _judge(self, number: int, records: list[FrameRecord]) -> list[Judged]:
+        assert self._probes is not None
+        pipeline = self._pipelines[number]
+        collections = list(self._collections)
+        frames: list[Frame] = []
+        for record in records:
+            frame = to_frame(
+                record, pipeline.definition, self._works, collections, lambda r: self._lose(number, r)
+            )
+            for _, token in record.works:
+                self._works.pop(token, None)
+            frame.budget_ns, frame.budget_learned = pipeline.budget(frame)
+            _decide_outcome(frame)
+            devices = [stage.gpu.device for stage in frame.stages if stage.gpu is not None]
+            frame.device = self._probes.device_over(
+                frame.due_ns, frame.end_ns, devices[0] if devices else None
+            )
+            self._add_quota(frame)
+            pipeline.baseline.learn(frame, frame.outcome == "on_time" and not frame.late)
+            frames.append(frame)
+        pipeline.baseline.settle()
+        return [self._verdict(pipeline, frame) for frame in frames]
+
+    def _verdict(self, pipeline: _Pipeline, frame: Frame) -> Judged:
+        pipeline.baseline.apply(frame)
+        pipeline.backlog.apply(frame)
+        judged = Judged(frame)
+        lost = frame.latency_ns - frame.expected_ns if frame.expected_ns is not None else 0
+        worth = frame.budget_ns is not None and lost > WORTH_JUDGING * frame.budget_ns
+        if frame.outcome in ("slow", "on_time") and (frame.outcome == "slow" or frame.late or worth):
+            judged.verdict = judge(frame)
+        pipeline.backlog.learn(frame, judged.verdict)
+        if frame.outcome == "on_time" and not frame.late:
+            judged.verdict = None  # it served the backlog; an on-time frame needs no verdict
+        self.totals.count(frame, judged.verdict)
+        return judged
+
+    def _keep(self, number: int, window: list[Judged]) -> list[list[ReadableSpan]]:
+        assert self._spans is not None
+        pipeline = self._pipelines[number]
+        name = pipeline.definition.name
+        before = pipeline.last
+        turned_away = keep(window, before, self._settings.keep_budget, self._settings.baseline_every)
+        if turned_away:
+            self._lose(number, "keep_budget", turned_away)
+        groups = []
+        row = [before, *window] if before is not None else window
+        for judged in row:
+            # The frame before the window was sent with its own, unless it is a neighbour only now.
+            if judged.kept is not None and (judged is not before or judged.kept == "neighbour"):
+                groups.append(self._spans.frame(judged))
+                labels = ((sig.FRAME_PIPELINE, name), (sig.FRAME_KEPT, judged.kept))
+                self.totals.add(sig.FS_FRAMES_KEPT, labels, 1)
+        if window:
+            pipeline.last = window[-1] if window[-1].kept is None else None
+        for start, end, attributes in frame_records(name, window):
+            groups.append([self._spans.record(sig.SPAN_FRAMES, start, end, attributes)])
+        self.totals.add(sig.FS_FRAMES_RECORDED, ((sig.FRAME_PIPELINE, name),), len(window))
+        self.settled += len(window)
+        return groups
+
+    def _add_quota(self, frame: Frame) -> None:
+        assert self._probes is not None
+        held = self._probes.quota_over(frame.due_ns, frame.end_ns)
+        if held is None:
+            return
+        for segment in frame.segments:
+            # A thread that a quota holds back is on the run queue meanwhile: never more than that.
+            segment.evidence.quota_ns = min(held, segment.evidence.runqueue_ns or 0)
+        frame.evidence = total(segment.evidence for segment in frame.segments)
+
+    def _send_metrics(self, now_ns: int) -> None:
+        assert self._probes is not None and self._resource is not None
+        for reason, count in self._sink.losses().items():
+            self._own_losses["", reason] = count
+        self.totals.losses(self._losses)
+        self.totals.losses(self._own_losses)
+        self.totals.set(sig.FS_CLOCK_ERROR, (), now_ns, self._anchor.error_ns / 1e9)
+        for where, count in self._probes.faults.items():
+            self.totals.reach(sig.FS_INTERNAL_ERRORS, ((sig.REASON, where),), count)
+        for pipeline in self._pipelines.values():
+            labels = ((sig.FRAME_PIPELINE, pipeline.definition.name),)
+            budget = pipeline.definition.budget_ns or pipeline.learned_budget_ns
+            if budget is not None:
+                self.totals.set(sig.FRAME_BUDGET_LIMIT, labels, now_ns, budget / 1e9)
+            if pipeline.definition.period_ns is not None:
+                self.totals.set(sig.FRAME_PERIOD, labels, now_ns, pipeline.definition.period_ns / 1e9)
+        data = metrics_data(
+            self.totals,
+            self._probes.devices.take_fresh(),
+            self._probes.take_points(),
+            self._resource,
+            self._start_ns,
+            now_ns,
+            self._anchor.unix_ns,
+        )
+        self._sink.put_metrics(data)
+
+    def _lose(self, number: int, reason: str, count: int = 1) -> None:
+        key = (self._name(number), reason)
+        self._own_losses[key] = self._own_losses.get(key, 0) + count
+
+    def _name(self, number: int) -> str:
+        known = self._pipelines.get(number)
+        return known.definition.name if known is not None else ""
+
+
+def _decide_outcome(frame: Frame) -> None:
+    """``done`` becomes on time or slow, and the interval is early enough or late."""
+    if frame.outcome == "done":
+        slow = frame.budget_ns is not None and frame.latency_ns > frame.budget_ns
+        frame.outcome = "slow" if slow else "on_time"
+    if frame.interval_ns is not None and frame.period_ns is not None:
+        frame.late = frame.interval_ns > frame.period_ns * (1 + LATE_SHARE)

@@ -1,0 +1,224 @@
+"""Sending, off the agent's own thread: a bounded buffer in front of each of the SDK's exporters."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+Item = TypeVar("Item")
+SPANS_HELD: Final = 20_000
+"""About 2 000 kept frames: 40 s at the default keep budget, some 30 MB."""
+METRICS_HELD: Final = 120
+"""Messages, one a second: two minutes. The totals are cumulative, so only the readings inside are lost."""
+SPANS_A_MESSAGE: Final = 512
+PAUSES_S: Final = (1.0, 2.0, 4.0, 8.0, 10.0)
+FAST_S: Final = 0.5
+"""The SDK's exporters retry what is worth it for at least 0.8 s; a failure faster than this is a refusal."""
+REFUSALS: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel(Generic[Item]):
+    """What is sent at once, its size in the buffer, and the frames that are lost with it."""
+
+    content: Item
+    size: int
+    frames: int
+
+
+class Lane(Generic[Item]):
+    """One exporter behind a bounded buffer. When it is full the oldest goes, and is counted."""
+
+    def __init__(
+        self,
+        name: str,
+        export: Callable[[Item], bool],
+        room: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.lost: dict[str, int] = {}
+        self.sent_frames = 0
+        self._export = export
+        self._room = room
+        self._clock = clock
+        self._waiting: deque[Parcel[Item]] = deque()
+        self._held = 0
+        self._refused = 0
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._deadline: float | None = None
+        self._thread = threading.Thread(target=self._run, name=f"framescope-{name}", daemon=True)
+        self._thread.start()
+
+    def put(self, content: Item, size: int, frames: int) -> None:
+        """Send this when its turn comes. Never blocks."""
+        with self._changed:
+            self._waiting.append(Parcel(content, size, frames))
+            self._held += size
+            while self._held > self._room and len(self._waiting) > 1:
+                self._forget(self._waiting.popleft(), "export_queue_full")
+            self._changed.notify()
+
+    def close(self, timeout: float) -> None:
+        """Send what is left, for at most ``timeout`` seconds; what remains then is counted as lost."""
+        with self._changed:
+            self._stopping = True
+            self._deadline = self._clock() + timeout
+            self._changed.notify()
+        self._thread.join(timeout + 1.0)
+
+    def _forget(self, parcel: Parcel[Item], reason: str) -> None:
+        self._held -= parcel.size
+        self.lost[reason] = self.lost.get(reason, 0) + parcel.frames
+
+    def _run(self) -> None:
+        failures = 0
+        while True:
+            with self._changed:
+                while not self._waiting and not self._stopping:
+                    self._changed.wait()
+                if not self._waiting:
+                    return
+                parcel = self._waiting[0]
+            began = self._clock()
+            try:
+                sent = self._export(parcel.content)
+            except Exception:
+                logging.getLogger("framescope").debug("export raised", exc_info=True)
+                sent = False
+            refused = not sent and self._clock() - began < FAST_S
+            with self._changed:
+                mine = bool(self._waiting) and self._waiting[0] is parcel  # else it was dropped meanwhile
+                self._refused = self._refused + 1 if refused else 0
+                if sent:
+                    failures = 0
+                    self.sent_frames += parcel.frames
+                    if mine:
+                        self._held -= parcel.size
+                        self._waiting.popleft()
+                    continue
+                failures += 1
+                if mine and self._refused >= REFUSALS:
+                    self._refused = 0
+                    self._forget(self._waiting.popleft(), "export_refused")
+                if self._deadline is not None and self._clock() >= self._deadline:
+                    while self._waiting:
+                        self._forget(self._waiting.popleft(), "export_at_exit")
+                    return
+                pause = PAUSES_S[min(failures, len(PAUSES_S)) - 1]
+                self._changed.wait_for(lambda: self._stopping, pause if not self._stopping else 0.2)
+
+
+class _OncePerMinute(logging.Filter):
+    """The SDK reports every failed export; a dead receiver must not fill the host's log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        now = time.monotonic()
+        if now - self._last.get(record.name, -60.0) < 60.0:
+            return False
+        self._last[record.name] = now
+        return True
+
+
+def quiet_exporters() -> None:
+    """Let each of the SDK's export loggers speak once a minute."""
+    for name in (
+        "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+        "opentelemetry.exporter.otlp.proto.http.metric_exporter",
+        "opentelemetry.exporter.otlp.proto.grpc.exporter",
+        "opentelemetry.exporter.otlp.common.http",
+    ):
+        logging.getLogger(name).addFilter(_OncePerMinute())
+
+
+def otlp_exporters(environment: Mapping[str, str] = os.environ) -> tuple[SpanExporter, MetricExporter]:
+    """The SDK's OTLP exporters for traces and metrics, as the ``OTEL_EXPORTER_OTLP_*`` variables say.
+
+    Raises ``ValueError`` for a protocol that is neither ``grpc`` nor ``http/protobuf``.
+    """
+    general = environment.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+    traces = _protocol(environment.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", general))
+    metrics = _protocol(environment.get("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", general))
+    spans_by: SpanExporter
+    metrics_by: MetricExporter
+    # Imported here: the gRPC exporter alone costs 33 MB of memory.
+    if traces == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpans
+
+        spans_by = GrpcSpans()
+    else:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpans
+
+        spans_by = HttpSpans()
+    if metrics == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetrics
+
+        metrics_by = GrpcMetrics()
+    else:
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetrics
+
+        metrics_by = HttpMetrics()
+    return spans_by, metrics_by
+
+
+def _protocol(value: str) -> str:
+    chosen = value.strip().lower()
+    if chosen not in ("grpc", "http/protobuf"):
+        raise ValueError(f"OTLP protocol {value!r} is not supported: use 'grpc' or 'http/protobuf'")
+    return chosen
+
+
+class Exports:
+    """The two lanes of one agent."""
+
+    def __init__(self, spans: SpanExporter, metrics: MetricExporter) -> None:
+        self._span_exporter = spans
+        self._metric_exporter = metrics
+        self.spans: Lane[list[ReadableSpan]] = Lane(
+            "spans", lambda batch: spans.export(batch) is SpanExportResult.SUCCESS, SPANS_HELD
+        )
+        self.metrics: Lane[MetricsData] = Lane(
+            "metrics", lambda data: metrics.export(data) is MetricExportResult.SUCCESS, METRICS_HELD
+        )
+
+    def put_spans(self, groups: list[list[ReadableSpan]]) -> None:
+        """Send kept frames (a group of spans each), several to a message."""
+        batch: list[ReadableSpan] = []
+        frames = 0
+        for group in groups:
+            batch.extend(group)
+            frames += 1
+            if len(batch) >= SPANS_A_MESSAGE:
+                self.spans.put(batch, len(batch), frames)
+                batch, frames = [], 0
+        if batch:
+            self.spans.put(batch, len(batch), frames)
+
+    def put_metrics(self, data: MetricsData) -> None:
+        """Send one message of metrics."""
+        self.metrics.put(data, 1, 0)
+
+    def losses(self) -> dict[str, int]:
+        """Kept frames that could not be sent, by reason; cumulative."""
+        return dict(self.spans.lost)
+
+    def close(self, timeout: float) -> None:
+        """Flush both lanes, then shut the exporters down."""
+        self.spans.close(timeout)
+        self.metrics.close(timeout)
+        self._span_exporter.shutdown()
+        self._metric_exporter.shutdown()

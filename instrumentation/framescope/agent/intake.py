@@ -1,0 +1,193 @@
+"""From recorded frames to the judge's frames: marks become stages, segments get their evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from framescope.handover import FrameRecord, PipelineDefinition
+from framescope.judge.model import Evidence, Frame, Gpu, Segment, Stage
+from framescope.probes.device import GpuWork
+from framescope.probes.gc import Collection
+
+
+def to_frame(
+    record: FrameRecord,
+    definition: PipelineDefinition,
+    works: Mapping[int, GpuWork],
+    collections: Sequence[Collection],
+    count: Callable[[str], None],
+) -> Frame:
+    """The frame this record tells of. ``count`` is called with the name of each oddity met."""
+    end = record.end_ns
+    if end < record.start_ns or record.start_ns < record.due_ns - 3_600_000_000_000:
+        count("clock_backwards")
+        end = max(end, record.start_ns)
+    due = min(record.due_ns, record.start_ns)
+    frame = Frame(
+        pipeline=definition.name,
+        id=record.id,
+        sequence=record.sequence,
+        due_ns=due,
+        start_ns=record.start_ns,
+        end_ns=end,
+        outcome=record.outcome,
+        reason=record.reason,
+        budget_ns=definition.budget_ns,
+        period_ns=definition.period_ns,
+        attributes=record.attributes or {},
+    )
+    frame.segments = [_segment(*segment, collections=collections) for segment in record.segments]
+    frame.stages = _stages(record, definition, frame.segments, end, count)
+    _add_works(frame.stages, record.works, definition, works, count)
+    for index, error in record.errors:
+        name = definition.stages[index][0]
+        for stage in frame.stages:
+            if stage.name == name:
+                stage.error = error
+    for stage in frame.stages:
+        if stage.kind not in ("queue", "gap"):
+            stage.evidence.gc_ns = _overlap(collections, stage.start_ns, stage.end_ns) or None
+    _add_gap(frame, record, collections)
+    frame.evidence = total(segment.evidence for segment in frame.segments)
+    return frame
+
+
+def total(parts: Iterable[Evidence]) -> Evidence:
+    """The sum of evidence; a reading that one part lacks is unknown for the whole."""
+    gathered = list(parts)
+    result = Evidence()
+    if not gathered:
+        return result
+    for name in Evidence.__slots__:
+        values = [getattr(part, name) for part in gathered]
+        if all(value is not None for value in values):
+            setattr(result, name, sum(values))
+    return result
+
+
+def _segment(
+    thread: int,
+    start: int,
+    before: tuple[int, int, int],
+    end: int,
+    after: tuple[int, int, int],
+    collections: Sequence[Collection],
+) -> Segment:
+    evidence = _between(before, after, max(0, end - start))
+    evidence.gc_ns = _overlap(collections, start, end)
+    return Segment(thread, start, end, evidence)
+
+
+def _between(before: tuple[int, int, int], after: tuple[int, int, int], wall: int) -> Evidence:
+    """What the scheduler did between two readings of one thread; −1 in either is unknown."""
+    cpu, runqueue, blocks = (
+        None if first < 0 or last < 0 else max(0, last - first)
+        for first, last in zip(before, after, strict=True)
+    )
+    evidence = Evidence(cpu_ns=cpu, runqueue_ns=runqueue)
+    if cpu is not None and runqueue is not None:
+        evidence.blocked_ns = max(0, wall - cpu - runqueue)
+        if blocks is not None:
+            # A thread that moved blocks of a file was off the CPU for that, as far as it was off it.
+            evidence.io_ns = evidence.blocked_ns if blocks else 0
+    return evidence
+
+
+def _overlap(collections: Sequence[Collection], start: int, end: int) -> int:
+    return sum(max(0, min(end, c_end) - max(start, c_start)) for _, _, c_start, c_end in collections)
+
+
+def _stages(
+    record: FrameRecord,
+    definition: PipelineDefinition,
+    segments: Sequence[Segment],
+    end: int,
+    count: Callable[[str], None],
+) -> list[Stage]:
+    stages: list[Stage] = []
+    open_stages: list[Stage] = []
+    depths = dict(record.depths)
+    marks = record.marks
+    for position in range(0, len(marks) - 1, 2):
+        index, at = marks[position], marks[position + 1]
+        leaving = index < 0
+        name, kind = definition.stages[~index if leaving else index]
+        if not leaving:
+            stage = Stage(name, kind, at, at, _thread_at(segments, at) if kind != "queue" else None)
+            if kind == "queue":
+                stage.depth_at_entry = depths.get(index)
+            stages.append(stage)
+            open_stages.append(stage)
+            continue
+        for position_of_open in range(len(open_stages) - 1, -1, -1):
+            stage = open_stages[position_of_open]
+            if stage.name == name:
+                if at < stage.start_ns:
+                    count("clock_backwards")
+                stage.end_ns = max(at, stage.start_ns)
+                del open_stages[position_of_open]
+                break
+        else:
+            count("stage_never_opened")
+    for stage in open_stages:
+        # Its end is not known; it went on at least until the frame's.
+        stage.end_ns = max(end, stage.start_ns)
+        stage.unclosed = True
+        if not (stage.kind == "queue" and record.outcome == "dropped"):
+            count("stage_never_closed")
+    return stages
+
+
+def _thread_at(segments: Sequence[Segment], at: int) -> int | None:
+    for segment in segments:
+        if segment.start_ns <= at <= segment.end_ns:
+            return segment.thread
+    return None
+
+
+def _add_works(
+    stages: Sequence[Stage],
+    tokens: Sequence[tuple[int, int]],
+    definition: PipelineDefinition,
+    works: Mapping[int, GpuWork],
+    count: Callable[[str], None],
+) -> None:
+    taken: set[int] = set()
+    for index, token in tokens:
+        work = works.get(token)
+        if work is None:
+            count("gpu_work_missing")
+            continue
+        name = definition.stages[index][0]
+        for position, stage in enumerate(stages):
+            if stage.name == name and position not in taken:
+                taken.add(position)
+                stage.gpu = Gpu(
+                    work.device,
+                    work.start_ns,
+                    max(work.end_ns, work.start_ns),
+                    work.busy_ns,
+                    work.wait_ns,
+                    work.transfer_ns,
+                    work.throttle_ns,
+                    work.runqueue_ns,
+                )
+                break
+
+
+def _add_gap(frame: Frame, record: FrameRecord, collections: Sequence[Collection]) -> None:
+    """The time before the frame started: since its due time, and since this thread's frame before."""
+    before_end = None
+    evidence = Evidence()
+    if record.gap is not None:
+        before_start, before_end, reading = record.gap
+        frame.interval_ns = max(0, record.start_ns - before_start)
+        frame.gap_ns = max(0, record.start_ns - before_end)
+        if record.segments:
+            evidence = _between(reading, record.segments[0][2], frame.gap_ns)
+            # Off the CPU is what waiting for input looks like: only these two say more.
+            evidence.blocked_ns = evidence.io_ns = evidence.cpu_ns = None
+            evidence.gc_ns = _overlap(collections, before_end, record.start_ns)
+    if frame.due_ns < record.start_ns:
+        gap = Stage("gap", "gap", frame.due_ns, record.start_ns, evidence=evidence)
+        frame.stages.insert(0, gap)

@@ -1,0 +1,84 @@
+"""Which frames stay whole: the failed, the dropped, the slow and the late, a fair sample of the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from framescope.judge.model import Frame, Verdict
+
+BUDGET: Final = 50
+"""Frames kept a second and process, at most; a 9-span frame costs 238 µs to encode and 353 bytes to store."""
+BASELINE_EVERY: Final = 100
+"""One on-time frame in so many is kept, standing for all of them."""
+NEIGHBOURS_UP_TO: Final = 10
+"""Neighbours are kept while this few frames a second are slow: in a storm they are slow themselves."""
+
+
+@dataclass(slots=True)
+class Judged:
+    """A frame with what was decided about it. ``kept`` None: it is only counted."""
+
+    frame: Frame
+    verdict: Verdict | None = None
+    kept: str | None = None
+    weight: int = 0
+
+
+def wanted(judged: Judged, baseline_every: int) -> tuple[str, int] | None:
+    """Why a frame should be kept (the first reason that holds) and its sampling weight."""
+    frame = judged.frame
+    if frame.outcome in ("failed", "dropped", "slow"):
+        return frame.outcome, 1
+    if frame.late:
+        return "late", 1
+    if baseline_every and frame.id % baseline_every == 0:
+        return "baseline", baseline_every
+    return None
+
+
+def keep(
+    window: list[Judged], before: Judged | None, budget: int = BUDGET, baseline_every: int = BASELINE_EVERY
+) -> int:
+    """Decide over the frames of one second, in order; answers how many the keep budget turned away.
+
+    One of each cause goes first, then the worst by overrun. ``before`` is the frame ahead of the window:
+    it may become a neighbour.
+    """
+    candidates: list[Judged] = []
+    for judged in window:
+        reason = wanted(judged, baseline_every)
+        if reason is not None:
+            judged.kept, judged.weight = reason
+            candidates.append(judged)
+    chosen = _within(candidates, budget)
+    for judged in candidates:
+        if id(judged) not in chosen:
+            judged.kept, judged.weight = None, 0
+    slow = [judged for judged in window if judged.kept in ("slow", "failed", "dropped")]
+    if len(slow) <= NEIGHBOURS_UP_TO:
+        row = [before, *window] if before is not None else list(window)
+        room = budget - len(chosen)
+        for position, judged in enumerate(row):
+            if judged is not None and judged.kept in ("slow", "failed", "dropped"):
+                for neighbour in row[max(0, position - 1) : position + 2]:
+                    if neighbour is not None and neighbour.kept is None and room > 0:
+                        neighbour.kept, neighbour.weight = "neighbour", 0
+                        room -= 1
+    return len(candidates) - len(chosen)
+
+
+def _within(candidates: list[Judged], budget: int) -> set[int]:
+    if len(candidates) <= budget:
+        return {id(judged) for judged in candidates}
+
+    def rank(judged: Judged) -> tuple[bool, int]:
+        return judged.kept == "baseline", -(judged.verdict.overrun_ns if judged.verdict is not None else 0)
+
+    ordered = sorted(candidates, key=rank)
+    firsts: dict[str, Judged] = {}
+    for judged in ordered:
+        firsts.setdefault(judged.verdict.cause if judged.verdict is not None else judged.kept or "", judged)
+    first_ids = {id(judged) for judged in firsts.values()}
+    ordered.sort(key=lambda judged: id(judged) not in first_ids)  # stable: the worst stay in front
+    return {id(judged) for judged in ordered[:budget]}
