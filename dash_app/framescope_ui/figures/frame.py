@@ -225,6 +225,7 @@ def _in_flight(
 def _draw_flights(
     figure: go.Figure, lane: Lane, flights: Sequence[tuple[float, float, int]], view: FrameView, at: Theme
 ) -> None:
+    start, end = shown_range(view)
     mine = view.item.frame_id
     rows = [(number - (mine or 0)) % 2 for _, _, number in flights]
     figure.add_bar(
@@ -241,7 +242,11 @@ def _draw_flights(
             ],
             "line": {"width": 0},
         },
-        text=[quantity.whole(number) for _, _, number in flights],
+        text=[
+            quantity.whole(number) if min(right, end) - max(left, start) > (end - start) * 0.09 else ""
+            for left, right, number in flights
+        ],
+        hovertext=[f"frame {quantity.whole(number)}" for _, _, number in flights],
         textposition="inside",
         insidetextanchor="middle",
         insidetextfont={
@@ -249,8 +254,8 @@ def _draw_flights(
             "color": [theme.token("surface" if number == mine else "ink-2", at) for _, _, number in flights],
         },
         textangle=0,
-        hovertemplate="frame %{text}<extra></extra>",
-        constraintext="inside",
+        hovertemplate="%{hovertext}<extra></extra>",
+        constraintext="none",
     )
 
 
@@ -309,20 +314,7 @@ def _draw_stages(
             ],
             hovertemplate="%{hovertext}<extra></extra>",
         )
-        left, width, index, _ = max(parts_of, key=lambda part: part[1])
-        if width >= 0.0005:
-            figure.add_annotation(
-                text=f"{theme.code(cause)} {quantity.milliseconds(width)} ms",
-                xref="x",
-                yref=lane.axis,
-                x=(left + width) * 1e3,
-                y=index,
-                xanchor="left",
-                xshift=4,
-                showarrow=False,
-                bgcolor=theme.token("surface", at),
-                font={"size": 11, "color": theme.token("ink-2", at)},
-            )
+    _name_losses(figure, lane, rows, at)
     if not phone:
         _columns(figure, lane, rows, guilty, at)
         return
@@ -336,6 +328,26 @@ def _draw_stages(
             }
         }
     )
+
+
+def _name_losses(figure: go.Figure, lane: Lane, rows: Sequence[StageRow], at: Theme) -> None:
+    """Right of each row that lost half a millisecond or more: what took most of it."""
+    for index, row in enumerate(rows):
+        cause, seconds = max(row.lost_by_cause, key=lambda part: part[1], default=("", 0.0))
+        if seconds < 0.0005:
+            continue
+        figure.add_annotation(
+            text=f"{theme.code(cause)} {quantity.milliseconds(seconds)} ms",
+            xref="x",
+            yref=lane.axis,
+            x=row.end * 1e3,
+            y=index,
+            xanchor="left",
+            xshift=4,
+            showarrow=False,
+            bgcolor=theme.token("surface", at),
+            font={"size": 11, "color": theme.token("ink-2", at)},
+        )
 
 
 def _draw_busy(figure: go.Figure, lane: Lane, row: StageRow, index: int, at: Theme) -> None:
@@ -487,7 +499,8 @@ def neighbours_figure(view: FrameView, at: Theme, *, phone: bool = False) -> go.
         )
     latency.labels.append(
         Label(
-            f"<b>{quantity.whole(view.item.frame_id)}</b>, {quantity.milliseconds(view.item.latency_seconds)} ms",
+            f"<b>{quantity.whole(view.item.frame_id)}</b>, "
+            f"{quantity.milliseconds(view.item.latency_seconds)} ms",
             view.item.latency_seconds * 1e3,
             theme.token("ink", at),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,7 @@ def _spread(lane: Lane) -> Iterator[tuple[Label, float]]:
 
 def _title(figure: go.Figure, lane: Lane, upper: float, at: Theme, phone: bool) -> None:
     ink, dim = theme.token("ink", at), theme.token("ink-3", at)
-    unit = f'<span style="color:{dim};font-size:11px">{escaped(lane.unit)}</span>'
+    unit = f'<span style="color:{dim};font-size:11px">{escaped(lane.unit).replace(chr(10), "<br>")}</span>'
     if phone:
         text, shift_x, anchor, shift_y = f"<b>{escaped(lane.title)}</b> {unit}", -34, "bottom", 3
     else:
@@ -183,7 +184,7 @@ def gaps(line: Line, start: float, end: float, at_least: float) -> list[tuple[fl
     if not runs:
         return [(start, end)]
     edges = [(start, runs[0][0][0])]
-    edges += [(left[0][-1], right[0][0]) for left, right in zip(runs, runs[1:], strict=False)]
+    edges += [(left[0][-1], right[0][0]) for left, right in pairwise(runs)]
     edges.append((runs[-1][0][-1], end))
     return [(left, right) for left, right in edges if right - left >= at_least]
 
@@ -211,7 +212,7 @@ def draw_gaps(
             yref=lane.axis,
             x=(left + right) / 2 * 1e3,
             y=lane.high,
-            yanchor="top",
+            yanchor="bottom",
             showarrow=False,
             font={"size": 11, "color": theme.token("ink-3", at)},
         )
@@ -235,6 +236,12 @@ def round_up(value: float) -> float:
         return 1.0
     power = 10.0 ** np.floor(np.log10(value))
     return float(next(step * power for step in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if step * power >= value))
+
+
+def tick_step(high: float) -> float:
+    """The distance of ticks from 0 to ``high``: a round one, with at most five of them."""
+    power = 10.0 ** np.floor(np.log10(high / 4.5))
+    return float(next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= high / 4.5))
 
 
 def draw_marks(figure: go.Figure, marks: Sequence[tuple[float, str]], at: Theme) -> None:

@@ -26,7 +26,7 @@ def live_figure(live: Live, at: Theme, window_seconds: float = 300.0, *, phone: 
     loads = live.history.get("gpu_utilization", ())
     gpus = [_gpu_lane(live, line, phone) for line in loads]
     queues = _queue_lane(live, phone)
-    host = Lane("Host", "%", 60, 0, 100, (0, 50, 100))
+    host = Lane("Host", "%", 54, 0, 100, (0, 50, 100))
     shown = [latency, frames, *gpus, *([queues] if live.history.get("queue_depth") else []), host]
     figure = lanes.stack(shown, at, phone=phone)
     figure.update_layout(
@@ -76,7 +76,7 @@ def _latency_lane(live: Live, phone: bool) -> Lane:
         max((mark.latency_seconds for mark in live.slow_marks), default=0.0),
         (live.budget_seconds or 0) * 1.2,
     )
-    return Lane("Latency", "ms", 200 if phone else 290, 0, lanes.round_up(worst * 1.05e3))
+    return Lane("Latency", "ms", 190 if phone else 250, 0, lanes.round_up(worst * 1.05e3))
 
 
 def _frames_lane(live: Live, phone: bool) -> Lane:
@@ -86,23 +86,21 @@ def _frames_lane(live: Live, phone: bool) -> Lane:
     if live.target_fps:
         low, high = min(low, live.target_fps), max(high, live.target_fps)
     floor = 0.0 if low < high * 0.6 else np.floor(low * 0.95 / 5) * 5
-    unit = "per second" if floor == 0 else f"per second,{' ' if phone else '<br>'}axis from {floor:g}"
-    lane = Lane("Frames", "", 70, float(floor), float(np.ceil(high * 1.02)))
-    lane.unit = unit.replace("<br>", ", ") if phone else unit.replace("<br>", " ")
-    return lane
+    unit = "per second" if floor == 0 else f"per second,{' ' if phone else chr(10)}axis from {floor:g}"
+    return Lane("Frames", unit, 66, float(floor), float(np.ceil(high * 1.02)))
 
 
 def _gpu_lane(live: Live, line: Line, phone: bool) -> Lane:
     gpu = next((one for one in live.gpus if one.id == line.name or one.name == line.name), None)
     simulated = gpu.simulated if gpu else False
     name = f"GPU {gpu.id} load" if gpu else f"{line.name} load"
-    return Lane(name, "%, simulated" if simulated else "%", 110 if phone else 130, 0, 105, (0, 50, 100))
+    return Lane(name, "%, simulated" if simulated else "%", 100 if phone else 118, 0, 105, (0, 50, 100))
 
 
 def _queue_lane(live: Live, phone: bool) -> Lane:
     found = live.history.get("queue_depth", ())
     most = max([_greatest(found), *(queue.capacity or 0 for queue in live.queues), 2])
-    return Lane("Queue depth", "frames", 60 if phone else 70, 0, most * 1.08)
+    return Lane("Queue depth", "frames", 60 if phone else 64, 0, most * 1.08)
 
 
 def _draw_latency(figure: go.Figure, lane: Lane, live: Live, start: float, end: float, at: Theme) -> None:
@@ -146,7 +144,7 @@ def draw_budget(figure: go.Figure, lane: Lane, budget_seconds: float | None, at:
         y1=budget,
         line={"width": 1.2, "dash": "4px,3px", "color": theme.token("ink", at)},
     )
-    step = lanes.round_up(lane.high / 4)
+    step = lanes.tick_step(lane.high)
     ticks = [
         tick for tick in np.arange(0, lane.high + step / 2, step) if abs(tick - budget) > lane.high * 0.06
     ]
@@ -233,7 +231,7 @@ def draw_load(
     other_at = _sampled(others, load.x) if others else None
     split = other_at is not None and any(value is not None for value in other_at)
     lookup = dict(zip(load.x, other_at or (), strict=False))
-    for number, (xs, ys) in enumerate(lanes.segments(load)):
+    for xs, ys in lanes.segments(load):
         total = np.asarray(ys, dtype=np.float32) * 100
         if not split:
             figure.add_scatter(

@@ -7,8 +7,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 from dash import dcc, html
-from framescope.signals import SOFTWARE_ACCELERATOR
 
+from framescope.signals import SOFTWARE_ACCELERATOR
 from framescope_ui.figures import quantity, theme
 from framescope_ui.questions.views import State
 
@@ -45,14 +45,20 @@ def number(value: str, unit: str = "", *, strong: bool = False) -> html.Span:
     return html.Span(parts, className="fs-value")
 
 
-def card(title: Part, body: Part, *, note: Part = None, id: str | None = None, grow: bool = False) -> html.Section:
+def card(
+    title: Part, body: Part, *, note: Part = None, id: str | None = None, grow: bool = False
+) -> html.Section:
     """A card: its title left, its unit or scope in dim ink right."""
     head = html.Div(
         [html.H2(title, className="fs-title"), html.Div(note, className="fs-note") if note else None],
         className="fs-head",
     )
     more = {"id": id} if id else {}
-    return html.Section([head, html.Div(body, className="fs-body")], className="fs-card" + (" fs-grow" if grow else ""), **more)
+    return html.Section(
+        [head, html.Div(body, className="fs-body")],
+        className="fs-card" + (" fs-grow" if grow else ""),
+        **more,
+    )
 
 
 def simulated_tag() -> html.Span:
@@ -107,8 +113,15 @@ def table(
         html.Table(
             [
                 html.Caption(caption, className="fs-only-read"),
-                html.Thead(html.Tr([html.Th(text, className=cell(i), scope="col") for i, text in enumerate(head)])),
-                html.Tbody([html.Tr([html.Td(part, className=cell(i)) for i, part in enumerate(row)]) for row in rows]),
+                html.Thead(
+                    html.Tr([html.Th(text, className=cell(i), scope="col") for i, text in enumerate(head)])
+                ),
+                html.Tbody(
+                    [
+                        html.Tr([html.Td(part, className=cell(i)) for i, part in enumerate(row)])
+                        for row in rows
+                    ]
+                ),
             ],
             className="fs-table",
         ),
@@ -141,7 +154,12 @@ def known_cause(cause: str | None) -> str:
     return cause if cause is not None and cause in theme.CAUSE_LOOKS else "unknown"
 
 
-STATE_CLASS: dict[State, str] = {"OK": "ok", "WARNING": "warning", "CRITICAL": "critical", "NO DATA": "nodata"}
+STATE_CLASS: dict[State, str] = {
+    "OK": "ok",
+    "WARNING": "warning",
+    "CRITICAL": "critical",
+    "NO DATA": "nodata",
+}
 
 
 def badge(state: State) -> html.Span:

@@ -151,7 +151,10 @@ def _key_numbers(view: FrameView) -> html.Dl:
         pairs.append((f"GPU {view.gpu_id or ''}", html.Span(name)))
     if view.clock_error_seconds is not None:
         pairs.append(
-            ("Clock error", elements.number(f"±{quantity.milliseconds(view.clock_error_seconds)}", "ms", strong=True))
+            (
+                "Clock error",
+                elements.number(f"±{quantity.milliseconds(view.clock_error_seconds)}", "ms", strong=True),
+            )
         )
     if item.kept:
         pairs.append(("Kept as", html.Span(item.kept, className="fs-strong")))
@@ -175,7 +178,9 @@ def _overrun(view: FrameView, verdict: VerdictView) -> Part:
     shares = overrun_shares(verdict)
     total = sum(seconds for _, seconds in shares)
     if not total:
-        return elements.card("Where the time went", html.P("Nothing was lost against what is expected.", className="fs-dim"))
+        return elements.card(
+            "Where the time went", html.P("Nothing was lost against what is expected.", className="fs-dim")
+        )
     over = verdict.overrun_seconds > 0
     what = "overrun" if over else "time lost"
     if over and verdict.axis == "interval":
@@ -183,7 +188,9 @@ def _overrun(view: FrameView, verdict: VerdictView) -> Part:
     elif over:
         fitted = verdict.lost_seconds - verdict.overrun_seconds
         expected = (
-            "" if verdict.expected_seconds is None else f" against the expected {quantity.milliseconds(verdict.expected_seconds)}"
+            ""
+            if verdict.expected_seconds is None
+            else f" against the expected {quantity.milliseconds(verdict.expected_seconds)}"
         )
         note = f"{quantity.milliseconds(verdict.lost_seconds)} ms lost{expected}"
         if fitted > 0:
@@ -197,14 +204,18 @@ def _overrun(view: FrameView, verdict: VerdictView) -> Part:
             html.Div(
                 [
                     html.Div(
-                        [] if narrow else [
+                        []
+                        if narrow
+                        else [
                             html.Div(f"{quantity.milliseconds(seconds)} ms", className="fs-num fs-strong"),
                             html.Div(theme.title(cause), className="fs-clip"),
                         ],
                         className="fs-share-text",
                     ),
                     html.Div(
-                        html.Span(theme.code(cause), className="fs-plate") if seconds / total >= 0.03 else None,
+                        html.Span(theme.code(cause), className="fs-plate")
+                        if seconds / total >= 0.03
+                        else None,
                         className=f"fs-share-block fs-c-{elements.known_cause(cause)} fs-p-{theme.PATTERN_CLASS[theme.look(cause).pattern]}",
                     ),
                 ],
@@ -215,7 +226,10 @@ def _overrun(view: FrameView, verdict: VerdictView) -> Part:
         )
     label = ", ".join(f"{theme.title(c)} {quantity.milliseconds(s)} ms" for c, s in shares)
     listed = html.Ul(
-        [html.Li([elements.chip(c), elements.number(quantity.milliseconds(s), "ms", strong=True)]) for c, s in shares],
+        [
+            html.Li([elements.chip(c), elements.number(quantity.milliseconds(s), "ms", strong=True)])
+            for c, s in shares
+        ],
         className="fs-share-list",
     )
     return elements.card(
@@ -244,7 +258,9 @@ def _waterfall(view: FrameView, viewer: Viewer) -> Part:
     hidden = len(view.stages) - len(rows)
     longest = max(view.stages, key=lambda row: row.end - row.start, default=None)
     finding = f"{len(view.stages)} stages" + (
-        f"; the longest is {longest.name} with {quantity.milliseconds(longest.end - longest.start)} ms" if longest else ""
+        f"; the longest is {longest.name} with {quantity.milliseconds(longest.end - longest.start)} ms"
+        if longest
+        else ""
     )
     table = elements.table(
         ("Stage", "Kind", "Starts, ms", "Took, ms", "Expected", "Lost"),
@@ -285,7 +301,9 @@ def _waterfall(view: FrameView, viewer: Viewer) -> Part:
         )
     for row in view.stages:
         if row.status == "error":
-            body.append(html.P(f"{row.name} failed: {row.message or 'no reason given'}", className="fs-failed"))
+            body.append(
+                html.P(f"{row.name} failed: {row.message or 'no reason given'}", className="fs-failed")
+            )
     legend: list[Part] = [
         html.Span([html.Span(className="fs-swatch fs-pale", **{"aria-hidden": "true"}), "expected part"]),
         html.Span("lost: full colour of its cause"),
@@ -305,7 +323,10 @@ def _evidence(view: FrameView, viewer: Viewer) -> list[Part]:
         parts.append(_evidence_card(view.verdict, viewer))
     if view.attributes:
         parts.append(
-            elements.card("Attributes", elements.definition([(name, html.Code(value)) for name, value in view.attributes]))
+            elements.card(
+                "Attributes",
+                elements.definition([(name, html.Code(value)) for name, value in view.attributes]),
+            )
         )
     return parts
 
@@ -326,10 +347,17 @@ def _evidence_card(verdict: VerdictView, viewer: Viewer) -> Part:
         parts.append(
             html.Div(
                 [
-                    html.H3([elements.chip(cause), elements.number(quantity.milliseconds(seconds), "ms", strong=True)]),
+                    html.H3(
+                        [
+                            elements.chip(cause),
+                            elements.number(quantity.milliseconds(seconds), "ms", strong=True),
+                        ]
+                    ),
                     *(_evidence_row(row.stage, one) for row in rows for one in row.evidence),
                     *(
-                        html.P(f"lost in {row.stage}" if row.stage else "lost between stages", className="fs-dim")
+                        html.P(
+                            f"lost in {row.stage}" if row.stage else "lost between stages", className="fs-dim"
+                        )
                         for row in rows
                         if not row.evidence
                     ),
@@ -350,7 +378,9 @@ def _evidence_card(verdict: VerdictView, viewer: Viewer) -> Part:
     parts.append(
         html.Div(
             [
-                html.H3(["Confidence", elements.number(quantity.confidence(verdict.confidence), strong=True)]),
+                html.H3(
+                    ["Confidence", elements.number(quantity.confidence(verdict.confidence), strong=True)]
+                ),
                 html.P(words),
                 html.A(
                     f"Frames with {theme.title(verdict.cause)}",
@@ -393,7 +423,10 @@ def _considered(title: str, found: Sequence[Considered]) -> list[Part]:
             [
                 html.H3(title),
                 *(
-                    html.Div([elements.chip(one.cause), html.Span(one.reason, className="fs-reason")], className="fs-considered")
+                    html.Div(
+                        [elements.chip(one.cause), html.Span(one.reason, className="fs-reason")],
+                        className="fs-considered",
+                    )
                     for one in found
                 ),
             ],

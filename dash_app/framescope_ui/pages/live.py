@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import plotly.graph_objects as go
 from dash import html
 
 from framescope_ui.figures import quantity, theme
@@ -12,6 +13,8 @@ from framescope_ui.pages.viewer import RANGES, Viewer
 from framescope_ui.questions.views import GpuNow, Live
 
 MOST_LATEST = 7
+MOST_MARKED = 300
+"""A snapshot marks at most this many slow frames; then the chart says so."""
 
 
 def live_page(live: Live, viewer: Viewer) -> list[Part]:
@@ -54,7 +57,9 @@ def alerts(live: Live) -> list[Part]:
             )
     if live.losses:
         total = sum(count for _, count in live.losses)
-        reasons = ", ".join(f"{reason.replace('_', ' ')} {quantity.whole(count)}" for reason, count in live.losses)
+        reasons = ", ".join(
+            f"{reason.replace('_', ' ')} {quantity.whole(count)}" for reason, count in live.losses
+        )
         found.append(
             elements.notice(
                 f"At least {quantity.whole(total)} frames are missing from these counts: {reasons}.",
@@ -68,18 +73,19 @@ def tiles(live: Live) -> list[Part]:
     """The key numbers."""
     over = {reason.signal: reason for reason in live.health.reasons}
 
-    def tile(name: Part, value: str, unit: str, note: str, *signals: str) -> html.Div:
+    def tile(name: str, value: str, unit: str, note: Part, *signals: str) -> html.Div:
         limit = next((over[signal] for signal in signals if signal in over), None)
         kind = "" if limit is None else f" fs-tile-{elements.STATE_CLASS[live.health.state]}"
         head: list[Part] = [name]
         if limit is not None:
             head.insert(0, elements.icon(f"state-{elements.STATE_CLASS[live.health.state]}"))
-            if limit.limit is not None and not note:
-                note = limit.text
         return html.Div(
             [
                 html.Div(head, className="fs-tile-name"),
-                html.Div([html.Span(value, className="fs-num"), html.Span(unit, className="fs-unit")], className="fs-tile-value"),
+                html.Div(
+                    [html.Span(value, className="fs-num"), html.Span(unit, className="fs-unit")],
+                    className="fs-tile-value",
+                ),
                 html.Div(note, className="fs-tile-note"),
             ],
             className="fs-tile" + kind,
@@ -96,24 +102,28 @@ def tiles(live: Live) -> list[Part]:
         slow = f"about {quantity.whole(live.slow_share * live.fps_out * 60)} per minute"
     fullest = max(live.queues, key=lambda queue: queue.dropped_per_minute or 0.0, default=None)
     full = f"{fullest.name} queue" if fullest is not None and fullest.dropped_per_minute else ""
-    memory = "" if live.memory_utilization is None else f"memory {quantity.percent(live.memory_utilization)} %"
+    memory = (
+        "" if live.memory_utilization is None else f"memory {quantity.percent(live.memory_utilization)} %"
+    )
     shown: list[Part] = [
         tile("Frames in", quantity.rate(live.fps_in), "/s", target),
-        tile("Frames out", quantity.rate(live.fps_out), "/s", gap, "fps_out", "fps"),
+        tile("Frames out", quantity.rate(live.fps_out), "/s", gap, "fps_out"),
         tile("Latency, median", quantity.milliseconds(live.latency_p50), "ms", budget),
-        tile("Latency, p99", quantity.milliseconds(live.latency_p99), "ms", budget, "latency_p99", "latency"),
-        tile("Slow frames", quantity.percent(live.slow_share), "%", slow, "slow_share", "slow"),
-        tile("Dropped", quantity.whole(live.dropped_per_minute), "/min", full, "dropped"),
+        tile("Latency, p99", quantity.milliseconds(live.latency_p99), "ms", budget, "latency_p99"),
+        tile("Slow frames", quantity.percent(live.slow_share), "%", slow, "slow_share"),
+        tile("Dropped", quantity.whole(live.dropped_per_minute), "/min", full),
     ]
     for gpu in live.gpus[:2]:
-        name = html.Span([f"GPU {gpu.id} load ", elements.simulated_tag() if gpu.simulated else ""])
-        note = "" if gpu.temperature_celsius is None else f"{quantity.whole(gpu.temperature_celsius)} °C"
-        shown.append(tile(name, quantity.percent(gpu.utilization), "%", note, "gpu_utilization", "gpu"))
-    shown.append(tile("CPU", quantity.percent(live.cpu_utilization), "%", memory, "cpu"))
+        warm = "" if gpu.temperature_celsius is None else f"{quantity.whole(gpu.temperature_celsius)} °C"
+        note = elements.simulated_tag() if gpu.simulated else warm
+        shown.append(
+            tile(f"GPU {gpu.id} load", quantity.percent(gpu.utilization), "%", note, "gpu_utilization")
+        )
+    shown.append(tile("CPU", quantity.percent(live.cpu_utilization), "%", memory))
     return shown
 
 
-def figure_of(live: Live, viewer: Viewer):  # type: ignore[no-untyped-def]  # plotly has no types
+def figure_of(live: Live, viewer: Viewer) -> go.Figure:
     """The page's figure as this viewer sees it."""
     return live_figure(live, viewer.theme, viewer.window_seconds, phone=viewer.phone)
 
@@ -145,11 +155,19 @@ def legend(live: Live) -> list[Part]:
     if not met:
         return [html.Span("no slow frame in this window")]
     return [
-        html.Span("a slow frame, by main cause:"),
+        html.Span(
+            f"the newest {MOST_MARKED} slow frames, by main cause:"
+            if len(live.slow_marks) >= MOST_MARKED
+            else "a slow frame, by main cause:"
+        ),
         *(
             html.Span(
                 [
-                    html.Span(theme.look(cause).glyph, className=f"fs-mark fs-c-{elements.known_cause(cause)}", **{"aria-hidden": "true"}),
+                    html.Span(
+                        theme.look(cause).glyph,
+                        className=f"fs-mark fs-c-{elements.known_cause(cause)}",
+                        **{"aria-hidden": "true"},
+                    ),
                     html.Abbr(theme.code(cause), title=theme.title(cause)),
                 ]
             )
@@ -169,7 +187,10 @@ def side(live: Live, viewer: Viewer) -> list[Part]:
             elements.card(
                 "Custom",
                 elements.definition(
-                    [(name, elements.number(f"{value:,.4g}".replace(",", "\u202f"))) for name, value in live.custom]
+                    [
+                        (name, elements.number(f"{value:,.4g}".replace(",", "\u202f")))
+                        for name, value in live.custom
+                    ]
                 ),
             )
         )
@@ -180,7 +201,9 @@ def side(live: Live, viewer: Viewer) -> list[Part]:
 def _lost(live: Live) -> Part:
     if not live.lost_by_cause:
         return elements.card(
-            "Time lost to slow frames", html.P("None in the last minute.", className="fs-dim"), note="ms per second, by cause"
+            "Time lost to slow frames",
+            html.P("None in the last minute.", className="fs-dim"),
+            note="ms per second, by cause",
         )
     most = max(seconds for _, seconds in live.lost_by_cause) or 1.0
     rows = [
@@ -204,7 +227,13 @@ def _lost(live: Live) -> Part:
         for cause, seconds in live.lost_by_cause
     ]
     total = html.Div(
-        [html.Span("All causes"), html.Span(), html.Span(quantity.milliseconds(sum(s for _, s in live.lost_by_cause)), className="fs-num fs-strong")],
+        [
+            html.Span("All causes"),
+            html.Span(),
+            html.Span(
+                quantity.milliseconds(sum(s for _, s in live.lost_by_cause)), className="fs-num fs-strong"
+            ),
+        ],
         className="fs-lost fs-total",
     )
     return elements.card("Time lost to slow frames", [*rows, total], note="ms per second, by cause")
@@ -220,7 +249,9 @@ def _queues(live: Live) -> Part:
                 queue.name,
                 html.Span(
                     [
-                        html.Span(html.Span(style={"width": f"{min(share, 1) * 100:.0f}%"}), className="fs-fill"),
+                        html.Span(
+                            html.Span(style={"width": f"{min(share, 1) * 100:.0f}%"}), className="fs-fill"
+                        ),
                         html.Span(quantity.whole(queue.depth) + holds, className="fs-num"),
                     ],
                     className="fs-depth",
@@ -231,7 +262,9 @@ def _queues(live: Live) -> Part:
         )
     return elements.card(
         "Queues",
-        elements.table(("Queue", "Depth", "Dropped /min", "Blocked, ms/s"), rows, caption="Queues now", right=(2, 3)),
+        elements.table(
+            ("Queue", "Depth", "Dropped /min", "Blocked, ms/s"), rows, caption="Queues now", right=(2, 3)
+        ),
         note="now, and per minute",
     )
 
@@ -242,7 +275,10 @@ def _gpu(gpu: GpuNow) -> Part:
         cause = "gpu_work" if process.ours else "gpu_contention"
         name = "this pipeline" if process.ours else process.name
         pairs.append(
-            (html.Span([elements.swatch(cause), name], className="fs-chip"), elements.number(quantity.percent(process.utilization), "%"))
+            (
+                html.Span([elements.swatch(cause), name], className="fs-chip"),
+                elements.number(quantity.percent(process.utilization), "%"),
+            )
         )
     memory = quantity.gibibytes(gpu.memory_used_bytes)
     if gpu.memory_total_bytes is not None:
@@ -282,6 +318,8 @@ def _latest(live: Live, viewer: Viewer) -> Part:
     ]
     return elements.card(
         "Latest slow frames",
-        elements.table(("Time, UTC", "Frame", "Over, ms", "Main cause"), rows, caption="Latest slow frames", right=(2,)),
+        elements.table(
+            ("Time, UTC", "Frame", "Over, ms", "Main cause"), rows, caption="Latest slow frames", right=(2,)
+        ),
         note=every,
     )

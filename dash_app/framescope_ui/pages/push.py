@@ -53,7 +53,10 @@ def state(seen: Live) -> list[Part]:
     return [
         elements.badge(health.state),
         html.Div(
-            [html.Div(health.text, className="fs-why", title=health.text), html.Div(since, className="fs-since")],
+            [
+                html.Div(health.text, className="fs-why", title=health.text),
+                html.Div(since, className="fs-since"),
+            ],
             className="fs-reason-text",
         ),
     ]

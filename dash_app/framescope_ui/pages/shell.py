@@ -143,7 +143,9 @@ def _help() -> Part:
     return html.Div(
         [
             html.H2("Keyboard", className="fs-title"),
-            html.Dl([html.Div([html.Dt(html.Kbd(key)), html.Dd(what)], className="fs-pair") for key, what in keys]),
+            html.Dl(
+                [html.Div([html.Dt(html.Kbd(key)), html.Dd(what)], className="fs-pair") for key, what in keys]
+            ),
             html.Button("Close", id="help-close", className="fs-button"),
         ],
         className="fs-card fs-help",
@@ -174,7 +176,8 @@ def controls(viewer: Viewer, choices: Sequence[Choice], now: float) -> list[Part
         base = base.with_(path="/frames")
     services = sorted({choice.service for choice in choices} | ({viewer.service} - {None}))
     mine = sorted(
-        {choice.pipeline for choice in choices if choice.service == viewer.service} | ({viewer.pipeline} - {None})
+        {choice.pipeline for choice in choices if choice.service == viewer.service}
+        | ({viewer.pipeline} - {None})
     )
     first = {s: next((c.pipeline for c in choices if c.service == s), None) for s in services}
     parts: list[Part] = []
@@ -227,7 +230,12 @@ def _live_or_pause(viewer: Viewer, now: float) -> Part:
     return html.Div(
         [
             side("Live", viewer.with_(paused=None, start=None, end=None).href(), not paused, "go-live"),
-            side("Paused" if paused else "Pause", viewer.with_(paused=viewer.paused or now).href(), paused, "go-pause"),
+            side(
+                "Paused" if paused else "Pause",
+                viewer.with_(paused=viewer.paused or now).href(),
+                paused,
+                "go-pause",
+            ),
         ],
         className="fs-switch",
         role="group",

@@ -118,12 +118,17 @@ def chips(counts: Sequence[tuple[str, int]], viewer: Viewer) -> Part:
 
 def choices(page: FramesPage, viewer: Viewer) -> Part:
     """Stage and order, each option being the address it leads to."""
-    stages = sorted({item.stage for item in page.frames if item.stage} | ({viewer.stage} if viewer.stage else set()))
+    stages = sorted(
+        {item.stage for item in page.frames if item.stage} | ({viewer.stage} if viewer.stage else set())
+    )
     return html.Div(
         [
             elements.select(
                 "Stage",
-                [("Any stage", viewer.with_(stage=None).href()), *((s, viewer.with_(stage=s).href()) for s in stages)],
+                [
+                    ("Any stage", viewer.with_(stage=None).href()),
+                    *((s, viewer.with_(stage=s).href()) for s in stages),
+                ],
                 viewer.href(),
                 id="stage",
             ),
@@ -193,7 +198,10 @@ def nothing(counts: Sequence[tuple[str, int]], viewer: Viewer) -> Part:
                 ]
             ),
         )
-    return elements.notice("No slow frame in this range.", "Every frame recorded here met its budget, or none was recorded: the strip above tells which.")
+    return elements.notice(
+        "No slow frame in this range.",
+        "Every frame recorded here met its budget, or none was recorded: the strip above tells which.",
+    )
 
 
 def phone_row(item: FrameItem, viewer: Viewer) -> Part:
@@ -203,7 +211,10 @@ def phone_row(item: FrameItem, viewer: Viewer) -> Part:
             [
                 html.Span(
                     [
-                        html.Span(f"{quantity.milliseconds(item.overrun_seconds, signed=True)} ms", className="fs-num fs-strong"),
+                        html.Span(
+                            f"{quantity.milliseconds(item.overrun_seconds, signed=True)} ms",
+                            className="fs-num fs-strong",
+                        ),
                         elements.chip(item.cause),
                     ],
                     className="fs-row-first",
@@ -247,7 +258,9 @@ def row_of(item: FrameItem, viewer: Viewer) -> dict[str, Any]:
         },
         "confidence": quantity.confidence(item.confidence),
         "stage": item.stage or quantity.UNKNOWN,
-        "gpu": quantity.UNKNOWN if item.gpu_utilization is None else f"{quantity.percent(item.gpu_utilization)} %",
+        "gpu": quantity.UNKNOWN
+        if item.gpu_utilization is None
+        else f"{quantity.percent(item.gpu_utilization)} %",
     }
 
 
@@ -269,7 +282,9 @@ def grid(rows: Sequence[dict[str, Any]]) -> Part:
             column("over", "Over, ms", 92, cellClass="fs-right fs-strong", headerClass="fs-right-head"),
             column(
                 "shares",
-                f"Where it went, 0 to {scale:.0f} ms" if scale >= 1 else f"Where it went, 0 to {scale:.1f} ms",
+                f"Where it went, 0 to {scale:.0f} ms"
+                if scale >= 1
+                else f"Where it went, 0 to {scale:.1f} ms",
                 210,
                 flex=1,
                 cellRenderer="ShareBar",
@@ -280,7 +295,7 @@ def grid(rows: Sequence[dict[str, Any]]) -> Part:
             column("stage", "Stage", 130),
             column("gpu", "GPU load", 92, **right),
         ],
-        defaultColDef={"sortable": False, "resizable": True, "suppressMovable": True},
+        defaultColDef={"sortable": False, "resizable": True, "suppressMovable": True, "cellDataType": False},
         getRowId="params.data.id",
         dashGridOptions={
             "theme": {"function": f"themeQuartz.withParams({json.dumps(GRID_LOOK)})"},
