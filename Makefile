@@ -1,0 +1,56 @@
+# make demo   sets up and shows the ultrasound example with its verdicts on http://127.0.0.1:8050
+# make test   sets up and runs every check: lint, types, architecture, unit, stores, pages in a browser
+# make bench  measures; prints ratios taken side by side and writes JSON to bench-results/
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+CODE   := instrumentation dash_app examples tests bench docs
+LOCK   := requirements/dev.txt
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test lint types architecture unit bench pictures clean
+
+demo: $(VENV)/.demo
+	@exec $(BIN)/framescope demo $(ARGS)
+
+test: lint types architecture unit
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+architecture: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.dev
+	FRAMESCOPE_RAISE=1 $(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/.dev
+	@mkdir -p bench-results
+	@for file in bench/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+pictures: $(VENV)/.dev
+	$(BIN)/python docs/screenshots.py $(ARGS)
+
+# What the product needs to run its demo: three seconds with a warm package cache, a minute without.
+$(VENV)/.demo: pyproject.toml $(LOCK)
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "framescope needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 $(MAKECMDGOALS)")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "framescope: installing into $(VENV)" >&2
+	@$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable ".[ui,demo]" || { \
+	  echo "framescope: the packages could not be installed. With no network, run this once where there is" >&2; \
+	  echo "one (or point pip at a mirror with PIP_INDEX_URL); afterwards 'make demo' needs none." >&2; exit 1; }
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	@$(BIN)/python -m pip install --quiet --requirement $(LOCK)
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache bench-results
