@@ -15,7 +15,7 @@ from pathlib import Path
 from ultrasound import children
 
 CLIENT_NAME = "recon-batch"
-CLIENT_SCALE = 1.85
+CLIENT_SCALE = 1.95
 """How much wider and higher this client's images are than the pipeline's."""
 _PRIME = 999_983
 
