@@ -32,6 +32,7 @@ USAGE_ERROR = 2
 GRACE_SECONDS = 3
 """How long open connections may take to end when the server is stopped."""
 
+
 def create_app(options: AppOptions, stores: Stores, clock_ns: Callable[[], int] = time.time_ns) -> FastAPI:
     """The whole app. ``app.state.dash`` is its Dash, ``app.state.feed`` its live feed."""
     feed = LiveFeed(

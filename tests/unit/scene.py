@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from memory_stores import MemoryMetrics, MemoryTraces
+
 from framescope import signals as sig
 from framescope_ui.backends.protocols import FrameBatch, Mark, Span, Trace
 from framescope_ui.questions.stores import Stores
-from memory_stores import MemoryMetrics, MemoryTraces
 
 NS = 1_000_000_000
 MS = 1_000_000

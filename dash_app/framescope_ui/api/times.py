@@ -12,9 +12,10 @@ from framescope_ui.api.problems import BadParameter
 LATEST_NS = 253_402_300_800 * 1_000_000_000
 """The year 10000, exclusive: what is beyond it was meant to be milliseconds."""
 
-_NUMBER = re.compile(r"\d+(\.\d+)?")
+_NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _RFC3339 = re.compile(
-    r"(?P<clock>\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?P<fraction>\.\d+)?(?P<zone>[Zz]|[+-]\d\d:\d\d)"
+    r"(?P<clock>\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?P<fraction>\.\d+)?(?P<zone>[Zz]|[+-]\d\d:\d\d)",
+    re.ASCII,
 )
 
 

@@ -170,7 +170,10 @@ def health(rules: Sequence[Rule], went: Course, sources: Sequence[Source] = ()) 
         text = f"{' and '.join(away)} away: the state is judged without it"
     else:
         text = "every signal is inside its limits"
-    return Health(state=STATES[level], since=went.since, text=text, reasons=reasons, sources=tuple(sources))
+    # A state made by a signal that was bad from the first moment looked at is older than that moment.
+    older = any(reason.since is None and went.signals[reason.signal].level is level for reason in reasons)
+    since = None if older else went.since
+    return Health(state=STATES[level], since=since, text=text, reasons=reasons, sources=tuple(sources))
 
 
 def no_data(text: str, since: float | None = None, sources: Sequence[Source] = ()) -> Health:

@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from memory_stores import MemoryMetrics, away
+from scene import NOW_NS, NS, PIPELINE, SERVICE, Scene, scene, trace_id_of
 
 from framescope_ui.api.routes import install_routes
 from framescope_ui.backends.protocols import BackendRefused, Unsupported
 from framescope_ui.options import AppOptions
 from framescope_ui.questions.feed import LiveFeed
-from memory_stores import MemoryMetrics, away
-from scene import NOW_NS, NS, PIPELINE, SERVICE, Scene, scene, trace_id_of
 
 ITEM = {
     "trace_id", "frame_id", "service", "pipeline", "start", "latency_seconds", "overrun_seconds",

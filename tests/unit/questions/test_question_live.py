@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from memory_stores import MemoryMetrics, away
+from scene import NOW_NS, NS, PIPELINE, SERVICE, Scene, scene, trace_id_of
 
 from framescope import signals as sig
 from framescope_ui.backends.protocols import BackendAway, HistogramSeries
 from framescope_ui.questions.live import live
 from framescope_ui.questions.thresholds import Limits, Thresholds
 from framescope_ui.questions.views import Live
-from memory_stores import MemoryMetrics, away
-from scene import NOW_NS, NS, PIPELINE, SERVICE, Scene, scene, trace_id_of
 
 
 async def seen(made: Scene, now_ns: int = NOW_NS, thresholds: Thresholds | None = None) -> Live:
@@ -71,7 +71,7 @@ async def test_every_slow_frame_is_marked_and_a_kept_one_can_be_opened() -> None
 
 async def test_a_frame_of_an_earlier_run_with_the_same_number_is_not_taken_for_it() -> None:
     made = scene()
-    made.traces.kept = [t for t in scene(end_ns=NOW_NS - 100 * NS).traces.kept]
+    made.traces.kept = list(scene(end_ns=NOW_NS - 100 * NS).traces.kept)
     assert {mark.trace_id for mark in (await seen(made)).slow_marks} == {None}
 
 

@@ -1,0 +1,96 @@
+"""The live feed: one poller for all viewers, none without, and a failing poll is a snapshot too."""
+
+from __future__ import annotations
+
+import asyncio
+
+from memory_stores import away
+from scene import NOW_NS, NS, PIPELINE, SERVICE, Scene, scene
+
+from framescope_ui.questions.feed import LiveFeed
+
+FAST = 0.1
+
+
+def feed_of(made: Scene, patience: float = 5.0) -> LiveFeed:
+    return LiveFeed(made.stores, interval_seconds=FAST, patience_seconds=patience, clock_ns=lambda: NOW_NS)
+
+
+async def test_without_viewers_nothing_is_asked() -> None:
+    made = scene(5)
+    feed_of(made)
+    await asyncio.sleep(0.05)
+    assert made.traces.asked == 0
+
+
+async def test_many_viewers_are_served_by_one_poller() -> None:
+    made = scene(5)
+    feed = feed_of(made)
+    with feed.subscribe(SERVICE, PIPELINE) as one, feed.subscribe(SERVICE, PIPELINE) as two:
+        first, second = await one.get(), await two.get()
+        assert first is second
+        assert feed.watched == 1
+    assert feed.watched == 0
+
+
+async def test_a_viewer_that_lags_gets_the_newest_and_no_backlog() -> None:
+    feed = feed_of(scene(5))
+    with feed.subscribe(SERVICE, PIPELINE) as quick, feed.subscribe(SERVICE, PIPELINE) as slow:
+        for _ in range(3):
+            newest = await quick.get()
+        assert slow.qsize() == 1
+        assert slow.get_nowait() is newest
+
+
+async def test_a_late_viewer_gets_the_last_snapshot_at_once() -> None:
+    feed = feed_of(scene(5))
+    with feed.subscribe(SERVICE, PIPELINE) as first:
+        snapshot = await first.get()
+        with feed.subscribe(SERVICE, PIPELINE) as late:
+            assert late.get_nowait() is snapshot
+
+
+async def test_a_store_away_is_said_and_recovery_needs_nothing() -> None:
+    made = scene(20)
+    feed = feed_of(made)
+    with feed.subscribe(SERVICE, PIPELINE) as queue:
+        assert (await queue.get()).fps_out is not None
+        made.traces.error = made.metrics.error = away()
+        while (missing := await queue.get()).fps_out is not None:
+            pass
+        assert missing.health.state == "NO DATA"
+        assert missing.health.sources[0].status == "away"
+        assert missing.health.sources[0].since == NOW_NS / NS
+        assert missing.history == {}
+        made.traces.error = made.metrics.error = None
+        while (await queue.get()).fps_out is None:
+            pass
+
+
+async def test_a_store_that_hangs_counts_as_away() -> None:
+    made = scene(5)
+    made.traces.hangs = True
+    snapshot = await feed_of(made, patience=0.05).snapshot(SERVICE, PIPELINE)
+    assert "no answer" in snapshot.health.text
+
+
+async def test_a_fault_of_ours_is_said_and_does_not_end_the_feed() -> None:
+    made = scene(5)
+    made.traces.error = ZeroDivisionError()  # type: ignore[assignment]
+    feed = feed_of(made)
+    with feed.subscribe(SERVICE, PIPELINE) as queue:
+        assert "ZeroDivisionError" in (await queue.get()).health.text
+        made.traces.error = None
+        while (await queue.get()).fps_out is None:
+            pass
+
+
+async def test_who_asks_for_no_pipeline_gets_the_first_running_one() -> None:
+    snapshot = await feed_of(scene(5)).snapshot()
+    assert (snapshot.service, snapshot.pipeline) == (SERVICE, PIPELINE)
+
+
+async def test_an_empty_store_is_no_data_and_no_fault() -> None:
+    snapshot = await feed_of(Scene()).snapshot()
+    assert snapshot.health.state == "NO DATA"
+    assert [s.status for s in snapshot.health.sources] == ["ok"]
