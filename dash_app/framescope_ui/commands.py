@@ -12,8 +12,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from framescope.cli import OK, needs_extra
+from framescope.cli import needs_extra
 from framescope.config import Configuration, FlagParser, Setting, read_text, resolve
+from framescope.exit_codes import OK
 from framescope_ui import settings
 
 

@@ -15,12 +15,7 @@ from importlib.metadata import EntryPoint
 from typing import Final
 
 from framescope.config import ConfigError, nearest
-
-OK: Final = 0
-LIMIT_BROKEN: Final = 1
-USAGE: Final = 2
-UNREACHABLE: Final = 3
-INTERRUPTED: Final = 130
+from framescope.exit_codes import INTERRUPTED, OK, USAGE
 
 COMMANDS: Final = "framescope.commands"
 """Entry-point group of the subcommands."""

@@ -23,8 +23,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from framescope.cli import LIMIT_BROKEN, OK, UNREACHABLE
 from framescope.config import ConfigError, ReadFile, emitter_settings, read_text
+from framescope.exit_codes import BROKEN, OK, UNREACHABLE
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricExporter
@@ -100,7 +100,7 @@ def exit_code(findings: Sequence[Finding]) -> int:
     failed = [finding for finding in findings if finding.status == "fail"]
     if any(finding.unreachable for finding in failed):
         return UNREACHABLE
-    return LIMIT_BROKEN if failed else OK
+    return BROKEN if failed else OK
 
 
 def as_object(findings: Sequence[Finding]) -> dict[str, object]:
