@@ -43,11 +43,13 @@ def split(stage: Stage, amount: int, device: Device | None) -> dict[str, int]:
         return 0 if value is None else max(0, value - stage.expected_gpu.get(name, 0))
 
     if gpu.busy_ns is not None or gpu.wait_ns is not None:
-        busy = excess("busy", gpu.busy_ns)
-        busy -= give("cpu_contention", min(busy, excess("runqueue", gpu.runqueue_ns)))
+        busy, wait = excess("busy", gpu.busy_ns), excess("wait", gpu.wait_ns)
+        # A software accelerator that is kept off its core is not executing: that time is in the wait.
+        held = excess("runqueue", gpu.runqueue_ns)
+        wait -= (in_wait := give("cpu_contention", min(wait, held)))
+        busy -= give("cpu_contention", min(busy, held - in_wait))
         busy -= give("gpu_throttle", min(busy, excess("throttle", gpu.throttle_ns)))
         give("gpu_transfer", excess("transfer", gpu.transfer_ns))
-        wait = excess("wait", gpu.wait_ns)
         # Waiting is contention only where another process is seen; else it may be its own backlog.
         give("gpu_contention" if shared else "gpu", wait)
         give("gpu_contention" if shared and not wait else "gpu_work", busy)
