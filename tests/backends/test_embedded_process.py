@@ -318,8 +318,11 @@ def test_a_full_disk_is_refused_and_the_store_goes_on(own_store: StoreProcess) -
     resource.prlimit(own_store.pid, resource.RLIMIT_FSIZE, unlimited)
     again = _post(own_store, trace.SerializeToString(), PROTOBUF)
     assert again.status_code == 200
+    own_store.kill()
+    own_store.start()
     trace_id = trace.resource_spans[0].scope_spans[0].spans[0].trace_id.hex()
     assert _trace(own_store, trace_id) is not None
+    assert own_store.status()["set_aside"] == []
 
 
 def test_a_late_readers_status_names_the_newest_data(own_store: StoreProcess) -> None:

@@ -23,15 +23,14 @@ class Increases:
 def increases(times: Times, began: Times, values: Values, since: int, cumulative: bool = True) -> Increases:
     """What each point says its series grew by.
 
-    ``times`` and ``began`` are unix ns, ``began`` 0 where unknown; ``values`` has one row per point: a
+    ``times`` and ``began`` are unix ns, ``began`` 0 where unknown; ``values`` is a table of one row per point: a
     number, or a histogram's sum (which may be NaN) followed by its counts. Points may come unsorted
     and twice. A cumulative series started anew where its start time moved on or a count fell: then the
     point counts from 0. The first point counts from 0 where the series began at or after ``since``,
     else it tells nothing and is left out. A delta point is its own increase.
     """
-    table = values.reshape(len(times), -1)
     order = np.argsort(times, kind="stable")
-    times, began, table = times[order], began[order], table[order]
+    times, began, table = times[order], began[order], values[order]
     last_of_each_time = np.append(times[1:] != times[:-1], True) if len(times) else np.zeros(0, bool)
     times, began, table = times[last_of_each_time], began[last_of_each_time], table[last_of_each_time]
     if not cumulative or not len(times):

@@ -120,8 +120,7 @@ class Segments:
     def roll_if_due(self) -> None:
         """Begin a new segment when the current one is old or large enough; forget what is over limits."""
         current = self.current
-        old = self._now_s() - current.started_s >= self._segment_seconds
-        if old or current.bytes_on_disk() > self._retention_bytes / 8:
+        if self._is_over(current) or current.bytes_on_disk() > self._retention_bytes / 8:
             cursor = self.cursor()
             try:
                 cursor.execute(f"CHECKPOINT {current.schema}")
@@ -182,7 +181,7 @@ class Segments:
                 except (duckdb.Error, OSError) as error:
                     self._put_aside(segment, str(error))
         self._segments = tuple(found)
-        if not found or self._now_s() - found[-1].started_s >= self._segment_seconds:
+        if not found or self._is_over(found[-1]):
             self._begin()
         self.forget()
 
@@ -215,13 +214,25 @@ class Segments:
         started = int(self._now_s())
         path = self.data_dir / f"{sequence:08d}-{started:010d}.duckdb"
         segment = Segment(sequence, started, path)
-        run = self.cursor().execute
-        run(f"ATTACH {_literal(path)} AS {segment.schema}")
-        for table in TABLES:
-            run(f"CREATE TABLE {segment.schema}.{table.name} ({table.create})")
-        # Last: a segment whose making was cut short has no layout and is set aside on the next start.
-        run(f"CREATE TABLE {segment.schema}.layout AS SELECT {LAYOUT} AS version")
+        cursor = self.cursor()
+        try:
+            cursor.execute(f"ATTACH {_literal(path)} AS {segment.schema}")
+            for table in TABLES:
+                cursor.execute(f"CREATE TABLE {segment.schema}.{table.name} ({table.create})")
+            # Last: a segment whose making was cut short has no layout and is set aside on the next start.
+            cursor.execute(f"CREATE TABLE {segment.schema}.layout AS SELECT {LAYOUT} AS version")
+        except duckdb.Error:
+            cursor.execute(f"DETACH DATABASE IF EXISTS {segment.schema}")
+            for left in _files(path):
+                left.unlink(missing_ok=True)
+            raise
+        finally:
+            cursor.close()
         self._segments = (*self._segments, segment)
+
+    def _is_over(self, segment: Segment) -> bool:
+        """Whether its time is past; one from the future (the clock was set back) is over too."""
+        return not 0 <= self._now_s() - segment.started_s < self._segment_seconds
 
     def _drop(self, segment: Segment, why: str) -> None:
         _log.info("forgetting segment %s: %s", segment.path.name, why)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 import uvicorn
 from starlette.applications import Starlette
 
@@ -85,7 +86,7 @@ async def serve(options: StoreOptions, ready: asyncio.Event | None = None) -> No
         )
     except DirectoryInUse as error:
         raise CannotStart(str(error)) from None
-    except OSError as error:
+    except (OSError, duckdb.Error) as error:
         raise CannotStart(f"cannot use {options.data_dir} for data: {error}") from None
     async with contextlib.AsyncExitStack() as closing:
         closing.callback(segments.close)
