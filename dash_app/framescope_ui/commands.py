@@ -13,7 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from framescope.cli import needs_extra
-from framescope.config import Configuration, FlagParser, Setting, read_text, resolve
+from framescope.config import (
+    FILE_VARIABLE,
+    ConfigError,
+    Configuration,
+    FlagParser,
+    Setting,
+    read_text,
+    resolve,
+)
 from framescope.exit_codes import OK
 from framescope_ui import settings
 
@@ -55,6 +63,46 @@ def store(arguments: Sequence[str]) -> int:
             retention_bytes=found.whole("store.retention_size"),
             segment_seconds=found.number("store.segment"),
             max_body_bytes=found.whole("store.max_body"),
+        )
+    )
+
+
+def demo(arguments: Sequence[str]) -> int:
+    """Everything at once: the store, the pages, and the ultrasound example as a process of its own."""
+    ports = tuple(
+        setting for setting in settings.STORE if setting.key in ("store.grpc_port", "store.http_port")
+    )
+    addresses = tuple(setting for setting in settings.UI if setting.key in ("ui.host", "ui.port"))
+    table = (settings.DEMO_DATA_DIR, *settings.DEMO, *addresses, *ports)
+    parser = FlagParser("framescope demo", "Run the ultrasound example on the embedded store.", table)
+    parsed = parser.parse_strictly(arguments)
+    found = _in_force(parsed, table)
+    if found is None:
+        return OK
+    report = found.optional_path("demo.report")
+    if report is not None and not report.absolute().parent.is_dir():
+        raise ConfigError(
+            [f"demo.report ({found.origin('demo.report')}): {report.parent} is not a directory"]
+        )
+    with needs_extra("demo", "ui,demo"):
+        from framescope_ui.demo import DemoOptions, run
+    if parsed.config is not None:
+        # The store and the app are processes of their own and read the same file.
+        os.environ[FILE_VARIABLE] = str(parsed.config.absolute())
+    return run(
+        DemoOptions(
+            duration=found.optional_number("demo.duration"),
+            headless=found.truth("demo.headless"),
+            json=found.truth("demo.json"),
+            report=report,
+            disturb=found.text("demo.disturb"),
+            host=found.text("ui.host"),
+            port=found.whole("ui.port"),
+            grpc_port=found.whole("store.grpc_port"),
+            http_port=found.whole("store.http_port"),
+            fps=found.number("demo.fps"),
+            accelerator_mode=found.text("demo.accelerator_mode"),
+            data_dir=found.optional_path("data_dir"),
         )
     )
 

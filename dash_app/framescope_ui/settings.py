@@ -219,6 +219,18 @@ STORE: Final[tuple[Setting, ...]] = (
 )
 
 DEMO: Final[tuple[Setting, ...]] = (
+    Setting("demo.duration", "duration", None, "end after this long", flag="--duration", unit="s", minimum=1),
+    Setting("demo.headless", "bool", False, "without the pages", flag="--headless"),
+    Setting("demo.json", "bool", False, "the last line of output is one JSON object", flag="--json"),
+    Setting("demo.report", "path", None, "write the result there, .json or else Markdown", flag="--report"),
+    Setting(
+        "demo.disturb",
+        "str",
+        "default",
+        "what disturbs the frames: all, default, none, or names separated by commas",
+        env=("FRAMESCOPE_DEMO_DISTURB",),
+        flag="--disturb",
+    ),
     Setting(
         "demo.fps",
         "float",
@@ -230,6 +242,24 @@ DEMO: Final[tuple[Setting, ...]] = (
         minimum=1,
         maximum=1000,
     ),
+    Setting(
+        "demo.accelerator_mode",
+        "str",
+        "full",
+        "what the software accelerator tells: everything, or only what CUDA events and NVML would",
+        env=("FRAMESCOPE_DEMO_ACCELERATOR_MODE",),
+        flag="--accelerator-mode",
+        choices=("full", "nvml"),
+    ),
+)
+
+DEMO_DATA_DIR: Final = Setting(
+    "data_dir",
+    "path",
+    None,
+    "where the store keeps its files, instead of a directory of the demo's own",
+    env=("FRAMESCOPE_DATA_DIR",),
+    flag="--data-dir",
 )
 
 

@@ -120,6 +120,9 @@ class Configuration:
     def path(self, key: str) -> Path:
         return _expect(Path, key, self.value(key))
 
+    def optional_path(self, key: str) -> Path | None:
+        return None if self.value(key) is None else self.path(key)
+
     def table(self) -> str:
         """`--print-config`: each key with its value in force, its unit and where it came from."""
         rows = [("# setting", "value", "from")]
