@@ -55,6 +55,11 @@ def _thread_link() -> Link:
     return ThreadLink()
 
 
+AT_EXIT_S = 1.0
+"""How long an ending host waits for its agent. The agent goes on without it, sending what is left for up
+to 5 s; only a container that ends with its first process needs an explicit ``pipeline.close()``."""
+
+
 class _Process:
     """What all pipelines of this process share: one link, one shipper, one collector probe."""
 
@@ -86,7 +91,7 @@ def _shared() -> _Process:
     with _lock:
         if _process is None:
             _process = _Process()
-            atexit.register(_close_shared)
+            atexit.register(_close_shared, AT_EXIT_S)
         return _process
 
 
@@ -115,6 +120,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+def _check(name: str, target_fps: float | None, budget_ms: float | None) -> None:
+    if not name or not isinstance(name, str):
+        raise ValueError("a pipeline needs a name, such as Pipeline('ultrasound')")
+    for what, value in (("target_fps", target_fps), ("budget_ms", budget_ms)):
+        if value is not None and not value > 0:
+            raise ValueError(f"{what} must be more than 0, not {value!r}")
+
+
 class Pipeline:
     """A pipeline whose every frame is recorded.
 
@@ -140,11 +153,7 @@ class Pipeline:
         enabled: bool | None = None,
         process: _Process | None = None,
     ) -> None:
-        if not name or not isinstance(name, str):
-            raise ValueError("a pipeline needs a name, such as Pipeline('ultrasound')")
-        for what, value in (("target_fps", target_fps), ("budget_ms", budget_ms)):
-            if value is not None and not value > 0:
-                raise ValueError(f"{what} must be more than 0, not {value!r}")
+        _check(name, target_fps, budget_ms)
         self.name = name
         self._given_process = process
         self._recorder = Recorder(
@@ -240,6 +249,7 @@ class OffPipeline(Pipeline):
         enabled: bool | None = None,
         process: _Process | None = None,
     ) -> None:
+        _check(name, target_fps, budget_ms)  # a mistake shows also where recording is off
         self.name = name
         self._given_process = None
         self._shipper = None
