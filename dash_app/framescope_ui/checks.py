@@ -32,10 +32,10 @@ def checks(scene: Scene) -> list[Finding]:
         return [
             Finding("app configuration", "fail", problem, "correct it there") for problem in error.problems
         ]
-    return [_data_dir(found), _store(found, _ask), _app(found, _fetch)]
+    return [data_directory(found), store(found, ask_status), app(found, fetch_health)]
 
 
-def _data_dir(found: Configuration) -> Finding:
+def data_directory(found: Configuration) -> Finding:
     """Can the store keep its files where it is told to?"""
     folder = found.path("data_dir")
     existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
@@ -47,7 +47,7 @@ def _data_dir(found: Configuration) -> Finding:
     )
 
 
-def _store(found: Configuration, ask: Ask) -> Finding:
+def store(found: Configuration, ask: Ask) -> Finding:
     """Does the embedded store answer on its socket?"""
     data_dir = found.path("data_dir")
     path = socket_path(data_dir)
@@ -63,7 +63,7 @@ def _store(found: Configuration, ask: Ask) -> Finding:
     return Finding("store", "ok", f"answers on {path}" + (f" ({listening})" if listening else ""))
 
 
-def _app(found: Configuration, fetch: Fetch) -> Finding:
+def app(found: Configuration, fetch: Fetch) -> Finding:
     """Does the app answer on its port?"""
     host, port = found.text("ui.host"), found.whole("ui.port")
     try:
@@ -93,7 +93,7 @@ class _SocketConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def _ask(path: Path) -> Mapping[str, Any]:
+def ask_status(path: Path) -> Mapping[str, Any]:
     connection = _SocketConnection(path)
     try:
         connection.request("GET", "/status")
@@ -108,7 +108,7 @@ def _ask(path: Path) -> Mapping[str, Any]:
     return status
 
 
-def _fetch(host: str, port: int) -> int:
+def fetch_health(host: str, port: int) -> int:
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
     try:
         connection.request("GET", "/healthz")

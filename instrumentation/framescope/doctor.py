@@ -274,7 +274,7 @@ class Endpoint:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port. Raises `ValueError` where the URL has none that can be read."""
-        parts = urllib.parse.urlsplit(self.url if "//" in self.url else f"//{self.url}")
+        parts = self._parts()
         if not parts.hostname:
             raise ValueError(f"{self.shown} names no host")
         secure = parts.scheme == "https"
@@ -283,9 +283,16 @@ class Endpoint:
 
     @property
     def shown(self) -> str:
-        """The URL without a user's name and password."""
-        parts = urllib.parse.urlsplit(self.url)
-        return urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        """The URL without a user's name and password, query and fragment."""
+        try:
+            parts = self._parts()
+        except ValueError:
+            return "a URL that cannot be read"
+        bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
+        return urllib.parse.urlunsplit(bare).removeprefix("//")
+
+    def _parts(self) -> urllib.parse.SplitResult:
+        return urllib.parse.urlsplit(self.url if "//" in self.url else f"//{self.url}")
 
 
 def endpoints(environ: Mapping[str, str]) -> list[Endpoint]:
@@ -305,10 +312,10 @@ def otlp(scene: Scene) -> list[Finding]:
     """Each OTLP endpoint: does it take a connection, and does it take an empty export?"""
     if scene.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return [Finding("otlp", "warn", "OTEL_SDK_DISABLED=true: nothing is sent", "unset it")]
-    return [_reached(endpoint, scene, _export_nothing) for endpoint in endpoints(scene.environ)]
+    return [reached(endpoint, scene, _export_nothing) for endpoint in endpoints(scene.environ)]
 
 
-def _reached(endpoint: Endpoint, scene: Scene, export: Callable[[Endpoint], bool]) -> Finding:
+def reached(endpoint: Endpoint, scene: Scene, export: Callable[[Endpoint], bool]) -> Finding:
     check = f"otlp {endpoint.signal}"
     text = f"{endpoint.shown} ({endpoint.protocol})"
     if endpoint.protocol not in ("grpc", "http/protobuf"):

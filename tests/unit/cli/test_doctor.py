@@ -1,0 +1,215 @@
+"""`framescope doctor`: what each check says of a scene, what to change, and the exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pynvml
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from framescope import doctor
+from framescope.doctor import Endpoint, Finding, Scene, endpoints, examine, exit_code
+
+
+def scene(
+    files: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    refuse: OSError | None = None,
+) -> Scene:
+    def read(path: Path) -> str:
+        try:
+            return (files or {})[str(path)]
+        except KeyError:
+            raise FileNotFoundError(2, "No such file or directory", str(path)) from None
+
+    def connect(host: str, port: int) -> None:
+        if refuse is not None:
+            raise refuse
+
+    return Scene(environ or {}, read, connect)
+
+
+def only(findings: list[Finding]) -> Finding:
+    assert len(findings) == 1
+    return findings[0]
+
+
+# --- exit code and output ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("findings", "code"),
+    [
+        ([], 0),
+        ([Finding("a", "ok", ""), Finding("b", "warn", ""), Finding("c", "skip", "")], 0),
+        ([Finding("a", "fail", "")], 1),
+        ([Finding("a", "fail", "", unreachable=True)], 3),
+        ([Finding("a", "fail", ""), Finding("b", "fail", "", unreachable=True)], 3),
+    ],
+)
+def test_the_exit_code_tells_unreachable_from_broken(findings: list[Finding], code: int) -> None:
+    assert exit_code(findings) == code
+
+
+def test_a_check_that_fails_itself_is_a_finding_and_the_others_go_on() -> None:
+    def broken(where: Scene) -> list[Finding]:
+        raise RuntimeError("oh")
+
+    found = examine(scene(), [broken, lambda where: [Finding("next", "ok", "")]])
+    assert [(finding.check, finding.status) for finding in found] == [("broken", "fail"), ("next", "ok")]
+
+
+def test_the_text_shows_what_to_change_and_counts() -> None:
+    text = doctor.as_text([Finding("gpu", "warn", "none", "get one"), Finding("clock", "ok", "tsc")])
+    assert "get one" in text
+    assert text.splitlines()[-1] == "1 ok, 1 warn, 0 fail, 0 skip"
+
+
+def test_the_json_is_one_object_with_every_finding() -> None:
+    found = json.loads(json.dumps(doctor.as_object([Finding("gpu", "fail", "none", "get one")])))
+    assert found["exit_code"] == 1
+    assert found["checks"][0] == {
+        "check": "gpu", "status": "fail", "found": "none", "change": "get one", "unreachable": False,
+    }  # fmt: skip
+
+
+# --- this machine -----------------------------------------------------------------------------------
+
+
+def test_a_switched_off_emitter_is_a_warning() -> None:
+    finding = only(doctor.configuration(scene(environ={"KPI_LOGGING": "0"})))
+    assert finding.status == "warn" and "switched off" in finding.found
+
+
+def test_a_broken_configuration_is_a_failure_for_each_fault() -> None:
+    found = doctor.configuration(scene({"framescope.yaml": "emitter: {agnet: thread, baseline: x}"}))
+    assert [finding.status for finding in found] == ["fail", "fail"]
+
+
+@pytest.mark.parametrize(
+    ("source", "status"), [("tsc", "ok"), ("kvm-clock", "ok"), ("hpet", "warn"), ("acpi_pm", "warn")]
+)
+def test_a_slow_clock_source_is_warned_of(source: str, status: str) -> None:
+    path = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+    assert only(doctor.clock(scene({path: source + "\n"}))).status == status
+
+
+@pytest.mark.parametrize(
+    ("files", "status"),
+    [
+        ({"/proc/thread-self/schedstat": "12 34 5\n"}, "ok"),
+        ({"/proc/thread-self/schedstat": "0 0 0\n"}, "warn"),
+        ({}, "warn"),
+    ],
+)
+def test_scheduler_evidence_must_be_readable_and_say_something(files: dict[str, str], status: str) -> None:
+    assert only(doctor.scheduler(scene(files))).status == status
+
+
+@pytest.mark.parametrize(("files", "status"), [({"/proc/pressure/cpu": "some"}, "ok"), ({}, "warn")])
+def test_pressure_must_be_readable(files: dict[str, str], status: str) -> None:
+    assert only(doctor.pressure(scene(files))).status == status
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        (pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, "container"),
+        (pynvml.NVML_ERROR_DRIVER_NOT_LOADED, "load the driver"),
+        (pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH, "reboot"),
+        (pynvml.NVML_ERROR_UNKNOWN, "nvidia-smi"),
+    ],
+)
+def test_without_a_gpu_the_reason_is_told(monkeypatch: pytest.MonkeyPatch, code: int, advice: str) -> None:
+    def fail() -> None:
+        raise pynvml.NVMLError(code)
+
+    monkeypatch.setattr(pynvml, "nvmlInit", fail)
+    finding = only(doctor.gpu(scene()))
+    assert finding.status == "warn" and advice in finding.change
+
+
+def test_the_agent_starts_as_a_process_of_its_own() -> None:
+    assert only(doctor.agent(scene())).status == "ok"
+
+
+# --- the way out ------------------------------------------------------------------------------------
+
+
+def test_the_endpoints_are_those_the_exporters_would_use() -> None:
+    assert [e.url for e in endpoints({})] == ["http://localhost:4318"] * 2
+    assert [e.url for e in endpoints({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})] == [
+        "http://localhost:4317"
+    ] * 2
+    environ = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://general:1",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://own:2",
+        "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": "grpc",
+    }
+    assert [(e.url, e.protocol) for e in endpoints(environ)] == [
+        ("http://own:2", "http/protobuf"),
+        ("http://general:1", "grpc"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "url", "address"),
+    [
+        ("grpc", "collector:4317", ("collector", 4317)),
+        ("grpc", "http://collector", ("collector", 4317)),
+        ("http/protobuf", "http://collector", ("collector", 4318)),
+        ("http/protobuf", "https://collector/v1", ("collector", 443)),
+        ("http/protobuf", "http://[::1]:9", ("::1", 9)),
+    ],
+)
+def test_an_endpoints_address_is_read_as_the_exporters_read_it(
+    protocol: str, url: str, address: tuple[str, int]
+) -> None:
+    assert Endpoint("traces", protocol, url).address == address
+
+
+def test_an_unreachable_endpoint_says_where_and_what_to_start() -> None:
+    found = list(doctor.otlp(scene(refuse=ConnectionRefusedError(111, "Connection refused"))))
+    assert {finding.status for finding in found} == {"fail"}
+    assert exit_code(found) == 3
+    assert "Connection refused" in found[0].found and "framescope store" in found[0].change
+
+
+@pytest.mark.parametrize(("taken", "status"), [(True, "ok"), (False, "fail")])
+def test_an_endpoint_must_take_an_empty_export_too(taken: bool, status: str) -> None:
+    finding = doctor.reached(Endpoint("traces", "grpc", "http://here:1"), scene(), lambda endpoint: taken)
+    assert finding.status == status
+
+
+@pytest.mark.parametrize(
+    ("protocol", "url"), [("http/json", "http://here"), ("grpc", "http://"), ("grpc", "http://here:port")]
+)
+def test_an_endpoint_that_is_no_address_is_a_failure_of_configuration(protocol: str, url: str) -> None:
+    finding = doctor.reached(Endpoint("traces", protocol, url), scene(), lambda endpoint: True)
+    assert (finding.status, finding.unreachable) == ("fail", False)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://me:s3cret@here:1", "me:s3cret@here:1", "http://here:1/?key=s3cret", "//s3cret@["]
+)
+def test_a_secret_in_an_endpoint_is_never_shown(url: str) -> None:
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": url}
+    found = list(doctor.otlp(scene(environ=environ, refuse=ConnectionRefusedError(111, "refused"))))
+    assert all("s3cret" not in finding.found for finding in found)
+
+
+@given(st.text(max_size=40))
+def test_no_endpoint_breaks_the_check(url: str) -> None:
+    found = doctor.reached(
+        Endpoint("metrics", "grpc", url), scene(refuse=OSError("no")), lambda endpoint: True
+    )
+    assert found.status == "fail"
+
+
+def test_a_disabled_sdk_is_a_warning_not_a_failure() -> None:
+    finding = only(list(doctor.otlp(scene(environ={"OTEL_SDK_DISABLED": "true"}))))
+    assert finding.status == "warn"
