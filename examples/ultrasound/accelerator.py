@@ -81,6 +81,31 @@ class Counters:
     clients: dict[tuple[int, str], int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A job as it came in: how long the receiving thread was kept off its core meanwhile, and the
+    executor's run-queue time by then (both None where the kernel does not tell)."""
+
+    client: Client
+    job: wire.Job
+    delayed_ns: int | None
+    runqueue_ns: int | None
+
+
+class RunQueue:
+    """The run-queue time of one thread: runnable but not running, ns since the thread started."""
+
+    def __init__(self, thread: int) -> None:
+        self._descriptor: int | None = None
+        with contextlib.suppress(OSError):  # a kernel without it: the time stays unknown
+            self._descriptor = os.open(f"/proc/self/task/{thread}/schedstat", os.O_RDONLY)
+
+    def read(self) -> int | None:
+        if self._descriptor is None:
+            return None
+        return int(os.pread(self._descriptor, 64, 0).split()[1])
+
+
 class Executor(threading.Thread):
     """The device's one compute engine: takes jobs in the order they came and runs them strip by strip."""
 
@@ -89,32 +114,31 @@ class Executor(threading.Thread):
         self.mode = mode
         self.ratio = 1.0
         self.counters = Counters()
-        self.jobs: queue.SimpleQueue[tuple[Client, wire.Job, int | None] | None] = queue.SimpleQueue()
-        self._schedstat: int | None = None
+        self.jobs: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
+        self._runqueue: RunQueue | None = None
 
     def run(self) -> None:
         children.precise_sleeps()
-        with contextlib.suppress(OSError):  # a kernel without it: the run-queue time stays unknown
-            self._schedstat = os.open(f"/proc/self/task/{threading.get_native_id()}/schedstat", os.O_RDONLY)
-        while (job := self.jobs.get()) is not None:
-            client, order, runqueue_before = job
+        self._runqueue = RunQueue(threading.get_native_id())
+        while True:
+            arrival = self.jobs.get()
+            client, job = arrival.client, arrival.job
             if client.gone:
                 continue
             try:
-                answer = self._execute(client, order, runqueue_before).pack()
-            except (ValueError, KeyError, cv2.error) as error:
+                answer = self._execute(arrival).pack()
+            except (ValueError, cv2.error) as error:
                 reason = f"{type(error).__name__}: {error}".encode()[:200]
-                answer = wire.FAILED + wire.JOB_ID.pack(order.id) + reason
+                answer = wire.FAILED + wire.JOB_ID.pack(job.id) + reason
             with contextlib.suppress(OSError):  # the client went away while its job ran
                 client.connection.send(answer)
 
     def runqueue_ns(self) -> int | None:
         """Time this thread has been runnable but not running since it started; None where not told."""
-        if self._schedstat is None:
-            return None
-        return int(os.pread(self._schedstat, 64, 0).split()[1])
+        return None if self._runqueue is None else self._runqueue.read()
 
-    def _execute(self, client: Client, job: wire.Job, runqueue_before: int | None) -> wire.Done:
+    def _execute(self, arrival: Arrival) -> wire.Done:
+        client, job = arrival.client, arrival.job
         if client.memory is None:
             raise ValueError("a job before the greeting")
         kernel = KERNELS.get(job.kernel)
@@ -156,7 +180,9 @@ class Executor(threading.Thread):
         counters.transfer_ns += transfer_ns
         if self.mode == "nvml":
             return wire.Done(job.id, start_ns, end_ns, None)
-        held_ns = None if runqueue_before is None else _held(runqueue_before, self.runqueue_ns())
+        held_ns = None
+        if arrival.runqueue_ns is not None and arrival.delayed_ns is not None:
+            held_ns = arrival.delayed_ns + _held(arrival.runqueue_ns, self.runqueue_ns())
         return wire.Done(job.id, start_ns, end_ns, wire.Detail(busy_ns, transfer_ns, gated_ns, held_ns))
 
 
@@ -175,6 +201,8 @@ class Accelerator:
         self._sampled: Status | None = None
         self._core_hz: float | None = None
         self._frequency_read_ns = -_FREQUENCY_EVERY_NS
+        self._runqueue = RunQueue(threading.get_native_id())
+        self._held_before: int | None = None
         self.stopping = False
 
     def serve(self) -> None:
@@ -186,6 +214,7 @@ class Accelerator:
             self._selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
         next_beat = time.monotonic_ns()
         while not self.stopping:
+            self._held_before = self._runqueue.read()
             timeout = max(0, next_beat - time.monotonic_ns()) / 1e9
             for key, _ in self._selector.select(timeout):
                 if key.fileobj is self._listener:
@@ -252,7 +281,7 @@ class Accelerator:
 
     def _answer(self, client: Client, kind: bytes, body: bytes, descriptors: list[int]) -> None:
         if kind == wire.JOB:
-            self.executor.jobs.put((client, wire.Job.unpack(body), self.executor.runqueue_ns()))
+            self._enqueue(client, wire.Job.unpack(body))
         elif kind == wire.HELLO:
             if len(descriptors) != 1:
                 raise ValueError("a greeting without shared memory")
@@ -265,6 +294,13 @@ class Accelerator:
             client.connection.send(wire.CLOCK + wire.RATIO.pack(self.executor.ratio))
         else:
             raise ValueError(f"a message of kind {kind!r}")
+
+    def _enqueue(self, client: Client, job: wire.Job) -> None:
+        delayed_ns = None
+        if (held := self._runqueue.read()) is not None:
+            # Nothing that happened before the job was sent can have held it up.
+            delayed_ns = min(_held(self._held_before, held), max(0, time.monotonic_ns() - job.queued_ns))
+        self.executor.jobs.put(Arrival(client, job, delayed_ns, self.executor.runqueue_ns()))
 
     def _forget(self, client: Client) -> None:
         client.gone = True
