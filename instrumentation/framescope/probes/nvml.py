@@ -211,6 +211,7 @@ class _Device:
         self._fields = [FIELD_POWER_INSTANT, FIELD_POWER_AVERAGE, FIELD_ENERGY, *THROTTLE_FIELDS]
         self._last = DeviceReading(identity, 0, 0)
         self._newest_sample_us: int | None = None
+        self._told_ns = 0
         self._newest_process_us: int | None = None
         self._lost_until_ns: int | None = None
         self._retry_ns = RETRY_FIRST_NS
@@ -268,11 +269,18 @@ class _Device:
             fresh = True
         rates = self._utilization(now_ns) if self._is_due("rates", self._tiers.utilization_ns, now_ns) else []
         if rates:
-            return [
+            readings = [
                 replace(self._last, time_ns=time_ns, window_ns=window_ns, utilization=value)
                 for time_ns, window_ns, value in rates
             ]
-        return [replace(self._last, time_ns=now_ns, window_ns=0)] if fresh else []
+        elif fresh and not self._buffer_lives(now_ns):
+            readings = [replace(self._last, time_ns=now_ns, window_ns=0)]
+        else:
+            return []  # what was read goes out with the buffer's next entry
+        # Backends want a series in order, and an entry of the buffer may lie before a reading made since.
+        readings = [reading for reading in readings if reading.time_ns > self._told_ns]
+        self._told_ns = max([self._told_ns, *(reading.time_ns for reading in readings)])
+        return readings
 
     def _is_due(self, tier: str, period_ns: int, now_ns: int) -> bool:
         if now_ns < self._due_ns.get(tier, now_ns):
@@ -304,11 +312,14 @@ class _Device:
         self.anchor.looked()
         if placed:
             return placed
-        newest_ns = self.anchor.placed(self._newest_sample_us)
-        if newest_ns is not None and now_ns - newest_ns < SAMPLES_STALE_NS:
-            return []  # the buffer is alive, it has nothing new yet
+        if self._buffer_lives(now_ns):
+            return []  # it has nothing new yet
         rates = self._ask("utilization_rates", pynvml.nvmlDeviceGetUtilizationRates, self._handle)
         return [] if rates is None else [(now_ns, UTILIZATION_RATES_WINDOW_NS, _percent(rates.gpu))]
+
+    def _buffer_lives(self, now_ns: int) -> bool:
+        newest_ns = self.anchor.placed(self._newest_sample_us)
+        return newest_ns is not None and now_ns - newest_ns < SAMPLES_STALE_NS
 
     def _new_samples(self) -> list[tuple[int, float]]:
         """(stamp in µs, ratio) of the samples newer than the last one seen, oldest first."""

@@ -163,6 +163,21 @@ def test_no_sample_is_given_twice_and_the_past_of_the_buffer_is_not_news(run: Ru
     assert all(gap > 100_000_000 for gap in apart)
 
 
+def test_a_devices_readings_are_in_order_whichever_way_each_was_made(run: Run) -> None:
+    times = run(
+        """
+        times = []
+        for turn in range(40):
+            script(nvmlDeviceGetSamples=20 if turn // 10 % 2 else None)  # the buffer comes and goes
+            times += [r.time_ns for r in read()]
+            time.sleep(0.02)
+        print(json.dumps(times))
+        """
+    )
+    assert len(times) > 2
+    assert times == sorted(set(times))
+
+
 @pytest.mark.parametrize("library", ["without_samples", "whole"])
 def test_without_samples_the_utilization_rates_are_asked(run: Run, library: str) -> None:
     found = run(
@@ -295,7 +310,7 @@ def test_processes_are_named_and_told_from_ours(run: Run) -> None:
         nvml.INITIAL_PID_NAMESPACE = str(Path("/proc/self/ns/pid").readlink())  # as on the machine itself
         probe = NvmlProbe(os.getpid(), Tiers(0, 0, 0, 0))
         child = subprocess.Popen(["sleep", "60"])
-        script(pid__0=child.pid, use__0=20, pid__1=1, use__1=35)
+        script(nvmlDeviceGetSamples=3, pid__0=child.pid, use__0=20, pid__1=1, use__1=35)
         read(); time.sleep(0.01)
         reading = read(after=1)[-1]
         child.kill()
@@ -312,7 +327,7 @@ def test_in_another_pid_namespace_a_process_is_unknown_and_nobodys(run: Run) -> 
         import framescope.probes.nvml as nvml
         nvml.INITIAL_PID_NAMESPACE = "pid:[0]"
         probe = NvmlProbe(os.getpid(), Tiers(0, 0, 0, 0))
-        script(pid__0=os.getpid())
+        script(nvmlDeviceGetSamples=3, pid__0=os.getpid())
         read(); time.sleep(0.01)
         reading = read(after=1)[-1]
         print(json.dumps([[u.pid, u.name, u.ours] for u in reading.processes] + [reading.other_utilization]))
