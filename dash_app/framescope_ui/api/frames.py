@@ -53,9 +53,14 @@ def frames_routes(stores: Stores) -> APIRouter:
             stage=stage,
             order=cast(Literal["duration", "time"], _known("order", [order], ("time", "duration"))[0]),
             limit=_limit(limit),
-            cursor=cursor,
+            cursor=cursor or None,
         )
-        page = await slow_frames(stores, query)
+        try:
+            page = await slow_frames(stores, query)
+        except ValueError as error:
+            if query.cursor is None:
+                raise
+            raise BadParameter("cursor", "cursor: give next_cursor of the page before, unchanged") from error
         return {"frames": [item_json(item) for item in page.frames], "next_cursor": page.next_cursor}
 
     @router.get("/{trace_id}", summary="One frame: stages, evidence, verdict, what was around it")

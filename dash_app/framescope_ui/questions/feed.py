@@ -17,6 +17,7 @@ from framescope_ui.backends.protocols import BackendError
 from framescope_ui.questions.health import carried_since, no_data
 from framescope_ui.questions.live import live
 from framescope_ui.questions.pipelines import picked, pipelines
+from framescope_ui.questions.rolling import rolling
 from framescope_ui.questions.sources import Absences
 from framescope_ui.questions.stores import Stores, seconds
 from framescope_ui.questions.thresholds import Thresholds
@@ -24,17 +25,27 @@ from framescope_ui.questions.views import Live, Source
 
 log = logging.getLogger(__name__)
 
-Key = tuple[str | None, str | None]
-"""Service and pipeline as asked for; ``None`` takes the first one there is."""
+Key = tuple[str | None, str | None, float]
+"""Service and pipeline as asked for (``None`` takes the first one there is), and s of history."""
+
+FORGET_SECONDS = 60.0
+"""A window nobody has asked for in this long is forgotten, with what its stores remember."""
+MOST_UNUSED = 32
+"""And so are the oldest beyond this many: names come from addresses, which anybody can write."""
 
 
 @dataclass(slots=True)
-class _Watched:
-    """One pipeline with viewers."""
+class _Window:
+    """What is known of one key. ``stores`` remember their last answers for it."""
 
+    stores: Stores
     viewers: set[asyncio.Queue[Live]] = field(default_factory=set)
-    newest: Live | None = None
     poller: asyncio.Task[None] | None = None
+    asking: asyncio.Task[Live] | None = None
+    newest: Live | None = None
+    answered: Live | None = None
+    """The last snapshot that stores answered, where ``newest`` may be one that says they are away."""
+    used: float = 0.0
 
 
 class LiveFeed:
@@ -61,100 +72,122 @@ class LiveFeed:
         self._patience = patience_seconds
         self._clock_ns = clock_ns
         self._absences = Absences()
-        self._states: dict[Key, Live] = {}
-        self._watched: dict[Key, _Watched] = {}
+        self._windows: dict[Key, _Window] = {}
 
     @contextlib.contextmanager
     def subscribe(
-        self, service: str | None = None, pipeline: str | None = None
+        self, service: str | None = None, pipeline: str | None = None, window_seconds: float | None = None
     ) -> Iterator[asyncio.Queue[Live]]:
-        """A queue that always holds the newest snapshot not yet taken: ``await queue.get()``."""
-        key = (service, pipeline)
-        watched = self._watched.setdefault(key, _Watched())
+        """A queue that always holds the newest snapshot not yet taken: ``await queue.get()``.
+
+        ``window_seconds`` of history, the feed's own where not given.
+        """
+        key = (service, pipeline, window_seconds or self._window)
+        window = self._window_of(key)
         queue: asyncio.Queue[Live] = asyncio.Queue(maxsize=1)
-        watched.viewers.add(queue)
-        if watched.newest is not None:
-            _offer(queue, watched.newest)
-        if watched.poller is None or watched.poller.done():
-            watched.poller = asyncio.get_running_loop().create_task(self._poll(key, watched))
+        if window.newest is not None and window.viewers:
+            _offer(queue, window.newest)
+        window.viewers.add(queue)
+        if window.poller is None or window.poller.done():
+            window.poller = asyncio.get_running_loop().create_task(self._poll(key, window))
         try:
             yield queue
         finally:
-            watched.viewers.discard(queue)
-            if not watched.viewers:
-                if watched.poller is not None:
-                    watched.poller.cancel()
-                if self._watched.get(key) is watched:
-                    del self._watched[key]
+            window.viewers.discard(queue)
+            if not window.viewers and window.poller is not None:
+                window.poller.cancel()
+                window.poller = None
 
     @property
     def watched(self) -> int:
-        """How many pipelines are being polled."""
-        return len(self._watched)
+        """How many windows are being polled."""
+        return sum(1 for window in self._windows.values() if window.viewers)
 
     async def snapshot(
         self, service: str | None = None, pipeline: str | None = None, window_seconds: float | None = None
     ) -> Live:
-        """One snapshot, now: the poller's where one runs and is current, else asked for. Never raises."""
-        watched = self._watched.get((service, pipeline))
-        now_ns = self._clock_ns()
-        newest = watched.newest if watched is not None and window_seconds is None else None
-        if newest is not None and seconds(now_ns) - newest.time < 2 * self._interval:
-            return newest
-        return await self._asked((service, pipeline), now_ns, window_seconds or self._window)
+        """One snapshot, not older than the interval. Never raises: who is away is in its ``health``.
+
+        However many ask at once, the stores are asked once.
+        """
+        key = (service, pipeline, window_seconds or self._window)
+        window = self._window_of(key)
+        if window.newest is not None and seconds(self._clock_ns()) - window.newest.time < self._interval:
+            return window.newest
+        return await self._refreshed(key, window)
 
     async def close(self) -> None:
         """End every poller."""
-        pollers = [w.poller for w in self._watched.values() if w.poller is not None]
-        for poller in pollers:
-            poller.cancel()
-        await asyncio.gather(*pollers, return_exceptions=True)
+        tasks = [t for w in self._windows.values() for t in (w.poller, w.asking) if t is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _poll(self, key: Key, watched: _Watched) -> None:
+    def _window_of(self, key: Key) -> _Window:
+        now = seconds(self._clock_ns())
+        if key not in self._windows:
+            unused = [(w.used, k) for k, w in self._windows.items() if not w.viewers]
+            spare = sorted(unused, key=lambda one: one[0])[: max(0, len(unused) - MOST_UNUSED)]
+            for other in [k for used, k in unused if now - used > FORGET_SECONDS] + [k for _, k in spare]:
+                self._windows.pop(other, None)
+            self._windows[key] = _Window(rolling(self._stores))
+        self._windows[key].used = now
+        return self._windows[key]
+
+    async def _refreshed(self, key: Key, window: _Window) -> Live:
+        if window.asking is None or window.asking.done():
+            window.asking = asyncio.get_running_loop().create_task(self._asked(window, key, self._clock_ns()))
+        # Shielded: one asker that leaves must not take the answer from the others.
+        window.newest = await asyncio.shield(window.asking)
+        return window.newest
+
+    async def _poll(self, key: Key, window: _Window) -> None:
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
-            watched.newest = await self._asked(key, self._clock_ns(), self._window)
-            for queue in tuple(watched.viewers):
-                _offer(queue, watched.newest)
+            snapshot = await self._refreshed(key, window)
+            window.used = seconds(self._clock_ns())
+            for queue in tuple(window.viewers):
+                _offer(queue, snapshot)
             await asyncio.sleep(max(0.05, self._interval - (loop.time() - began)))
 
-    async def _asked(self, key: Key, now_ns: int, window_seconds: float) -> Live:
-        service, pipeline = key
+    async def _asked(self, window: _Window, key: Key, now_ns: int) -> Live:
+        service, pipeline, window_seconds = key
+        stores = window.stores
         now = seconds(now_ns)
         names = list(dict.fromkeys((self._stores.traces.name, self._stores.metrics.name)))
         try:
             async with asyncio.timeout(self._patience):
                 if service is None or pipeline is None:
-                    choice = picked(await pipelines(self._stores, now_ns), service, pipeline)
+                    choice = picked(await pipelines(stores, now_ns), service, pipeline)
                     if choice is None:
-                        return self._empty(key, now, [Source(n, "ok", None, None, "") for n in names])
+                        return self._empty(window, key, now, [Source(n, "ok", None, None, "") for n in names])
                     service, pipeline = choice.service, choice.pipeline
                 answer = await live(
-                    self._stores, service, pipeline, now_ns, self._thresholds, window_seconds, self._step
+                    stores, service, pipeline, now_ns, self._thresholds, window_seconds, self._step
                 )
         except BackendError as error:
-            return self._empty(key, now, [Source(error.backend, "away", None, None, error.reason)])
+            return self._empty(window, key, now, [Source(error.backend, "away", None, None, error.reason)])
         except TimeoutError:
             reason = f"no answer within {self._patience:g} s"
-            return self._empty(key, now, [Source(n, "away", None, None, reason) for n in names])
+            return self._empty(window, key, now, [Source(n, "away", None, None, reason) for n in names])
         except Exception as error:
             # A fault of ours must not end the feed: the page says so and the next poll tries again.
             log.exception("live snapshot of %s/%s failed", service, pipeline)
             reason = f"internal error ({type(error).__name__}), see the log"
-            return self._empty(key, now, [Source("app", "away", None, None, reason)])
+            return self._empty(window, key, now, [Source("app", "away", None, None, reason)])
         self._absences.dated([Source("app", "ok", None, None, "")], now)
         health = replace(answer.health, sources=self._absences.dated(answer.health.sources, now))
-        earlier = self._states.get((service, pipeline))
+        earlier = window.answered
         answer = replace(answer, health=carried_since(earlier.health if earlier else None, health))
-        self._states[(service, pipeline)] = answer
+        window.answered = answer
         return answer
 
     @property
     def _step(self) -> float:
         return max(0.1, self._interval)
 
-    def _empty(self, key: Key, now: float, sources: list[Source]) -> Live:
+    def _empty(self, window: _Window, key: Key, now: float, sources: list[Source]) -> Live:
         """A snapshot without any value, and why there is none."""
         dated = self._absences.dated(sources, now)
         away = [source for source in dated if source.status == "away"]
@@ -164,7 +197,7 @@ class LiveFeed:
             since = away[0].since
         else:
             text, since = "no pipeline has sent anything in the last day", None
-        last = self._states.get(key)
+        last = window.answered
         heard = last.time - last.newest_age_seconds if last and last.newest_age_seconds is not None else None
         return Live(
             time=now,

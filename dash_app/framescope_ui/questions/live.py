@@ -13,12 +13,13 @@ from framescope_ui.backends.protocols import (
     FrameBatch,
     FramePage,
     FrameQuery,
+    FrameRow,
     HistogramSeries,
     Mark,
     Series,
 )
 from framescope_ui.questions import gpus
-from framescope_ui.questions.frame_item import item_of
+from framescope_ui.questions.frame_item import integer, item_of
 from framescope_ui.questions.health import course, health, no_data, rules_for
 from framescope_ui.questions.latencies import Latencies, unpacked
 from framescope_ui.questions.quantiles import histogram_quantile, merged_counts
@@ -39,7 +40,7 @@ from framescope_ui.questions.timeline import (
     rates,
     trailing,
 )
-from framescope_ui.questions.views import FrameItem, Health, Line, Live, SlowMark, Source
+from framescope_ui.questions.views import Health, Line, Live, SlowMark, Source
 
 RATE_SECONDS = 5.0
 """Rates shown are over this many last whole seconds."""
@@ -47,7 +48,7 @@ QUANTILE_SECONDS = 10.0
 """Quantiles and shares shown are over this much time."""
 MINUTE_NS = 60 * NS
 LATEST_SLOW = 12
-SAME_FRAME_SECONDS = 0.05
+SAME_FRAME_NS = 50_000_000
 MARKED_SLOW = 300
 TARGET_FRESH_SECONDS = 300.0
 """Budget, period and capacities hardly change: an old reading still holds."""
@@ -217,7 +218,6 @@ def assembled(
     steps = max(1, round(RATE_SECONDS * NS / step_ns))
     fresh = age is not None and age <= SILENT_SECONDS
     recent = frames.end_ns[-1:].max(initial=0) - int(QUANTILE_SECONDS * NS)
-    items = [item_of(row) for row in answers.kept.frames]
     lost = total_by(
         since(counters.get(signals.FRAME_LOST_TIME, ()), now_ns - MINUTE_NS), signals.FRAME_CAUSE_NAME
     )
@@ -258,8 +258,8 @@ def assembled(
         ),
         losses=sorted(((reason, n) for reason, n in losses.items() if n > 0), key=lambda loss: -loss[1]),
         custom=sorted(custom.items()),
-        latest_slow=items[:LATEST_SLOW],
-        slow_marks=_slow_marks(frames, items),
+        latest_slow=[item_of(row) for row in answers.kept.frames[:LATEST_SLOW]],
+        slow_marks=_slow_marks(frames, answers.kept.frames),
         history={
             "latency_p50": [grid_line(grid, "p50", "s", p50)],
             "latency_p95": [grid_line(grid, "p95", "s", p95)],
@@ -439,24 +439,26 @@ def _gauge_history(
     }
 
 
-def _slow_marks(frames: Latencies, items: Sequence[FrameItem]) -> list[SlowMark]:
+def _slow_marks(frames: Latencies, rows: Sequence[FrameRow]) -> list[SlowMark]:
     """The newest slow frames of the window; those kept whole can be opened."""
-    kept = {item.frame_id: item for item in items}
-    slow = frames.only(frames.slow)
+    kept = {integer(row.attributes, signals.FRAME_ID): row for row in rows}
+    newest_slow = np.flatnonzero(frames.slow)[-MARKED_SLOW:]
     marks: list[SlowMark] = []
-    for due_ns, latency_ns, frame_id, cause in zip(
-        slow.due_ns.tolist(), slow.latency_ns.tolist(), slow.frame_id.tolist(), slow.cause, strict=True
-    ):
-        time = seconds(due_ns)
-        item = kept.get(frame_id)
+    for at in newest_slow.tolist():
+        due_ns, frame_id = int(frames.due_ns[at]), int(frames.frame_id[at])
+        row = kept.get(frame_id)
         # Two runs of a pipeline both count from 0: the same number at another time is another frame.
-        same = item is not None and abs(item.start - time) < SAME_FRAME_SECONDS
+        same = row is not None and abs(row.start_ns - due_ns) < SAME_FRAME_NS
         marks.append(
             SlowMark(
-                time, latency_ns / NS, cause or "unknown", item.trace_id if item and same else None, frame_id
+                time=seconds(due_ns),
+                latency_seconds=int(frames.latency_ns[at]) / NS,
+                cause=frames.cause[at] or "unknown",
+                trace_id=row.trace_id if row is not None and same else None,
+                frame_id=frame_id,
             )
         )
-    return marks[-MARKED_SLOW:]
+    return marks
 
 
 def _dropped(frames: Latencies, now_ns: int) -> float | None:

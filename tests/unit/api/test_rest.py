@@ -174,6 +174,7 @@ async def test_frames_are_filtered(client: httpx.AsyncClient, query: str, count:
         ("start=1800000000000", "start"),
         ("start=20&end=10", "end"),
         ("start=nan", "start"),
+        ("cursor=mine", "cursor"),
     ],
 )
 async def test_a_bad_parameter_is_named_with_what_to_do(

@@ -1,0 +1,194 @@
+"""Both stores with a memory of the last answers, for a question asked again and again as time goes on.
+
+A live page asks each second for the same five minutes, of which 299 seconds are known. These wrappers
+ask the store only for what is new and for a stretch before it, where points may have arrived late, and
+from time to time for everything again. They answer what the store would; only data that comes later
+than ``SETTLED_SECONDS`` is seen with a delay of up to ``REFRESH_SECONDS``.
+
+Counters and histograms are always asked for whole: the first step of a shorter range would differ.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from framescope_ui.backends.protocols import (
+    FrameBatch,
+    FramePage,
+    FrameQuery,
+    FrameRow,
+    HistogramSeries,
+    Mark,
+    MetricStore,
+    PipelineRef,
+    Series,
+    Trace,
+    TraceStore,
+)
+from framescope_ui.questions.stores import NS, Stores
+
+SETTLED_SECONDS = 15
+"""What is older than this has arrived: exporters send every few seconds and retry for some more."""
+REFRESH_SECONDS = 60
+"""How often everything is asked for again."""
+
+Known = TypeVar("Known")
+_Name = tuple[tuple[str, str], ...]
+"""What tells one series from another: its attributes, in order."""
+
+
+@dataclass(slots=True)
+class _Memory(Generic[Known]):
+    """What was answered for one question up to ``end_ns``, complete from ``start_ns`` on."""
+
+    start_ns: int
+    end_ns: int
+    refreshed_ns: int
+    known: Known
+
+
+def _asked_from(memory: _Memory[Known] | None, start_ns: int, end_ns: int) -> int:
+    """From when on the store has to be asked: the start where the memory does not help."""
+    if (
+        memory is None
+        or start_ns < memory.start_ns
+        or end_ns < memory.end_ns
+        or end_ns - memory.refreshed_ns > REFRESH_SECONDS * NS
+    ):
+        return start_ns
+    return max(start_ns, memory.end_ns - SETTLED_SECONDS * NS)
+
+
+class RollingTraces:
+    """A trace store for one viewer's window. Everything but the three listings passes through."""
+
+    def __init__(self, store: TraceStore) -> None:
+        self.name = store.name
+        self._store = store
+        self._batches: dict[Hashable, _Memory[list[FrameBatch]]] = {}
+        self._kept: dict[Hashable, _Memory[list[FrameRow]]] = {}
+
+    async def pipelines(self, start_ns: int, end_ns: int) -> list[PipelineRef]:
+        """As the store has them."""
+        return await self._store.pipelines(start_ns, end_ns)
+
+    async def trace(self, trace_id: str) -> Trace | None:
+        """As the store has it."""
+        return await self._store.trace(trace_id)
+
+    async def marks(self, service: str, start_ns: int, end_ns: int) -> list[Mark]:
+        """As the store has them."""
+        return await self._store.marks(service, start_ns, end_ns)
+
+    async def every_frame(
+        self, service: str, pipeline: str, start_ns: int, end_ns: int, limit: int = 3600
+    ) -> list[FrameBatch]:
+        """The remembered records and the new ones; one that was asked for again replaces the old."""
+        key = (service, pipeline)
+        memory = self._batches.get(key)
+        since = _asked_from(memory, start_ns, end_ns)
+        fresh = await self._store.every_frame(service, pipeline, since, end_ns, limit)
+        if memory is None or since == start_ns:
+            found, refreshed = fresh, end_ns
+        else:
+            again = {(b.start_ns, b.first_id) for b in fresh}
+            old = [
+                b
+                for b in memory.known
+                if b.start_ns >= start_ns - 2 * NS and (b.start_ns, b.first_id) not in again
+            ]
+            found, refreshed = sorted([*old, *fresh], key=lambda b: b.start_ns)[-limit:], memory.refreshed_ns
+        self._batches[key] = _Memory(start_ns, end_ns, refreshed, found)
+        return list(found)
+
+    async def frames(self, query: FrameQuery) -> FramePage:
+        """The newest kept frames; other orders and later pages pass through."""
+        start_ns, end_ns = query.start_ns, query.end_ns
+        if query.order != "time" or query.cursor is not None or start_ns is None or end_ns is None:
+            return await self._store.frames(query)
+        key = replace(query, start_ns=None, end_ns=None)
+        memory = self._kept.get(key)
+        since = _asked_from(memory, start_ns, end_ns)
+        page = await self._store.frames(replace(query, start_ns=since))
+        if memory is None or since == start_ns:
+            self._kept[key] = _Memory(start_ns, end_ns, end_ns, list(page.frames))
+            return page
+        again = {row.trace_id for row in page.frames}
+        old = [row for row in memory.known if row.start_ns >= start_ns and row.trace_id not in again]
+        if page.next_cursor is not None:
+            # More new frames than a page holds: what is older would leave a hole.
+            old = []
+        found = sorted([*page.frames, *old], key=lambda row: -row.start_ns)[: query.limit]
+        self._kept[key] = _Memory(start_ns, end_ns, memory.refreshed_ns, found)
+        return FramePage(tuple(found))
+
+
+class RollingMetrics:
+    """A metric store for one viewer's window: gauges are remembered, the rest passes through."""
+
+    def __init__(self, store: MetricStore) -> None:
+        self.name = store.name
+        self._store = store
+        self._gauges: dict[Hashable, _Memory[dict[_Name, Series]]] = {}
+
+    async def gauge(
+        self, metric: str, where: Mapping[str, str], start_ns: int, end_ns: int, max_points: int = 20_000
+    ) -> list[Series]:
+        """The remembered readings and the new ones; a stretch asked for again replaces the old."""
+        key = (metric, tuple(sorted(where.items())), max_points)
+        memory = self._gauges.get(key)
+        since = _asked_from(memory, start_ns, end_ns)
+        fresh: dict[_Name, Series] = {
+            tuple(sorted(s.attributes.items())): s
+            for s in await self._store.gauge(metric, where, since, end_ns, max_points)
+        }
+        if memory is None or since == start_ns:
+            self._gauges[key] = _Memory(start_ns, end_ns, end_ns, fresh)
+            return list(fresh.values())
+        found: dict[_Name, Series] = {}
+        for name in dict.fromkeys((*memory.known, *fresh)):
+            old, new = memory.known.get(name), fresh.get(name)
+            series = _spliced(old, new, start_ns, since, max_points)
+            if series is not None:
+                found[name] = series
+        self._gauges[key] = _Memory(start_ns, end_ns, memory.refreshed_ns, found)
+        return list(found.values())
+
+    async def increase(
+        self, metric: str, where: Mapping[str, str], start_ns: int, end_ns: int, step_ns: int
+    ) -> list[Series]:
+        """As the store has it."""
+        return await self._store.increase(metric, where, start_ns, end_ns, step_ns)
+
+    async def histogram(
+        self, metric: str, where: Mapping[str, str], start_ns: int, end_ns: int, step_ns: int
+    ) -> list[HistogramSeries]:
+        """As the store has it."""
+        return await self._store.histogram(metric, where, start_ns, end_ns, step_ns)
+
+
+def _spliced(
+    old: Series | None, new: Series | None, start_ns: int, since_ns: int, max_points: int
+) -> Series | None:
+    """The old points before ``since_ns``, then the new ones; None without any."""
+    times: list[int] = []
+    values: list[float] = []
+    if old is not None:
+        kept = slice(bisect_left(old.times_ns, start_ns), bisect_left(old.times_ns, since_ns))
+        times += old.times_ns[kept]
+        values += old.values[kept]
+    if new is not None:
+        times += new.times_ns
+        values += new.values
+    named = new or old
+    if named is None or not times:
+        return None
+    return Series(named.attributes, times[-max_points:], values[-max_points:])
+
+
+def rolling(stores: Stores) -> Stores:
+    """Both stores with a memory of their own."""
+    return Stores(RollingTraces(stores.traces), RollingMetrics(stores.metrics))
