@@ -34,7 +34,16 @@ SERVICE = "us-inference"
 PIPELINE = "ultrasound"
 HOSTILE = "<img src=x onerror=alert(1)>"
 FOREIGN_TRACE = "f" * 32
-CAUSES = ("gpu_contention", "queue_wait", "gpu_contention", "gc_pause", "gpu_contention", "unknown", "gpu", "io_wait")
+CAUSES = (
+    "gpu_contention",
+    "queue_wait",
+    "gpu_contention",
+    "gc_pause",
+    "gpu_contention",
+    "unknown",
+    "gpu",
+    "io_wait",
+)
 STAGES = (
     ("capture", "io", 0.6),
     ("rt", "queue", 0.3),
@@ -122,7 +131,12 @@ class MemoryStore:
 
     def _row(self, k: int) -> FrameRow:
         return FrameRow(
-            self.trace_id(k), SERVICE, self.due_ns(k), self.latency_ns(k), self._root(k), GUILTY[self.cause_of(k)]
+            self.trace_id(k),
+            SERVICE,
+            self.due_ns(k),
+            self.latency_ns(k),
+            self._root(k),
+            GUILTY[self.cause_of(k)],
         )
 
     def _root(self, k: int) -> dict[str, object]:
@@ -207,8 +221,12 @@ class MemoryStore:
     def _foreign(self) -> Trace:
         start = self.start_ns + 5 * NS
         spans = (
-            Span(FOREIGN_TRACE, "a", None, "GET /orders", start, start + 30_000_000, {"http.route": "/orders"}),
-            Span(FOREIGN_TRACE, "b", "a", "SELECT", start + 4_000_000, start + 21_000_000, {"db.system": "x"}),
+            Span(
+                FOREIGN_TRACE, "a", None, "GET /orders", start, start + 30_000_000, {"http.route": "/orders"}
+            ),
+            Span(
+                FOREIGN_TRACE, "b", "a", "SELECT", start + 4_000_000, start + 21_000_000, {"db.system": "x"}
+            ),
         )
         return Trace(FOREIGN_TRACE, {signals.SERVICE_NAME: "shop"}, spans)
 
@@ -222,12 +240,15 @@ class MemoryStore:
         second = max((start_ns - self.start_ns) // NS - 1, 0)
         while (begin := self.start_ns + second * NS) < min(end_ns, self.clock_ns()):
             numbers = [
-                k for k in range(second * FPS, second * FPS + FPS) if self.due_ns(k) < self.clock_ns() - 20_000_000
+                k
+                for k in range(second * FPS, second * FPS + FPS)
+                if self.due_ns(k) < self.clock_ns() - 20_000_000
             ]
             if numbers:
                 letter = {"s": "s", "d": "d"}
                 outcomes = "".join(
-                    letter["s"] if self.is_slow(k) else letter["d"] if self.is_dropped(k) else "o" for k in numbers
+                    letter["s"] if self.is_slow(k) else letter["d"] if self.is_dropped(k) else "o"
+                    for k in numbers
                 )
                 batches.append(
                     FrameBatch(
@@ -239,7 +260,10 @@ class MemoryStore:
                         [self.latency_ns(k) // 1000 for k in numbers],
                         outcomes,
                         [signals.CAUSES[self.cause_of(k)].code for k in numbers if self.is_slow(k)],
-                        {"rt": [2 if self.is_slow(k) else k % 2 for k in numbers], "GPU": [1 + k % 3 for k in numbers]},
+                        {
+                            "rt": [2 if self.is_slow(k) else k % 2 for k in numbers],
+                            "GPU": [1 + k % 3 for k in numbers],
+                        },
                         BUDGET_NS,
                     )
                 )
@@ -249,7 +273,11 @@ class MemoryStore:
     async def marks(self, service: str, start_ns: int, end_ns: int) -> list[Mark]:
         self._answering()
         at = self.start_ns + 300 * NS
-        return [Mark(SERVICE, at, f"deployed 1.4 {HOSTILE}")] if start_ns <= at < end_ns and not self.empty else []
+        return (
+            [Mark(SERVICE, at, f"deployed 1.4 {HOSTILE}")]
+            if start_ns <= at < end_ns and not self.empty
+            else []
+        )
 
     # ---- metrics ----
     async def gauge(
@@ -258,7 +286,10 @@ class MemoryStore:
         self._answering()
         if self.empty or where.get(signals.SERVICE_NAME) not in (None, SERVICE):
             return []
-        gpu = {signals.HW_ID: "0", signals.HW_NAME: signals.SOFTWARE_ACCELERATOR if self.simulated else "RTX A4500"}
+        gpu = {
+            signals.HW_ID: "0",
+            signals.HW_NAME: signals.SOFTWARE_ACCELERATOR if self.simulated else "RTX A4500",
+        }
         if self.simulated:
             gpu[signals.FS_GPU_SIMULATED] = "true"
         rules: dict[str, list[tuple[dict[str, str], float, Callable[[float], float]]]] = {
@@ -333,7 +364,10 @@ class MemoryStore:
         if self.empty:
             return []
         per_second: dict[str, list[tuple[dict[str, str], float]]] = {
-            signals.FRAME_COUNT: [({signals.FRAME_OUTCOME: "on_time"}, 58.0), ({signals.FRAME_OUTCOME: "slow"}, 2.0)],
+            signals.FRAME_COUNT: [
+                ({signals.FRAME_OUTCOME: "on_time"}, 58.0),
+                ({signals.FRAME_OUTCOME: "slow"}, 2.0),
+            ],
             signals.FRAME_LOST_TIME: [
                 ({signals.FRAME_CAUSE_NAME: "gpu_contention"}, 0.0081),
                 ({signals.FRAME_CAUSE_NAME: "queue_wait"}, 0.0019),

@@ -175,7 +175,7 @@ def _frame_itself(figure: go.Figure, view: FrameView, at: Theme, phone: bool) ->
             line={"width": 0},
             layer="below",
         )
-    edges = [(0.0, "start", None), (latency, f"end {latency:.1f}", None)]
+    edges: list[tuple[float, str, str | None]] = [(0.0, "start", None), (latency, f"end {latency:.1f}", None)]
     if budget is not None:
         edges.append((budget, f"budget {budget:.1f}", "4px,3px"))
     for x, text, dash in edges:
@@ -488,7 +488,7 @@ def neighbours_figure(view: FrameView, at: Theme, *, phone: bool = False) -> go.
     )
     if every:
         _draw_neighbours(figure, latency, every, chosen, view, spacing, at)
-    draw_budget(figure, latency, view.budget_seconds, at)
+    draw_budget(figure, latency, view.budget_seconds, at, phone=phone)
     if view.budget_seconds:
         latency.labels.append(
             Label(

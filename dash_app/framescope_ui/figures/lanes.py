@@ -62,6 +62,7 @@ def stack(
         height=plot + head + bottom,
         margin={"l": 38 if phone else 132, "r": 10 if phone else right, "t": head, "b": bottom},
         hoversubplots="axis",
+        separators=".\u202f",
         xaxis={"anchor": "free", "position": 0, "type": "date"},
     )
     used = 0
@@ -74,6 +75,8 @@ def stack(
             "range": [lane.low, lane.high],
             "anchor": "x",
             "fixedrange": True,
+            "nticks": max(2, lane.height // 22),
+            "tickformat": ",~f",
         }
         if lane.ticks is not None:
             axis |= {"tickvals": list(lane.ticks)}
@@ -244,9 +247,14 @@ def tick_step(high: float) -> float:
     return float(next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= high / 4.5))
 
 
-def draw_marks(figure: go.Figure, marks: Sequence[tuple[float, str]], at: Theme) -> None:
-    """Change markers: a dotted vertical through all lanes, named at the top."""
+def draw_marks(
+    figure: go.Figure, marks: Sequence[tuple[float, str]], start: float, end: float, at: Theme
+) -> None:
+    """Change markers in the range: a dotted vertical through all lanes, named at the top."""
     for time, text in marks:
+        if not start <= time <= end:
+            continue
+        right_half = time - start > (end - start) / 2
         figure.add_shape(
             type="line",
             xref="x",
@@ -263,9 +271,9 @@ def draw_marks(figure: go.Figure, marks: Sequence[tuple[float, str]], at: Theme)
             yref="paper",
             x=time * 1e3,
             y=1,
-            xanchor="right",
+            xanchor="right" if right_half else "left",
             yanchor="top",
-            xshift=-4,
+            xshift=-4 if right_half else 4,
             showarrow=False,
             font={"size": 11, "color": theme.token("ink-2", at)},
         )

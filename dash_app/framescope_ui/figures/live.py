@@ -37,7 +37,7 @@ def live_figure(live: Live, at: Theme, window_seconds: float = 300.0, *, phone: 
         uirevision=f"{live.service}/{live.pipeline}/{window_seconds:g}",
     )
     _utc(figure, at)
-    _draw_latency(figure, latency, live, start, end, at)
+    _draw_latency(figure, latency, live, start, end, at, phone)
     _draw_frames(figure, frames, live, at)
     others = {line.name: line for line in live.history.get("gpu_others", ())}
     for lane, line in zip(gpus, loads, strict=True):
@@ -46,7 +46,7 @@ def live_figure(live: Live, at: Theme, window_seconds: float = 300.0, *, phone: 
     if queues in shown:
         draw_queues(figure, queues, live.history.get("queue_depth", ()), at)
     _draw_host(figure, host, live, at)
-    lanes.draw_marks(figure, [mark for mark in live.marks if start <= mark[0] <= end], at)
+    lanes.draw_marks(figure, live.marks, start, end, at)
     return lanes.finish(figure, shown, at, phone=phone)
 
 
@@ -103,7 +103,9 @@ def _queue_lane(live: Live, phone: bool) -> Lane:
     return Lane("Queue depth", "frames", 60 if phone else 64, 0, most * 1.08)
 
 
-def _draw_latency(figure: go.Figure, lane: Lane, live: Live, start: float, end: float, at: Theme) -> None:
+def _draw_latency(
+    figure: go.Figure, lane: Lane, live: Live, start: float, end: float, at: Theme, phone: bool
+) -> None:
     drawn = (
         ("latency_p50", "median", theme.token("ink-3", at), 1.5, live.latency_p50),
         ("latency_p95", "p95", theme.token("ink-2", at), 1.5, live.latency_p95),
@@ -125,12 +127,14 @@ def _draw_latency(figure: go.Figure, lane: Lane, live: Live, start: float, end: 
                 lanes.draw_gaps(figure, lane, line, start, end, at, "no frames")
             if now is not None and last is not None:
                 lane.labels.append(Label(f"{name} <b>{quantity.milliseconds(now)}</b>", last * 1e3, colour))
-    draw_budget(figure, lane, live.budget_seconds, at)
+    draw_budget(figure, lane, live.budget_seconds, at, phone=phone)
     draw_slow(figure, lane, worst_per_column(live.slow_marks, start, end), at)
 
 
-def draw_budget(figure: go.Figure, lane: Lane, budget_seconds: float | None, at: Theme) -> None:
-    """The budget: a dashed line, and its number as a tick of the axis."""
+def draw_budget(
+    figure: go.Figure, lane: Lane, budget_seconds: float | None, at: Theme, *, phone: bool = False
+) -> None:
+    """The budget: a dashed line, and its number as a tick of the axis (on a phone, on the line)."""
     if budget_seconds is None:
         return
     budget = budget_seconds * 1e3
@@ -152,10 +156,25 @@ def draw_budget(figure: go.Figure, lane: Lane, budget_seconds: float | None, at:
         {
             lane.layout_axis: {
                 "tickvals": [*ticks, budget],
-                "ticktext": [*(f"{tick:g}" for tick in ticks), f"budget {budget:.4g}"],
+                "ticktext": [
+                    *(f"{tick:g}" for tick in ticks),
+                    f"{budget:.3g}" if phone else f"budget {budget:.4g}",
+                ],
             }
         }
     )
+    if phone:
+        figure.add_annotation(
+            text="budget",
+            xref="paper",
+            x=0,
+            xanchor="left",
+            yref=lane.axis,
+            y=budget,
+            yanchor="bottom",
+            showarrow=False,
+            font={"size": 11, "color": theme.token("ink-2", at)},
+        )
 
 
 def worst_per_column(

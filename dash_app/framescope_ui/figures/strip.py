@@ -54,7 +54,7 @@ def strip_figure(every: EveryFrame, at: Theme, start: float, end: float, *, phon
             marker={"symbol": "x-thin-open", "size": 6, "color": theme.token("ink-2", at)},
             hovertemplate="dropped or failed",
         )
-    draw_budget(figure, lane, every.budget_seconds, at)
+    draw_budget(figure, lane, every.budget_seconds, at, phone=phone)
     return lanes.finish(figure, [lane], at, phone=phone)
 
 

@@ -23,9 +23,7 @@ def icon(name: str) -> html.Span:
 
 def swatch(cause: str | None) -> html.Span:
     """A cause's colour and pattern."""
-    known = cause if cause in theme.CAUSE_LOOKS else "unknown"
-    shape = theme.PATTERN_CLASS[theme.look(known).pattern]
-    return html.Span(className=f"fs-swatch fs-c-{known} fs-p-{shape}", **{"aria-hidden": "true"})
+    return html.Span(className=f"fs-swatch {cause_class(cause)}", **{"aria-hidden": "true"})
 
 
 def chip(cause: str | None, *, code: bool = True) -> html.Span:
@@ -137,7 +135,7 @@ def share_bar(shares: Sequence[tuple[str, float]], scale: float | None = None) -
     return html.Div(
         [
             html.Span(
-                className=f"fs-part fs-c-{known_cause(cause)} fs-p-{theme.PATTERN_CLASS[theme.look(cause).pattern]}",
+                className=f"fs-part {cause_class(cause)}",
                 style={"width": f"{100 * seconds / width:.3f}%"},
             )
             for cause, seconds in shares
@@ -152,6 +150,11 @@ def share_bar(shares: Sequence[tuple[str, float]], scale: float | None = None) -
 def known_cause(cause: str | None) -> str:
     """The cause if the style sheet has a class for it, else ``unknown``."""
     return cause if cause is not None and cause in theme.CAUSE_LOOKS else "unknown"
+
+
+def cause_class(cause: str | None) -> str:
+    """The classes that give an element a cause's colour and pattern."""
+    return f"fs-c-{known_cause(cause)} fs-p-{theme.PATTERN_CLASS[theme.look(cause).pattern]}"
 
 
 STATE_CLASS: dict[State, str] = {

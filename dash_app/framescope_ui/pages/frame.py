@@ -26,12 +26,20 @@ def frame_page(view: FrameView, viewer: Viewer) -> list[Part]:
         html.Div(
             [
                 html.Div(
-                    [*([_neighbours(view, viewer)] if view.neighbours else []), _waterfall(view, viewer)],
+                    [
+                        *([_neighbours(view, viewer)] if view.neighbours else []),
+                        _waterfall(view, viewer),
+                        *_attributes(view),
+                    ],
                     className="fs-wide",
                 ),
-                html.Div(_evidence(view, viewer), className="fs-side"),
+                *(
+                    [html.Div(_evidence_card(view.verdict, viewer), className="fs-side")]
+                    if view.verdict
+                    else []
+                ),
             ],
-            className="fs-columns fs-columns-9-3",
+            className="fs-columns fs-columns-9-3" if view.verdict else "fs-columns",
         ),
     ]
 
@@ -216,7 +224,7 @@ def _overrun(view: FrameView, verdict: VerdictView) -> Part:
                         html.Span(theme.code(cause), className="fs-plate")
                         if seconds / total >= 0.03
                         else None,
-                        className=f"fs-share-block fs-c-{elements.known_cause(cause)} fs-p-{theme.PATTERN_CLASS[theme.look(cause).pattern]}",
+                        className=f"fs-share-block {elements.cause_class(cause)}",
                     ),
                 ],
                 className="fs-share",
@@ -295,15 +303,16 @@ def _waterfall(view: FrameView, viewer: Viewer) -> Part:
     if not view.foreign and not view.series.get("gpu_utilization"):
         body.append(
             html.P(
-                'GPU load: not measured around this frame. "framescope doctor" says which readings this machine gives.',
+                'GPU load: not measured around this frame. "framescope doctor" says which readings this '
+                "machine gives.",
                 className="fs-dim",
             )
         )
-    for row in view.stages:
-        if row.status == "error":
-            body.append(
-                html.P(f"{row.name} failed: {row.message or 'no reason given'}", className="fs-failed")
-            )
+    body += [
+        html.P(f"{row.name} failed: {row.message or 'no reason given'}", className="fs-failed")
+        for row in view.stages
+        if row.status == "error"
+    ]
     legend: list[Part] = [
         html.Span([html.Span(className="fs-swatch fs-pale", **{"aria-hidden": "true"}), "expected part"]),
         html.Span("lost: full colour of its cause"),
@@ -317,18 +326,18 @@ def _waterfall(view: FrameView, viewer: Viewer) -> Part:
     )
 
 
-def _evidence(view: FrameView, viewer: Viewer) -> list[Part]:
-    parts: list[Part] = []
-    if view.verdict is not None:
-        parts.append(_evidence_card(view.verdict, viewer))
-    if view.attributes:
-        parts.append(
-            elements.card(
-                "Attributes",
-                elements.definition([(name, html.Code(value)) for name, value in view.attributes]),
-            )
-        )
-    return parts
+def _side(view: FrameView, viewer: Viewer) -> list[Part]:
+    if view.verdict is None:
+        return []
+    return [html.Div(_evidence_card(view.verdict, viewer), className="fs-side")]
+
+
+def _attributes(view: FrameView) -> list[Part]:
+    if not view.attributes:
+        return []
+    pairs: list[tuple[Part, Part]] = [(name, html.Code(value)) for name, value in view.attributes]
+    summary = html.Summary(f"{len(pairs)} attributes")
+    return [html.Details([summary, elements.definition(pairs)], className="fs-card fs-attributes")]
 
 
 def _evidence_card(verdict: VerdictView, viewer: Viewer) -> Part:
@@ -368,12 +377,16 @@ def _evidence_card(verdict: VerdictView, viewer: Viewer) -> Part:
     parts += _considered("Ruled out", [one for one in verdict.considered if one.status == "ruled_out"])
     parts += _considered("Not measured", [one for one in verdict.considered if one.status == "not_measured"])
     explained = verdict.lost_seconds - verdict.unexplained_seconds
-    share = explained / verdict.lost_seconds if verdict.lost_seconds > 0 else None
+    covered = explained / verdict.lost_seconds if verdict.lost_seconds > 0 else None
     words = (
         "Nothing was lost, so there is nothing to explain."
-        if share is None
-        else f"Readings cover {quantity.percent(share)} % of the time lost; "
-        f"{quantity.milliseconds(verdict.unexplained_seconds)} ms stay unexplained."
+        if covered is None
+        else f"Readings cover {quantity.percent(covered)} % of the time lost"
+        + (
+            f"; {quantity.milliseconds(verdict.unexplained_seconds)} ms stay unexplained."
+            if verdict.unexplained_seconds > 0
+            else "."
+        )
     )
     parts.append(
         html.Div(

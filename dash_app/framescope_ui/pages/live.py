@@ -213,7 +213,7 @@ def _lost(live: Live) -> Part:
                 html.Span(
                     [
                         html.Span(
-                            className=f"fs-part fs-c-{elements.known_cause(cause)} fs-p-{theme.PATTERN_CLASS[theme.look(cause).pattern]}",
+                            className=f"fs-part {elements.cause_class(cause)}",
                             style={"width": f"{max(82 * seconds / most, 1):.2f}%"},
                         ),
                         html.Span(theme.code(cause), className="fs-code"),

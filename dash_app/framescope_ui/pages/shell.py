@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 from dash import Dash, Input, Output, Patch, State, ctx, dcc, html, no_update, set_props
 
@@ -31,6 +31,11 @@ from framescope_ui.questions.pipelines import picked, pipelines
 from framescope_ui.questions.slow_frames import slow_frames
 from framescope_ui.questions.stores import Stores
 from framescope_ui.questions.views import Choice, FramesPage
+
+Callback = TypeVar("Callback", bound=Callable[..., Awaitable[Any]])
+Registration = Callable[..., Callable[[Callback], Callback]]
+"""``app.callback`` with the type Dash does not give it: coroutines in, the same coroutines out. Always the
+app's own and not Dash's global one, whose push loop stays dead after a restart."""
 
 RAIL = (("Live", "/", "live"), ("Slow frames", "/frames", "slow"))
 """The pages that exist: name, address, icon."""
@@ -174,10 +179,12 @@ def controls(viewer: Viewer, choices: Sequence[Choice], now: float) -> list[Part
     base = viewer.with_(cause=None, stage=None)
     if viewer.path.startswith("/frames/"):
         base = base.with_(path="/frames")
-    services = sorted({choice.service for choice in choices} | ({viewer.service} - {None}))
+    services = sorted(
+        {choice.service for choice in choices} | ({viewer.service} if viewer.service else set())
+    )
     mine = sorted(
         {choice.pipeline for choice in choices if choice.service == viewer.service}
-        | ({viewer.pipeline} - {None})
+        | ({viewer.pipeline} if viewer.pipeline else set())
     )
     first = {s: next((c.pipeline for c in choices if c.service == s), None) for s in services}
     parts: list[Part] = []
@@ -335,7 +342,8 @@ class Pages:
             html.Div(
                 elements.notice(
                     f"{error.backend} does not answer ({error.reason}).",
-                    f"What this page shows is missing since {quantity.moment(since)}. It is asked again every 3 s.",
+                    f"What this page shows is missing since {quantity.moment(since)}. "
+                    "It is asked again every 3 s.",
                     kind="trouble",
                 ),
                 id="retry",
@@ -350,11 +358,12 @@ def _paused_line(paused: float) -> Part:
 
 
 def _routes(app: Dash, pages: Pages) -> None:
+    callback: Registration = app.callback
     app.clientside_callback(
         "function(_) { return window.framescope.screen(); }", Output("screen", "data"), Input("shell", "id")
     )
 
-    @app.callback(
+    @callback(
         Output("page", "children"),
         Output("controls", "children"),
         Output("rail", "children"),
@@ -373,12 +382,13 @@ def _routes(app: Dash, pages: Pages) -> None:
 
 def _more_rows(app: Dash, stores: Stores) -> None:
     """The next page of the table, appended; the grid and the phone's list each have their button."""
+    callback: Registration = app.callback
 
     async def following(cursor: str, seen: dict[str, Any] | None) -> tuple[Viewer, FramesPage]:
         viewer = _seen(seen)
         return viewer, await slow_frames(stores, query_of(viewer, time.time(), cursor))
 
-    @app.callback(
+    @callback(
         Output("frames-grid", "rowTransaction"),
         Output("frames-cursor", "data"),
         Output("frames-more", "hidden"),
@@ -394,7 +404,7 @@ def _more_rows(app: Dash, stores: Stores) -> None:
         added = [row_of(item, viewer) for item in page.frames]
         return {"add": added, "async": False}, page.next_cursor, page.next_cursor is None
 
-    @app.callback(
+    @callback(
         Output("frames-list", "children"),
         Output("frames-cursor", "data", allow_duplicate=True),
         Output("frames-more-phone", "hidden"),
@@ -418,13 +428,15 @@ def _seen(data: dict[str, Any] | None) -> Viewer:
 
 
 def _updates(app: Dash, feed: LiveFeed) -> None:
+    callback: Registration = app.callback
+
     async def sent(viewer: Viewer) -> dict[str, Any]:
         window = viewer.window_seconds if viewer.path in push.LIVE_PATHS else None
         if viewer.start is not None or viewer.range == "5m":
             window = None
         return push.snapshot(await feed.snapshot(viewer.service, viewer.pipeline, window), viewer)
 
-    @app.callback(websocket=True, persistent=True)
+    @callback(websocket=True, persistent=True)
     async def pushed() -> None:
         socket = ctx.websocket
         while socket is not None and not socket.is_shutdown:
@@ -442,7 +454,7 @@ def _updates(app: Dash, feed: LiveFeed) -> None:
                         seen = await feed.snapshot(now.service, now.pipeline, now.window_seconds)
                     set_props("push", {"data": push.snapshot(seen, now)})
 
-    @app.callback(
+    @callback(
         Output("push", "data"), Input("poll", "data"), State("viewer", "data"), prevent_initial_call=True
     )
     async def asked(tick: int | None, seen: dict[str, Any] | None) -> Any:

@@ -1,0 +1,146 @@
+"""The app on a port of its own, and a Chromium that looks at it.
+
+``stores`` is the seam: what it gives is what the pages show. The rest does not care where it comes from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+import uvicorn
+from memory_store import MemoryStore
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from framescope_ui.options import AppOptions
+from framescope_ui.questions.stores import Stores
+from framescope_ui.server import create_app
+
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SIZES = {"wide": (1440, 1000), "narrow": (390, 844)}
+
+
+class AppServer:
+    """The app under uvicorn in a thread; it can be stopped and started again on the same port."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        app = create_app(AppOptions(port=self.port), self._stores)
+        config = uvicorn.Config(
+            app, host="127.0.0.1", port=self.port, log_level="error", timeout_graceful_shutdown=1
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._server.serve()), daemon=True)
+        self._thread.start()
+        deadline = time.monotonic() + 20
+        while not self._server.started:
+            assert time.monotonic() < deadline, "the app did not start within 20 s"
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        if self._server is not None and self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join(20)
+            assert not self._thread.is_alive(), "the app did not stop within 20 s"
+
+
+@dataclass
+class Watched:
+    """A page, and everything it complained about."""
+
+    page: Page
+    url: str
+    complaints: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> Page:
+        self.page.goto(self.url + path)
+        self.page.locator("#page h1").wait_for(state="attached")
+        return self.page
+
+
+@pytest.fixture(scope="session")
+def memory() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture(scope="session")
+def stores(memory: MemoryStore) -> Stores:
+    return Stores(memory, memory)
+
+
+@pytest.fixture(scope="session")
+def server(stores: Stores) -> Iterator[AppServer]:
+    running = AppServer(stores)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        reason = "no Chromium: install it or name it in the variable CHROMIUM"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as play:
+        started = play.chromium.launch(executable_path=found, args=CHROMIUM_FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def look(browser: Browser, server: AppServer, request: pytest.FixtureRequest) -> Iterator[Watched]:
+    """A fresh page; parametrize ``look`` indirectly with (size, theme) for another than wide and dark."""
+    size, theme = getattr(request, "param", ("wide", "dark"))
+    width, height = SIZES[size]
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
+    page = context.new_page()
+    watched = Watched(page, server.url)
+    page.on(
+        "console",
+        lambda said: watched.complaints.append(said.text) if said.type in ("error", "warning") else None,
+    )
+    page.on("pageerror", lambda error: watched.complaints.append(f"uncaught: {error}"))
+    page.on("requestfailed", lambda asked: watched.complaints.append(f"failed: {asked.url} {asked.failure}"))
+    page.on(
+        "response",
+        lambda got: watched.complaints.append(f"{got.status}: {got.url}") if got.status >= 400 else None,
+    )
+    page.on(
+        "request",
+        lambda asked: (
+            None
+            if asked.url.startswith((server.url, "data:", "blob:"))
+            else watched.complaints.append(f"outside: {asked.url}")
+        ),
+    )
+    yield watched
+    context.close()
