@@ -88,8 +88,17 @@ def main() -> int:
         serve(stream, agent)
     except ValueError as error:
         logging.getLogger("framescope").error("the host's stream broke: %s", error)
+    _let_go_of_the_terminal()
     agent.close(CLOSE_S)
     return 0
+
+
+def _let_go_of_the_terminal() -> None:
+    """The host is gone: whoever reads its standard error must not wait for this process."""
+    with contextlib.suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
 
 
 if __name__ == "__main__":

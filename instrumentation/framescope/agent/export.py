@@ -69,13 +69,17 @@ class Lane(Generic[Item]):
                 self._forget(self._waiting.popleft(), "export_queue_full")
             self._changed.notify()
 
-    def close(self, timeout: float) -> None:
+    def stop(self, timeout: float) -> None:
         """Send what is left, for at most ``timeout`` seconds; what remains then is counted as lost."""
         with self._changed:
             self._stopping = True
             self._deadline = self._clock() + timeout
             self._changed.notify()
-        self._thread.join(timeout + 1.0)
+
+    def join(self) -> None:
+        """Wait for the lane to end; it does within a second of its deadline, or is left behind."""
+        if self._deadline is not None:
+            self._thread.join(max(0.0, self._deadline - self._clock()) + 1.0)
 
     def _forget(self, parcel: Parcel[Item], reason: str) -> None:
         self._held -= parcel.size
@@ -218,7 +222,9 @@ class Exports:
 
     def close(self, timeout: float) -> None:
         """Flush both lanes, then shut the exporters down."""
-        self.spans.close(timeout)
-        self.metrics.close(timeout)
+        self.spans.stop(timeout)
+        self.metrics.stop(timeout)
+        self.spans.join()
+        self.metrics.join()
         self._span_exporter.shutdown()
         self._metric_exporter.shutdown()
