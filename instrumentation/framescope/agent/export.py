@@ -22,6 +22,8 @@ METRICS_HELD: Final = 120
 """Messages, one a second: two minutes. The totals are cumulative, so only the readings inside are lost."""
 SPANS_A_MESSAGE: Final = 512
 PAUSES_S: Final = (1.0, 2.0, 4.0, 8.0, 10.0)
+LAST_PAUSE_S: Final = 0.2
+"""Between two tries while closing down."""
 FAST_S: Final = 0.5
 """The SDK's exporters retry what is worth it for at least 0.8 s; a failure faster than this is a refusal."""
 REFUSALS: Final = 6
@@ -120,7 +122,10 @@ class Lane(Generic[Item]):
                         self._forget(self._waiting.popleft(), "export_at_exit")
                     return
                 pause = PAUSES_S[min(failures, len(PAUSES_S)) - 1]
-                self._changed.wait_for(lambda: self._stopping, pause if not self._stopping else 0.2)
+                if self._stopping:
+                    self._changed.wait(LAST_PAUSE_S)
+                else:
+                    self._changed.wait_for(lambda: self._stopping, pause)
 
 
 class _OncePerMinute(logging.Filter):

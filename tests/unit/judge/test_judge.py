@@ -1,13 +1,14 @@
 """The judge, fed frames whose truth is known by construction."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from framescope.judge import judge
 from framescope.judge.account import apportion
 from framescope.judge.model import Device, Evidence, Frame, Gpu, Segment, Stage
 from framescope.judge.path import own
 from framescope.signals import CAUSES
-from hypothesis import given
-from hypothesis import strategies as st
 
 MS = 1_000_000
 
@@ -47,7 +48,10 @@ def test_cpu_time_beyond_the_usual_is_cpu_work():
     assert verdict.cause == "cpu_work"
     assert causes(verdict) == {"cpu_work": 10.0}
     assert verdict.overrun_ns == 8 * MS
-    assert verdict.sentence == "8.0 ms over budget. 8.0 ms of it is CPU work: a ran longer on the CPU than usual."
+    assert (
+        verdict.sentence
+        == "8.0 ms over budget. 8.0 ms of it is CPU work: a ran longer on the CPU than usual."
+    )
 
 
 def test_time_on_the_run_queue_is_contention_not_work():
@@ -240,13 +244,26 @@ def any_frame(draw) -> Frame:
         one.expected_ns = draw(st.none() | st.integers(0, 10 * MS))
         one.evidence = Evidence(gc_ns=draw(reading), cpu_ns=draw(reading))
         if kind == "gpu":
-            one.gpu = Gpu("0", at, at + length, draw(reading), draw(reading), draw(reading), draw(reading), draw(reading))
+            one.gpu = Gpu(
+                "0",
+                at,
+                at + length,
+                draw(reading),
+                draw(reading),
+                draw(reading),
+                draw(reading),
+                draw(reading),
+            )
             one.expected_gpu = {"time": 1, "busy": draw(st.integers(0, MS))}
         if kind in ("queue", "gap"):
-            one.ahead_ns = draw(st.dictionaries(st.sampled_from(sorted(CAUSES)), st.integers(0, 30 * MS), max_size=3))
+            one.ahead_ns = draw(
+                st.dictionaries(st.sampled_from(sorted(CAUSES)), st.integers(0, 30 * MS), max_size=3)
+            )
         made.stages.append(one)
         at += length
-    readings = Evidence(draw(reading), draw(reading), draw(reading), draw(reading), draw(reading), draw(reading))
+    readings = Evidence(
+        draw(reading), draw(reading), draw(reading), draw(reading), draw(reading), draw(reading)
+    )
     made.segments = [Segment(1, 0, at, readings)]
     made.evidence = readings
     made.device = draw(st.sampled_from([None, OTHERS, ALONE]))

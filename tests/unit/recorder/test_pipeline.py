@@ -5,8 +5,9 @@ import subprocess
 import sys
 import textwrap
 
-import framescope
 import pytest
+
+import framescope
 from framescope.pipeline import OffPipeline, enabled_by
 
 

@@ -5,6 +5,7 @@ import queue
 import threading
 
 import pytest
+
 from framescope.handover import HEADER, Batch, pack, unpack
 from framescope.probes.gc import CollectionProbe
 from framescope.recorder.faults import Faults

@@ -1,0 +1,276 @@
+"""What the agent makes of recorded frames: what it keeps, says, counts and loses."""
+
+from types import SimpleNamespace
+
+from agency import DEFINITION, MS, S, agent, batch, record
+
+from framescope import signals as sig
+from framescope.agent.agent import SETTLE_NS, WAIT_FOR_WORK_NS
+from framescope.handover import PipelineDefinition
+from framescope.judge import read_verdict
+from framescope.probes.device import DeviceIdentity, DeviceReading, ProcessUse
+
+
+def calm(count: int = 40) -> list:
+    return [record(n) for n in range(count)]
+
+
+def test_on_time_frames_are_counted_and_only_the_baseline_sample_is_kept():
+    made, sent, _ = agent(baseline_every=20)
+    made.feed(batch(*calm()))
+    made.tick(60 * S)
+    kept = sent.frames()
+    assert [g[0].attributes[sig.FRAME_KEPT] for g in kept] == ["baseline", "baseline"]
+    assert [g[0].attributes[sig.FRAME_SAMPLING_WEIGHT] for g in kept] == [20, 20]
+    counted = sent.counter(sig.FRAME_COUNT)
+    assert counted == {((sig.FRAME_OUTCOME, "on_time"), (sig.FRAME_PIPELINE, "p")): 40}
+
+
+def test_a_slow_frame_is_kept_with_its_verdict_and_its_neighbours():
+    made, sent, _ = agent(baseline_every=0)
+    made.feed(batch(*calm(), record(40, 18), record(41)))
+    made.tick(60 * S)
+    why = {g[0].attributes[sig.FRAME_ID]: g[0].attributes[sig.FRAME_KEPT] for g in sent.frames()}
+    assert why == {39: "neighbour", 40: "slow", 41: "neighbour"}
+    root = next(g[0] for g in sent.frames() if g[0].attributes[sig.FRAME_ID] == 40)
+    assert root.end_time - root.start_time == 18 * MS  # the span's duration is the latency
+    assert root.attributes[sig.FRAME_CAUSE_NAME] == "cpu_work"
+    assert abs(root.attributes[sig.FRAME_LOST_TOTAL] - 0.012) < 1e-9
+    assert abs(root.attributes[sig.FRAME_OVERRUN_TOTAL] - 0.008) < 1e-9
+
+
+def test_a_frame_waits_until_it_has_settled():
+    made, sent, _ = agent()
+    last = record(0)
+    made.feed(batch(last))
+    made.tick(last.end_ns + SETTLE_NS - 1)
+    assert sent.records() == []
+    made.tick(last.end_ns + SETTLE_NS)
+    assert len(sent.records()) == 1
+
+
+def test_a_frame_waits_for_its_gpu_times_but_not_for_ever():
+    definition = PipelineDefinition("p", 10 * MS, None, [("g", "gpu")])
+    one = record(0, marks=[0, 0, ~0, 5 * MS], works=[(0, 7)], depths=[])
+    made, sent, _ = agent()
+    made.feed(batch(one, definition=definition))
+    made.tick(one.end_ns + SETTLE_NS)
+    assert sent.records() == []
+    made.tick(one.end_ns + WAIT_FOR_WORK_NS)
+    assert len(sent.records()) == 1
+    made.tick(one.end_ns + WAIT_FOR_WORK_NS + S)
+    lost = sent.counter(sig.FS_FRAMES_LOST)
+    assert lost[(sig.FRAME_PIPELINE, "p"), (sig.REASON, "gpu_work_missing")] == 1
+
+
+def test_the_frames_record_tells_every_frame():
+    made, sent, _ = agent()
+    made.feed(batch(*calm(30), record(30, 18), record(31, 7, outcome="dropped", reason="queue_full")))
+    made.tick(60 * S)
+    (one,) = sent.records()
+    assert one.attributes[sig.BATCH_FIRST_ID] == 0
+    assert one.attributes[sig.BATCH_OUTCOMES] == "o" * 30 + "s" + "d"
+    assert list(one.attributes[sig.BATCH_LATENCIES_US])[-2:] == [18_000, 7_000]
+    assert list(one.attributes[sig.BATCH_CAUSES]) == ["CW"]
+    assert list(one.attributes[sig.BATCH_DEPTHS_PREFIX + "q"]) == [0] * 32
+    assert list(one.attributes[sig.BATCH_OFFSETS_US])[:3] == [0, 16_000, 32_000]
+
+
+def test_a_record_is_cut_where_a_frame_is_missing():
+    made, sent, _ = agent()
+    made.feed(batch(record(0), record(1), record(3)))
+    made.tick(60 * S)
+    assert [(r.attributes[sig.BATCH_FIRST_ID], r.attributes[sig.BATCH_OUTCOMES]) for r in sent.records()] == [
+        (0, "oo"),
+        (3, "o"),
+    ]
+
+
+def test_the_keep_budget_keeps_the_worst_and_one_of_each_cause_and_counts_the_rest():
+    made, sent, _ = agent(keep_budget=3, baseline_every=0)
+    slow = [record(40 + n, 20 + n) for n in range(6)]
+    late = record(
+        50, 12, marks=[0, 800 * MS, ~0, 802 * MS, 1, 802 * MS, ~1, 809 * MS, 2, 809 * MS, ~2, 812 * MS]
+    )
+    made.feed(batch(*calm(), *slow, late))
+    made.tick(60 * S)
+    made.tick(61 * S)
+    kept = {g[0].attributes[sig.FRAME_ID]: g[0].attributes[sig.FRAME_CAUSE_NAME] for g in sent.frames()}
+    assert kept == {45: "cpu_work", 44: "cpu_work", 50: "queue_wait"}
+    assert sent.counter(sig.FS_FRAMES_LOST)[(sig.FRAME_PIPELINE, "p"), (sig.REASON, "keep_budget")] == 4
+
+
+def test_a_wait_behind_a_slow_frame_is_blamed_on_what_that_one_lost():
+    made, sent, _ = agent(baseline_every=0)
+    at = 40 * 16 * MS
+    slow = record(40, 40)  # b takes until at + 40 ms, all of it CPU work
+    follower_start = at + 16 * MS
+    follower = record(
+        41,
+        28,
+        marks=[
+            0, follower_start, ~0, follower_start + 2 * MS,
+            1, follower_start + 2 * MS, ~1, at + 40 * MS,
+            2, at + 40 * MS, ~2, follower_start + 28 * MS,
+        ],
+        segments=[
+            (1, follower_start, (0, 0, 0), follower_start + 2 * MS, (2 * MS, 0, 0)),
+            (2, at + 40 * MS, (0, 0, 0), follower_start + 28 * MS, (4 * MS, 0, 0)),
+        ],
+    )  # fmt: skip
+    made.feed(batch(*calm(), slow, follower))
+    made.tick(60 * S)
+    behind = next(g for g in sent.frames() if g[0].attributes[sig.FRAME_ID] == 41)
+    assert behind[0].attributes[sig.FRAME_CAUSE_NAME] == "cpu_work"
+    waited = next(s for s in behind if s.name == "q")
+    assert waited.attributes[sig.FRAME_LOST_PREFIX + "cpu_work"] > 0.02
+
+
+def as_read(spans: list) -> list:
+    """SDK spans as the app reads them."""
+    return [
+        SimpleNamespace(
+            span_id=f"{s.context.span_id:016x}",
+            parent_span_id=f"{s.parent.span_id:016x}" if s.parent else None,
+            name=s.name,
+            start_ns=s.start_time,
+            end_ns=s.end_time,
+            attributes=dict(s.attributes),
+        )
+        for s in spans
+    ]
+
+
+def test_the_app_reads_the_same_verdict_from_the_spans():
+    made, sent, _ = agent(baseline_every=0)
+    made.feed(batch(*calm(), record(40, 18)))
+    made.tick(60 * S)
+    spans = next(g for g in sent.frames() if g[0].attributes[sig.FRAME_ID] == 40)
+    verdict = read_verdict(as_read(spans))
+    assert verdict is not None
+    assert verdict.cause == "cpu_work"
+    assert (
+        verdict.sentence
+        == "8.0 ms over budget. 8.0 ms of it is CPU work: b ran longer on the CPU than usual."
+    )
+    assert sum(share.lost_ns for share in verdict.shares) == verdict.lost_ns == 12 * MS
+    assert {share.stage for share in verdict.shares} == {"b"}
+
+
+def test_a_trace_that_came_without_a_verdict_is_judged_by_what_it_tells():
+    made, sent, _ = agent(baseline_every=0)
+    made.feed(batch(*calm(), record(40, 18)))
+    made.tick(60 * S)
+    spans = as_read(next(g for g in sent.frames() if g[0].attributes[sig.FRAME_ID] == 40))
+    for span in spans:
+        for name in list(span.attributes):
+            if name.startswith(("frame.lost", "frame.overrun", "frame.cause", "frame.verdict")):
+                del span.attributes[name]
+    verdict = read_verdict(spans)
+    assert verdict is not None
+    assert verdict.lost_ns == 12 * MS
+    assert sum(share.lost_ns for share in verdict.shares) == verdict.lost_ns
+
+
+def test_spans_of_others_carry_no_verdict():
+    foreign = SimpleNamespace(
+        span_id="1",
+        parent_span_id=None,
+        name="GET /",
+        start_ns=0,
+        end_ns=5,
+        attributes={"http.method": "GET"},
+    )
+    assert read_verdict([foreign]) is None
+    assert read_verdict([]) is None
+
+
+def test_device_readings_over_the_frame_reach_its_root_span():
+    made, sent, probes = agent(baseline_every=1)
+    who = DeviceIdentity("software-0", sig.SOFTWARE_ACCELERATOR, simulated=True)
+    made.feed(batch(record(0)))
+    probes.devices.add(
+        [
+            DeviceReading(
+                who, 100 * MS, 100 * MS, utilization=0.9, other_utilization=0.5, clock_hz=2e9,
+                processes=[ProcessUse(7, "recon", 0.5, False)],
+            )
+        ]
+    )  # fmt: skip
+    made.tick(60 * S)
+    told = sent.frames()[0][0].attributes
+    assert told[sig.GPU_NAME] == "software accelerator (no GPU found)"
+    assert told[sig.GPU_SIMULATED] is True
+    assert (told[sig.GPU_UTILIZATION_MEAN], told[sig.GPU_OTHER_UTILIZATION]) == (0.9, 0.5)
+    assert abs(told[sig.GPU_WINDOW] - 0.1) < 1e-9
+
+
+def test_what_was_not_measured_is_absent_and_never_zero():
+    made, sent, _ = agent(baseline_every=1)
+    unread = (-1, -1, -1)
+    one = record(0, segments=[(1, 0, unread, 6 * MS, unread)])
+    made.feed(batch(one))
+    made.tick(60 * S)
+    told = sent.frames()[0][0].attributes
+    for name in (sig.CPU_TIME, sig.RUNQUEUE_TIME, sig.BLOCKED_TIME, sig.GPU_TIME, sig.GPU_UTILIZATION_MEAN):
+        assert name not in told
+
+
+def test_a_clock_that_went_backwards_and_a_stage_never_closed_are_told_as_what_they_are():
+    made, sent, _ = agent(baseline_every=1)
+    made.feed(batch(record(0, end_ns=-5, marks=[0, 0])))
+    made.tick(60 * S)
+    made.tick(61 * S)
+    root, stage = sent.frames()[0]
+    assert root.end_time == root.start_time
+    assert stage.attributes[sig.FRAME_STAGE_UNCLOSED] is True
+    lost = sent.counter(sig.FS_FRAMES_LOST)
+    assert lost[(sig.FRAME_PIPELINE, "p"), (sig.REASON, "clock_backwards")] == 1
+    assert lost[(sig.FRAME_PIPELINE, "p"), (sig.REASON, "stage_never_closed")] == 1
+
+
+def test_a_failed_frame_is_kept_with_its_error():
+    made, sent, _ = agent(baseline_every=0)
+    made.feed(batch(record(1, outcome="failed", reason="RuntimeError", errors=[(2, "RuntimeError")])))
+    made.tick(60 * S)
+    root = sent.frames()[0][0]
+    assert root.attributes[sig.FRAME_KEPT] == "failed"
+    assert root.status.description == "RuntimeError"
+
+
+def test_a_budget_nobody_gave_is_the_period_on_one_thread_and_learned_across_threads():
+    one_thread = PipelineDefinition("p", None, 16 * MS, DEFINITION.stages)
+    for segments, budget in (([(1, 0, (0, 0, 0), 1, (0, 0, 0))], 16 * MS), (None, 16 * MS)):
+        made, sent, _ = agent(baseline_every=1, keep_budget=1000)
+        changes = {"segments": segments} if segments else {}
+        made.feed(batch(*(record(n, **changes) for n in range(150)), definition=one_thread))
+        made.tick(60 * S)
+        last = sent.frames()[-1][0].attributes
+        assert last[sig.FRAME_BUDGET_LIMIT] == budget / 1e9
+        assert last[sig.FRAME_BUDGET_LEARNED] is True
+        assert sig.FRAME_BUDGET_LIMIT not in sent.frames()[0][0].attributes
+
+
+def test_a_mark_is_a_span_of_no_length():
+    made, sent, _ = agent()
+    made.feed(batch(marks=[(0, 5 * S, "deployed 1.4")]))
+    made.tick(60 * S)
+    (mark,) = [g[0] for g in sent.groups]
+    assert (mark.name, mark.start_time, mark.attributes[sig.MARK_TEXT]) == (
+        "mark",
+        mark.end_time,
+        "deployed 1.4",
+    )
+
+
+def test_every_metric_sent_is_in_the_table_with_its_unit():
+    made, sent, _ = agent()
+    made.feed(batch(*calm(), record(40, 18), gauges=[(0, "score", 5, 0.93)], losses={(-1, "agent_died"): 3}))
+    made.tick(60 * S)
+    made.tick(62 * S)
+    for metric in sent.metrics[-1].resource_metrics[0].scope_metrics[0].metrics:
+        assert metric.unit == sig.METRICS[metric.name].unit
+    assert sent.counter(sig.FRAME_CUSTOM) == {
+        ((sig.FRAME_METRIC_NAME, "score"), (sig.FRAME_PIPELINE, "p")): 0.93
+    }
+    assert sent.counter(sig.FS_FRAMES_LOST)[(sig.FRAME_PIPELINE, ""), (sig.REASON, "agent_died")] == 3
