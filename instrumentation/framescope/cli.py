@@ -84,9 +84,9 @@ def needs_extra(command: str, extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing == "framescope":  # a fault of ours, not a missing extra
-            raise
+        missing = error.name or ""
+        if missing.partition(".")[0] == "framescope" or missing.startswith("framescope_ui."):
+            raise  # a fault of ours, not a missing extra
         print(
             f"framescope {command} needs the extra: pip install 'framescope[{extra}]' "
             f"(the module {missing} is missing)",

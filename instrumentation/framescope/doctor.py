@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import platform
-import shutil
 import socket
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from framescope.agent.lifecycle import command
 from framescope.config import ConfigError, ReadFile, emitter_settings, read_text
 from framescope.exit_codes import BROKEN, OK, UNREACHABLE
 
@@ -34,6 +34,7 @@ Status = Literal["ok", "warn", "fail", "skip"]
 CHECKS: Final = "framescope.checks"
 """Entry-point group of the checks that other packages bring."""
 TIMEOUT_SECONDS: Final = 3.0
+AGENT_SECONDS: Final = 30.0
 LOOPBACK_GRPC: Final = "http://localhost:4317"
 LOOPBACK_HTTP: Final = "http://localhost:4318"
 
@@ -238,26 +239,34 @@ def gpu(scene: Scene) -> list[Finding]:
 
 
 def agent(scene: Scene) -> list[Finding]:
-    """Can a helper process be started the way the agent is: exec of this Python, framescope importable?"""
-    if shutil.which(sys.executable) is None:
-        change = "set FRAMESCOPE_AGENT=thread, or run a Python that knows its own path"
-        return [Finding("agent", "fail", f"sys.executable {sys.executable!r} cannot be started", change)]
-    program = [sys.executable, "-c", "import framescope.agent"]
-    path = os.pathsep.join(entry for entry in sys.path if entry)
-    try:
-        done = subprocess.run(
-            program, env={**scene.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=30
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return [
-            Finding(
-                "agent", "fail", f"a helper process did not start: {error}", "set FRAMESCOPE_AGENT=thread"
+    """Start an agent as a host would, and end it as a host's end does."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        path = os.pathsep.join(entry for entry in sys.path if entry)
+        try:
+            started = subprocess.Popen(
+                command(theirs.fileno()),
+                pass_fds=(theirs.fileno(),),
+                env={**scene.environ, "PYTHONPATH": path},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
             )
-        ]
-    if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        return [Finding("agent", "fail", f"a helper process failed: {last[0]}", "reinstall framescope")]
-    return [Finding("agent", "ok", "a helper process starts and finds the agent")]
+        except OSError as error:
+            change = "set FRAMESCOPE_AGENT=thread where no second process may be started"
+            return [Finding("agent", "fail", f"a helper process did not start: {error}", change)]
+    # Both of our ends are closed now, which tells the agent that its host is gone.
+    try:
+        said = started.communicate(timeout=AGENT_SECONDS)[1].strip().splitlines()
+    except subprocess.TimeoutExpired:
+        started.kill()
+        started.communicate()
+        return [Finding("agent", "fail", f"it did not end within {AGENT_SECONDS:.0f} s", "see its log")]
+    if started.returncode:
+        text = said[-1] if said else f"exit status {started.returncode}"
+        return [Finding("agent", "fail", f"a helper process ended early: {text}", "correct what it names")]
+    return [Finding("agent", "ok", "a helper process starts and ends as it should")]
 
 
 # --- the way out ------------------------------------------------------------------------------------

@@ -134,7 +134,19 @@ def test_without_a_gpu_the_reason_is_told(monkeypatch: pytest.MonkeyPatch, code:
 
 
 def test_the_agent_starts_as_a_process_of_its_own() -> None:
-    assert only(doctor.agent(scene())).status == "ok"
+    finding = only(doctor.agent(scene()))
+    assert finding.status == "ok", finding.found
+
+
+def test_an_agent_that_cannot_run_says_why() -> None:
+    finding = only(doctor.agent(scene(environ={"OTEL_EXPORTER_OTLP_PROTOCOL": "pigeon"})))
+    assert finding.status == "fail" and "pigeon" in finding.found
+
+
+def test_an_agent_that_cannot_be_started_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "command", lambda descriptor: ("/nowhere/python", str(descriptor)))
+    finding = only(doctor.agent(scene()))
+    assert finding.status == "fail" and "FRAMESCOPE_AGENT=thread" in finding.change
 
 
 # --- the way out ------------------------------------------------------------------------------------
