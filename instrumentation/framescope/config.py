@@ -30,6 +30,8 @@ DEFAULT_FILE: Final = Path("framescope.yaml")
 PREFIX: Final = "FRAMESCOPE_"
 FILE_VARIABLE: Final = "FRAMESCOPE_CONFIG"
 """Names the configuration file, as `--config` does."""
+RAISE_VARIABLE: Final = "FRAMESCOPE_RAISE"
+"""Set to 1 by tests: framescope's own faults are raised instead of counted. No setting."""
 HIDDEN: Final = "***"
 
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
@@ -414,10 +416,14 @@ def _from_environment(
     notes: list[str],
     strict: bool,
 ) -> dict[str, _Said]:
-    known = {name for setting in (*table, *also_known) for name in _variables(setting)} | {FILE_VARIABLE}
+    known = {name for setting in (*table, *also_known) for name in _variables(setting)}
+    known |= {FILE_VARIABLE}
+    # Compared without what all of them begin with, which makes any two look alike.
+    ends = {name.removeprefix(PREFIX) for name in known if name.startswith(PREFIX)}
     for name in sorted(environ):
-        if name.startswith(PREFIX) and name not in known:
-            hint = nearest(name, known, cutoff=0.6 if strict else 0.8)
+        if name.startswith(PREFIX) and name not in known and name != RAISE_VARIABLE:
+            end = name.removeprefix(PREFIX)
+            hint = nearest(end, ends, cutoff=0.6 if strict else 0.8, before=PREFIX)
             if strict or hint:
                 notes.append(f"environment: unknown variable {name}{hint}")
     said: dict[str, _Said] = {}
@@ -446,10 +452,10 @@ def _secret(setting: Setting, word: _Said, read_file: ReadFile) -> object:
         raise ValueError(f"the file that holds the secret cannot be read: {_one_line(error)}") from error
 
 
-def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """``; did you mean X?`` for the closest known word, or nothing where none is close."""
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6, before: str = "") -> str:
+    """``; did you mean X?`` for the closest known word (after ``before``); nothing where none is close."""
     close = difflib.get_close_matches(word, sorted(known), n=1, cutoff=cutoff)
-    return f"; did you mean {close[0]}?" if close else ""
+    return f"; did you mean {before}{close[0]}?" if close else ""
 
 
 # --- flags ------------------------------------------------------------------------------------------
@@ -566,13 +572,6 @@ EMITTER: Final[tuple[Setting, ...]] = (
         True,
         "time Python's garbage collections",
         env=("FRAMESCOPE_PROBES_GC",),
-    ),
-    Setting(
-        "emitter.raise",
-        "bool",
-        False,
-        "raise framescope's own faults instead of counting them, for tests",
-        env=("FRAMESCOPE_RAISE",),
     ),
 )
 
