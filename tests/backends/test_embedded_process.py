@@ -367,3 +367,17 @@ def _until(holds: Any, seconds: float = 30) -> None:
     while not holds():
         assert time.monotonic() < give_up
         time.sleep(0.05)
+
+
+async def test_a_store_without_any_data_answers_every_question_with_nothing(own_store: StoreProcess) -> None:
+    own_store.start()
+    backend = EmbeddedStore(own_store.data_dir)
+    assert (await backend.frames(FrameQuery())).frames == ()
+    assert await backend.trace("ab" * 16) is None
+    assert await backend.every_frame("s", "p", 0, SECOND) == []
+    assert await backend.marks("s", 0, SECOND) == []
+    assert await backend.pipelines(0, SECOND) == []
+    assert await backend.gauge(signals.HW_POWER, {}, 0, SECOND) == []
+    assert await backend.increase(signals.FRAME_COUNT, {}, 0, SECOND, SECOND) == []
+    assert await backend.histogram(signals.FRAME_LATENCY, {}, 0, SECOND, SECOND) == []
+    await backend.aclose()

@@ -172,7 +172,7 @@ def frames(question: Frames, segments: Segments, ask: Ask) -> Any:
     where there is more. The first page's metadata tells the total."""
     found = segments.covering(FRAME, question.start_ns, question.end_ns)
     if not found:
-        return _no_frames()
+        return FRAME.empty((*_PAGE.split(", "), "root")).replace_schema_metadata({"total": "0"})
     tests, values = _frame_tests(question)
     key = "latency_ns" if question.order == "duration" else "start_ns"
     paged = list(tests)
@@ -243,13 +243,6 @@ def _roots(rows: Any, found: list[Segment], ask: Ask) -> list[bytes]:
     return [bodies[key] for key in keys]
 
 
-def _no_frames() -> Any:
-    kinds = {"trace_id": pa.binary(), "service": pa.string(), "start_ns": pa.int64()}
-    kinds |= {"latency_ns": pa.int64(), "stage": pa.string(), "root": pa.binary()}
-    table = pa.table({name: pa.array([], kind) for name, kind in kinds.items()})
-    return table.replace_schema_metadata({"total": "0"})
-
-
 def trace(question: TraceOf, segments: Segments, ask: Ask) -> Any:
     """root, children, body (OTLP messages, null where a row has none) and resource (an OTLP resource)."""
     wanted = {"trace_id": bytes.fromhex(question.trace_id)}
@@ -278,9 +271,9 @@ def every_frame(question: EveryFrame, segments: Segments, ask: Ask) -> Any:
     found = segments.covering(BATCH, question.start_ns, question.end_ns)
     columns = "start_ns, first_id, offsets_us, latencies_us, outcomes, causes, depths, budget_ns"
     if not found:
-        return pa.table({name: pa.array([], pa.null()) for name in columns.split(", ")})
+        return BATCH.empty(columns.split(", "))
     return ask(
-        f"SELECT DISTINCT {columns} FROM (SELECT {columns} FROM {union(BATCH, found)} "
+        f"SELECT {columns} FROM (SELECT {columns} FROM {union(BATCH, found)} "
         "WHERE service = $service AND pipeline = $pipeline AND start_ns < $end_ns AND end_ns >= $start_ns "
         "ORDER BY start_ns DESC LIMIT $limit) ORDER BY start_ns",
         question.model_dump(),
@@ -291,7 +284,7 @@ def marks(question: Marks, segments: Segments, ask: Ask) -> Any:
     """time_ns, text; oldest first, the newest 10 000."""
     found = segments.covering(MARK, question.start_ns, question.end_ns)
     if not found:
-        return pa.table({"time_ns": pa.array([], pa.int64()), "text": pa.array([], pa.string())})
+        return MARK.empty(("time_ns", "text"))
     return ask(
         f"SELECT * FROM (SELECT DISTINCT time_ns, text FROM {union(MARK, found)} WHERE service = $service "
         "AND time_ns >= $start_ns AND time_ns < $end_ns ORDER BY time_ns DESC LIMIT 10000) ORDER BY time_ns",

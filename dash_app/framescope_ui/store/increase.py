@@ -23,8 +23,8 @@ class Increases:
 def increases(times: Times, began: Times, values: Values, since: int, cumulative: bool = True) -> Increases:
     """What each point says its series grew by.
 
-    ``times`` and ``began`` are unix ns, ``began`` 0 where unknown; ``values`` is a table of one row per point: a
-    number, or a histogram's sum (which may be NaN) followed by its counts. Points may come unsorted
+    ``times`` and ``began`` are unix ns, ``began`` 0 where unknown; ``values`` is a table: a row per point, of
+    a number, or of a histogram's sum (which may be NaN) followed by its counts. Points may come unsorted
     and twice. A cumulative series started anew where its start time moved on or a count fell: then the
     point counts from 0. The first point counts from 0 where the series began at or after ``since``,
     else it tells nothing and is left out. A delta point is its own increase.

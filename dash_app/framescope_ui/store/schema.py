@@ -7,6 +7,7 @@ typed columns and compressing each frame alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,6 +34,11 @@ class Table:
     def create(self) -> str:
         """The column list of CREATE TABLE."""
         return ", ".join(f"{name} {kind}" for name, kind, _ in self.columns)
+
+    def empty(self, names: Iterable[str]) -> Any:
+        """An Arrow table of those columns without a row."""
+        kinds = {name: kind for name, _, kind in self.columns}
+        return pa.table({name: pa.array([], kinds[name]) for name in names})
 
     def arrow(self, rows: list[tuple[Any, ...]]) -> Any:
         """Rows as an Arrow table, columns in order."""

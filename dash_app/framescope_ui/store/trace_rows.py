@@ -22,6 +22,20 @@ _GREATEST_NS: Final = 2**63 - 1
 _GREATEST_US: Final = 2**53
 _NO_TRACE: Final = bytes(16)
 _NO_SPAN: Final = bytes(8)
+_HOT: Final = frozenset(
+    {
+        signals.FRAME_OUTCOME,
+        signals.FRAME_SLOW,
+        signals.FRAME_PIPELINE,
+        signals.FRAME_ID,
+        signals.FRAME_KEPT,
+        signals.FRAME_CAUSE_NAME,
+        signals.FRAME_CAUSE_CONFIDENCE,
+        signals.FRAME_LOST_TOTAL,
+        signals.FRAME_OVERRUN_TOTAL,
+        signals.FRAME_BUDGET_LIMIT,
+    }
+)
 _SLOW: Final = frozenset({"slow", "failed", "dropped"})
 
 
@@ -125,7 +139,7 @@ def _add_trace(rows: TraceRows, origin: _Origin, trace_id: bytes, spans: list[Sp
 
 
 def _frame_row(origin: _Origin, root: Span, children: Sequence[Span]) -> FrameRow:
-    told = mapping(root.attributes)
+    told = {pair.key: plain(pair.value) for pair in root.attributes if pair.key in _HOT}
     outcome = text(told.get(signals.FRAME_OUTCOME))
     slow = told.get(signals.FRAME_SLOW) is True or outcome in _SLOW
     return FrameRow(
@@ -166,12 +180,12 @@ def guiltiest(spans: Iterable[Span], slow: bool) -> Guilt | None:
         expected: float | None = None
         for pair in span.attributes:
             key = pair.key
-            if key.startswith(signals.FRAME_LOST_PREFIX) and key != signals.FRAME_LOST_TOTAL:
-                lost += number(plain(pair.value)) or 0.0
-            elif key == signals.FRAME_STAGE_NAME:
+            if key == signals.FRAME_STAGE_NAME:
                 stage = text(plain(pair.value))
             elif key == signals.FRAME_STAGE_EXPECTED:
                 expected = number(plain(pair.value))
+            elif key.startswith(signals.FRAME_LOST_PREFIX) and key != signals.FRAME_LOST_TOTAL:
+                lost += number(plain(pair.value)) or 0.0
         if stage is None:
             continue
         if lost > 0 and (worst is None or lost > worst.lost):
@@ -269,8 +283,13 @@ def _descendants(root: Span, spans: Iterable[Span]) -> list[Span]:
 
 
 def _is_root(span: Span) -> bool:
-    keys = {pair.key for pair in span.attributes}
-    return signals.FRAME_PIPELINE in keys and signals.FRAME_STAGE_NAME not in keys
+    ours = False
+    for pair in span.attributes:
+        key = pair.key
+        if key == signals.FRAME_STAGE_NAME:
+            return False
+        ours = ours or key == signals.FRAME_PIPELINE
+    return ours
 
 
 def _origin(resource: Resource, body: bytes) -> _Origin:

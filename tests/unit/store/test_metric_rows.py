@@ -88,7 +88,7 @@ def test_a_point_cannot_pose_as_another_emitter() -> None:
 def test_an_up_down_counter_reads_as_a_gauge_and_a_sum_as_a_counter() -> None:
     def kind(**fields: Any) -> str:
         metric = Metric(name="m", sum=Sum(data_points=[_point()], **fields))
-        ((series),) = _rows(metric).series.values()
+        (series,) = _rows(metric).series.values()
         return series.kind
 
     assert kind(is_monotonic=False, aggregation_temporality=CUMULATIVE) == "gauge"
