@@ -140,7 +140,7 @@ PROCESS_CPU_UTILIZATION: Final = "process.cpu.utilization"
 PROCESS_MEMORY_USAGE: Final = "process.memory.usage"
 SYSTEM_CPU_UTILIZATION: Final = "system.cpu.utilization"
 SYSTEM_MEMORY_UTILIZATION: Final = "system.memory.utilization"
-FS_PRESSURE: Final = "framescope.pressure"
+FS_PRESSURE: Final = "framescope.pressure.share"
 FS_PRESSURE_RESOURCE: Final = "framescope.pressure.resource"
 
 FS_FRAMES_RECORDED: Final = "framescope.frames.recorded"

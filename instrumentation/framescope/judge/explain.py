@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from typing import Final
 
+from framescope import signals as sig
 from framescope.judge.gpu import CLOCK_NOTICEABLE, OTHERS_NOTICEABLE, others
 from framescope.judge.model import Considered, EvidenceRow, Frame, Stage
 
 NS: Final = 1e9
 _HOST_READING: Final = {
-    "cpu_work": ("cpu_ns", "CPU time"),
-    "cpu_contention": ("runqueue_ns", "run-queue time"),
-    "cpu_quota": ("quota_ns", "held by the cgroup limit"),
-    "python_gil": ("gil_ns", "waited for the interpreter lock"),
-    "gc_pause": ("gc_ns", "garbage collection"),
-    "io_wait": ("io_ns", "waited for I/O"),
-    "lock_wait": ("lock_ns", "waited for a lock"),
-    "loop_wait": ("loop_ns", "ready, event loop busy"),
-    "memory_pressure": ("memory_ns", "memory stall"),
-    "blocked": ("blocked_ns", "off the CPU, not runnable"),
+    "cpu_work": ("cpu_ns", sig.CPU_TIME, "CPU time"),
+    "cpu_contention": ("runqueue_ns", sig.RUNQUEUE_TIME, "run-queue time"),
+    "cpu_quota": ("quota_ns", sig.QUOTA_TIME, "held by the cgroup limit"),
+    "python_gil": ("gil_ns", sig.GIL_WAIT_TIME, "waited for the interpreter lock"),
+    "gc_pause": ("gc_ns", sig.GC_TIME, "garbage collection"),
+    "io_wait": ("io_ns", sig.IO_WAIT_TIME, "waited for I/O"),
+    "lock_wait": ("lock_ns", sig.LOCK_WAIT_TIME, "waited for a lock"),
+    "loop_wait": ("loop_ns", sig.LOOP_WAIT_TIME, "ready, event loop busy"),
+    "memory_pressure": ("memory_ns", sig.MEMORY_STALL_TIME, "memory stall"),
+    "blocked": ("blocked_ns", sig.BLOCKED_TIME, "off the CPU, not runnable"),
 }
 _GPU_READING: Final = {
-    "gpu_work": ("busy", "busy_ns", "GPU busy"),
-    "gpu_contention": ("wait", "wait_ns", "GPU wait"),
-    "gpu_throttle": ("throttle", "throttle_ns", "held back while executing"),
-    "gpu_transfer": ("transfer", "transfer_ns", "copies"),
-    "cpu_contention": ("runqueue", "runqueue_ns", "run-queue time of the software accelerator"),
+    "gpu_work": ("busy_ns", sig.GPU_BUSY_TIME, "GPU busy"),
+    "gpu_contention": ("wait_ns", sig.GPU_WAIT_TIME, "GPU wait"),
+    "gpu_throttle": ("throttle_ns", sig.GPU_THROTTLE_TIME, "held back while executing"),
+    "gpu_transfer": ("transfer_ns", sig.GPU_TRANSFER_TIME, "copies"),
+    "cpu_contention": ("runqueue_ns", sig.GPU_RUNQUEUE_TIME, "run-queue time of the software accelerator"),
 }
 
 
@@ -41,7 +42,7 @@ def evidence_rows(frame: Frame, cause: str, stage_name: str | None, lost_ns: int
     if stage is not None:
         rows.append(
             EvidenceRow(
-                "frame.stage.duration",
+                sig.FRAME_STAGE_DURATION,
                 stage.owned_ns / NS,
                 "s",
                 seconds(stage.expected_ns),
@@ -53,7 +54,7 @@ def evidence_rows(frame: Frame, cause: str, stage_name: str | None, lost_ns: int
         if stage.depth_at_entry is not None and cause == "queue_wait":
             rows.append(
                 EvidenceRow(
-                    "frame.queue.depth_at_entry",
+                    sig.FRAME_QUEUE_DEPTH_AT_ENTRY,
                     stage.depth_at_entry,
                     "{item}",
                     None,
@@ -64,14 +65,14 @@ def evidence_rows(frame: Frame, cause: str, stage_name: str | None, lost_ns: int
         if ahead:
             rows.append(
                 EvidenceRow(
-                    "frame.lost.time", ahead / NS, "s", 0.0, "lost by the frames ahead, which it waited for"
+                    sig.FRAME_LOST_TIME, ahead / NS, "s", 0.0, "lost by the frames ahead, which it waited for"
                 )
             )
     rows.extend(_host_rows(frame, stage, cause))
     if cause == "structural":
         rows.append(
             EvidenceRow(
-                "frame.expected.duration",
+                sig.FRAME_EXPECTED_DURATION,
                 (frame.expected_ns or 0) / NS,
                 "s",
                 seconds(frame.budget_ns),
@@ -81,7 +82,11 @@ def evidence_rows(frame: Frame, cause: str, stage_name: str | None, lost_ns: int
     if cause == "late_input" and frame.gap_ns is not None:
         rows.append(
             EvidenceRow(
-                "frame.gap", frame.gap_ns / NS, "s", seconds(frame.expected_gap_ns), "idle before the frame"
+                sig.FRAME_INTERVAL,
+                frame.gap_ns / NS,
+                "s",
+                seconds(frame.expected_gap_ns),
+                "idle before the frame",
             )
         )
     return tuple(rows)
@@ -92,22 +97,15 @@ def _gpu_rows(frame: Frame, stage: Stage, cause: str) -> list[EvidenceRow]:
     device = frame.device
     if stage.gpu is not None:
         reading = _GPU_READING.get(cause)
-        if reading is not None and getattr(stage.gpu, reading[1]) is not None:
-            value = getattr(stage.gpu, reading[1])
-            baseline = stage.expected_gpu.get(reading[0])
-            rows.append(
-                EvidenceRow(
-                    f"frame.gpu.{reading[0]}.time",
-                    value / NS,
-                    "s",
-                    seconds(baseline),
-                    f"{reading[2]} in {stage.name}",
-                )
-            )
+        value = getattr(stage.gpu, reading[0]) if reading is not None else None
+        if reading is not None and value is not None:
+            field, name, text = reading
+            usual = seconds(stage.expected_gpu.get(field.removesuffix("_ns")))
+            rows.append(EvidenceRow(name, value / NS, "s", usual, f"{text} in {stage.name}"))
         elif cause.startswith("gpu"):
             rows.append(
                 EvidenceRow(
-                    "frame.gpu.time",
+                    sig.GPU_TIME,
                     stage.gpu.time_ns / NS,
                     "s",
                     seconds(stage.expected_gpu.get("time")),
@@ -120,7 +118,7 @@ def _gpu_rows(frame: Frame, stage: Stage, cause: str) -> list[EvidenceRow]:
         who = device.other_process[0] if device.other_process else "other processes"
         rows.append(
             EvidenceRow(
-                "frame.gpu.other.utilization",
+                sig.GPU_OTHER_UTILIZATION,
                 device.other_utilization,
                 "1",
                 device.expected_other_utilization,
@@ -130,7 +128,7 @@ def _gpu_rows(frame: Frame, stage: Stage, cause: str) -> list[EvidenceRow]:
     if cause == "gpu_throttle" and device.clock_min_hz is not None:
         rows.append(
             EvidenceRow(
-                "frame.gpu.clock.min",
+                sig.GPU_CLOCK_MIN,
                 device.clock_min_hz,
                 "Hz",
                 device.expected_clock_hz,
@@ -138,7 +136,7 @@ def _gpu_rows(frame: Frame, stage: Stage, cause: str) -> list[EvidenceRow]:
             )
         )
     if device.utilization_mean is not None:
-        rows.append(EvidenceRow("frame.gpu.utilization.mean", device.utilization_mean, "1", None, "GPU load"))
+        rows.append(EvidenceRow(sig.GPU_UTILIZATION_MEAN, device.utilization_mean, "1", None, "GPU load"))
     return rows
 
 
@@ -146,32 +144,30 @@ def _host_rows(frame: Frame, stage: Stage | None, cause: str) -> list[EvidenceRo
     reading = _HOST_READING.get(cause)
     if reading is None:
         return []
-    name, text = reading
+    field, name, text = reading
     if stage is not None:
-        value = getattr(stage.evidence, name)
+        value = getattr(stage.evidence, field)
         if value is not None:
-            baseline = seconds(getattr(stage.expected, name))
-            return [
-                EvidenceRow(name.removesuffix("_ns"), value / NS, "s", baseline, f"{text} in {stage.name}")
-            ]
+            baseline = seconds(getattr(stage.expected, field))
+            return [EvidenceRow(name, value / NS, "s", baseline, f"{text} in {stage.name}")]
         if stage.kind == "gpu" and cause == "cpu_contention" and stage.gpu is not None:
             return []
-    value = getattr(frame.evidence, name)
+    value = getattr(frame.evidence, field)
     if value is None:
         return []
-    usual = [getattr(segment.expected, name) for segment in frame.segments]
+    usual = [getattr(segment.expected, field) for segment in frame.segments]
     baseline = seconds(sum(usual)) if usual and all(u is not None for u in usual) else None
-    return [EvidenceRow(name.removesuffix("_ns"), value / NS, "s", baseline, f"{text}, whole frame")]
+    return [EvidenceRow(name, value / NS, "s", baseline, f"{text}, whole frame")]
 
 
 def considered(frame: Frame, named: set[str]) -> tuple[Considered, ...]:
     """Every cause that is not the verdict's: ruled out by a reading, or not measured and why."""
     rows = [Considered(cause, "named", "") for cause in sorted(named - {"unknown"})]
     gpus = [stage.gpu for stage in frame.stages if stage.gpu is not None]
-    for cause, (name, text) in _HOST_READING.items():
+    for cause, (field, _, text) in _HOST_READING.items():
         if cause in named:
             continue
-        value = getattr(frame.evidence, name)
+        value = getattr(frame.evidence, field)
         if value is None:
             rows.append(Considered(cause, "not_measured", f"{text}: no probe told"))
         else:
