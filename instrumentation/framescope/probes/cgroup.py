@@ -14,7 +14,7 @@ Version = Literal[1, 2]
 
 @dataclass(frozen=True, slots=True)
 class CgroupReading:
-    """Cumulative since the group was made; ``time_ns`` is monotonic.
+    """Cumulative and never falling, also when the process changes its group; ``time_ns`` is monotonic.
 
     ``throttled_ns`` is the kernel's sum over CPUs, so that it may grow faster than the clock.
     ``limit_cpus`` is the tightest quota on the way up, in CPUs.
@@ -44,6 +44,8 @@ class CgroupProbe:
         self._root = root
         self._limited: list[_Limited] = []
         self._resolve_due_ns: int | None = None
+        self._seen: dict[Path, int] = {}
+        self._total_ns = 0
         self.unavailable: str | None = None
 
     def read(self, now_ns: int) -> CgroupReading | None:
@@ -51,14 +53,16 @@ class CgroupProbe:
         if self._resolve_due_ns is None or now_ns >= self._resolve_due_ns:
             self._resolve_due_ns = now_ns + RESOLVE_EVERY_NS
             self._limited = self._resolve()
-        amounts = [
-            amount
-            for group in self._limited
-            if (amount := _throttled(group.folder, group.version)) is not None
-        ]
-        if not amounts:
+        amounts = {group.folder: _throttled(group.folder, group.version) for group in self._limited}
+        known = {folder: amount for folder, amount in amounts.items() if amount is not None}
+        if not known:
             return None
-        return CgroupReading(now_ns, sum(amounts), min(group.cpus for group in self._limited))
+        for folder, amount in known.items():
+            # A group that is met later counts from there on: its past is not what was just lost.
+            before = self._seen.get(folder, amount if self._seen else 0)
+            self._total_ns += max(0, amount - before)
+        self._seen.update(known)
+        return CgroupReading(now_ns, self._total_ns, min(group.cpus for group in self._limited))
 
     def close(self) -> None:
         self._limited = []

@@ -119,6 +119,24 @@ def test_a_quota_set_later_is_found(tmp_path: Path) -> None:
     assert probe.unavailable is None
 
 
+def test_a_process_that_changes_its_group_takes_nothing_of_the_new_ones_past(tmp_path: Path) -> None:
+    files = {
+        "sys/fs/cgroup/a/cpu.max": "10000 100000\n",
+        "sys/fs/cgroup/a/cpu.stat": "throttled_usec 4\n",
+        "sys/fs/cgroup/b/cpu.max": "20000 100000\n",
+        "sys/fs/cgroup/b/cpu.stat": "throttled_usec 900\n",
+    }
+    probe = tree(tmp_path, "0::/a\n", V2_MOUNT, files)
+    first = probe.read(0)
+    (tmp_path / f"proc/{PID}/cgroup").write_text("0::/b\n")
+    moved = probe.read(RESOLVE_EVERY_NS)
+    (tmp_path / "sys/fs/cgroup/b/cpu.stat").write_text("throttled_usec 907\n")
+    later = probe.read(RESOLVE_EVERY_NS + 1)
+    assert first is not None and moved is not None and later is not None
+    assert [reading.throttled_ns for reading in (first, moved, later)] == [4_000, 4_000, 11_000]
+    assert later.limit_cpus == 0.2
+
+
 @pytest.mark.parametrize(
     ("mount_root", "path", "place"),
     [
