@@ -98,7 +98,7 @@
 
   // Where nothing is pushed (no SharedWorker, socket dead or silent), ask instead.
   function watch() {
-    if (!has("poll")) return;
+    if (!has("page")) return; // not drawn yet
     tick();
     const silent = lastArrived === null ? Date.now() - started : Date.now() - lastArrived;
     const pushing = typeof window.SharedWorker !== "undefined";

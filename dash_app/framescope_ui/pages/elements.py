@@ -75,28 +75,25 @@ def notice(sentence: str, *more: Part, kind: str = "empty") -> html.Div:
 
 def chart(figure: go.Figure, label: str, *, id: str, table: Part = None) -> html.Div:
     """A figure with its finding as label, and its numbers as a table for who cannot see it."""
+    # The mode bar's buttons may not stand inside an image, so the image is a sibling that is only read.
     parts: list[Part] = [
-        html.Div(
-            dcc.Graph(
-                id=id,
-                figure=figure,
-                config={
-                    "displaylogo": False,
-                    "displayModeBar": "hover",
-                    "responsive": True,
-                    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
-                    "toImageButtonOptions": {"format": "svg", "filename": id},
-                },
-                style={"height": f"{figure.layout.height}px"},
-            ),
-            id=f"{id}-label",
-            role="img",
-            **{"aria-label": label},
-        )
+        html.Span(id=f"{id}-label", role="img", className="fs-only-read", **{"aria-label": label}),
+        dcc.Graph(
+            id=id,
+            figure=figure,
+            config={
+                "displaylogo": False,
+                "displayModeBar": "hover",
+                "responsive": True,
+                "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
+                "toImageButtonOptions": {"format": "svg", "filename": id},
+            },
+            style={"height": f"{figure.layout.height}px"},
+        ),
     ]
     if table is not None:
         parts.append(html.Details([html.Summary("Show as a table"), table], className="fs-as-table"))
-    return html.Div(parts, className="fs-chart")
+    return html.Figure(parts, className="fs-chart")
 
 
 def table(

@@ -51,8 +51,8 @@ def unknown_page(trace_id: str, viewer: Viewer) -> list[Part]:
         html.H1("No frame is stored under this id.", className="fs-sentence"),
         elements.notice(
             f"Asked for: {trace_id[:80]}",
-            "A frame's id is its trace id, 32 hexadecimal digits, as it stands in its address and in the list "
-            "of slow frames.",
+            "A frame's id is its trace id: 32 hexadecimal digits, as they stand in its address and in the "
+            "list of slow frames.",
             "Only frames that were kept whole have a page: every slow, late, failed or dropped one, their "
             "neighbours, and a sample of the others. They are deleted when the store's retention ends, and a "
             "frame shows up here a few seconds after it ended.",

@@ -358,7 +358,7 @@ def _paused_line(paused: float) -> Part:
 
 
 def _routes(app: Dash, pages: Pages) -> None:
-    callback: Registration = app.callback
+    callback: Registration[Any] = app.callback
     app.clientside_callback(
         "function(_) { return window.framescope.screen(); }", Output("screen", "data"), Input("shell", "id")
     )
@@ -382,7 +382,7 @@ def _routes(app: Dash, pages: Pages) -> None:
 
 def _more_rows(app: Dash, stores: Stores) -> None:
     """The next page of the table, appended; the grid and the phone's list each have their button."""
-    callback: Registration = app.callback
+    callback: Registration[Any] = app.callback
 
     async def following(cursor: str, seen: dict[str, Any] | None) -> tuple[Viewer, FramesPage]:
         viewer = _seen(seen)
@@ -428,7 +428,7 @@ def _seen(data: dict[str, Any] | None) -> Viewer:
 
 
 def _updates(app: Dash, feed: LiveFeed) -> None:
-    callback: Registration = app.callback
+    callback: Registration[Any] = app.callback
 
     async def sent(viewer: Viewer) -> dict[str, Any]:
         window = viewer.window_seconds if viewer.path in push.LIVE_PATHS else None
