@@ -26,8 +26,6 @@ from framescope_ui.security import SecurityHeaders, security_headers
 
 __all__ = ["AppOptions", "create_app", "serve"]
 
-log = logging.getLogger(__name__)
-
 USAGE_ERROR = 2
 GRACE_SECONDS = 3
 """How long open connections may take to end when the server is stopped."""
@@ -86,6 +84,8 @@ def serve(options: AppOptions, stores: Stores) -> int:
     except OSError as error:
         print(_refusal(options, error), file=sys.stderr)  # noqa: T201
         return USAGE_ERROR
+    # It says a line for every question to a store, some twenty a second.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     config = uvicorn.Config(
         create_app(options, stores),
         host=options.host,

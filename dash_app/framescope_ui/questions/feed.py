@@ -177,9 +177,13 @@ class LiveFeed:
             reason = f"internal error ({type(error).__name__}), see the log"
             return self._empty(window, key, now, [Source("app", "away", None, None, reason)])
         self._absences.dated([Source("app", "ok", None, None, "")], now)
-        health = replace(answer.health, sources=self._absences.dated(answer.health.sources, now))
-        earlier = window.answered
-        answer = replace(answer, health=carried_since(earlier.health if earlier else None, health))
+        sources = self._absences.dated(answer.health.sources, now)
+        away = [source.since for source in sources if source.status == "away"]
+        health = replace(answer.health, sources=sources)
+        if health.state == "NO DATA" and health.since is None and away:
+            health = replace(health, since=away[0])
+        earlier = window.answered.health if window.answered is not None else None
+        answer = replace(answer, health=carried_since(earlier, health))
         window.answered = answer
         return answer
 

@@ -67,7 +67,6 @@ _HOST_GAUGES = (
     signals.PROCESS_MEMORY_USAGE,
 )
 _FRAME_COUNTERS = (
-    signals.FRAME_COUNT,
     signals.FRAME_LOST_TIME,
     signals.FRAME_QUEUE_DROPPED,
     signals.FRAME_QUEUE_BLOCKED_TIME,
@@ -159,7 +158,10 @@ async def _ask(
     )
     latency: list[HistogramSeries] = []
     if not batches:
-        # Only a backend without the `frames` records needs the coarser histogram.
+        # Only a backend without the `frames` records needs the coarser counter and histogram.
+        counters[signals.FRAME_COUNT] = await troubles.answer_or(
+            metrics.increase(signals.FRAME_COUNT, of_pipeline, start_ns, end_ns, step_ns), []
+        )
         latency = await troubles.answer_or(
             metrics.histogram(
                 signals.FRAME_LATENCY, of_pipeline, start_ns, end_ns, max(step_ns, int(QUANTILE_SECONDS * NS))
@@ -211,6 +213,7 @@ def assembled(
             "gpu_utilization": _highest(utilization),
         },
         sources,
+        stores.traces.name,
         age,
         service,
         now_ns,
@@ -383,13 +386,17 @@ def _health(
     grid: Grid,
     readings: Mapping[str, Values],
     sources: Sequence[Source],
+    traces: str,
     age: float | None,
     service: str,
     now_ns: int,
 ) -> tuple[Values, Health]:
+    frames_away = next((s for s in sources if s.status == "away" and s.name == traces), None)
     rules = rules_for(thresholds, target, budget)
     went = course(rules, grid.times, readings)
     levels: Values = [None if level is None else float(level) for level in went.levels]
+    if frames_away is not None:
+        return levels, no_data(f"{frames_away.name} away: {frames_away.reason}", sources=sources)
     if age is None:
         return levels, no_data(f"nothing has arrived from {service} yet", sources=sources)
     if age > SILENT_SECONDS:

@@ -56,12 +56,12 @@ async def test_a_store_away_is_said_and_recovery_needs_nothing() -> None:
     with feed.subscribe(SERVICE, PIPELINE) as queue:
         assert (await queue.get()).fps_out is not None
         made.traces.error = made.metrics.error = away()
-        while (missing := await queue.get()).fps_out is not None:
+        while (missing := await queue.get()).history:
             pass
         assert missing.health.state == "NO DATA"
         assert missing.health.sources[0].status == "away"
         assert missing.health.sources[0].since == NOW_NS / NS
-        assert missing.history == {}
+        assert missing.fps_out is None
         made.traces.error = made.metrics.error = None
         while (await queue.get()).fps_out is None:
             pass

@@ -85,6 +85,16 @@ async def test_metrics_away_leaves_the_frames_and_says_so() -> None:
     assert {s.name: s.status for s in now.health.sources} == {"memory": "ok", "prometheus": "away"}
 
 
+async def test_frames_away_is_no_data_whatever_the_metrics_say() -> None:
+    made = scene()
+    made.traces.name = "tempo"
+    made.traces.error = away("tempo")
+    now = await seen(made)
+    assert now.health.state == "NO DATA"
+    assert "tempo" in now.health.text
+    assert now.cpu_utilization == pytest.approx(0.4)
+
+
 async def test_with_every_store_away_nothing_can_be_answered() -> None:
     made = scene()
     made.traces.error = made.metrics.error = away()

@@ -50,7 +50,7 @@ async def test_only_the_new_part_is_asked_for() -> None:
     for second in range(3):
         now = NOW_NS + second * NS
         await metrics.gauge("m", {}, now - 300 * NS, now)
-    assert asked == [300, 16, 16]
+    assert asked == [300, 9, 9]
 
 
 async def test_points_that_arrive_late_are_found() -> None:
@@ -95,3 +95,36 @@ async def test_later_pages_and_other_orders_pass_through() -> None:
         FrameQuery(service=SERVICE, limit=5),
     ):
         assert await traces.frames(query) == await made.traces.frames(query)
+
+
+async def test_a_counter_is_not_asked_for_at_every_step() -> None:
+    store = MemoryMetrics()
+    metrics = RollingMetrics(store)
+
+    async def increase(now: int) -> list[float]:
+        series = await metrics.increase("m", {}, now - 60 * NS, now, NS)
+        return [value for one in series for value in one.values]
+
+    store.put("m", [NOW_NS - 5 * NS], [1.0])
+    assert await increase(NOW_NS) == [1.0]
+    store.put("m", [NOW_NS - 4 * NS], [2.0], other="x")
+    assert await increase(NOW_NS + NS) == [1.0]
+    assert await increase(NOW_NS + 3 * NS) == [1.0, 2.0]
+
+
+async def test_while_the_store_is_away_nothing_remembered_passes_for_an_answer() -> None:
+    store = MemoryMetrics()
+    metrics = RollingMetrics(store)
+    store.put(sig.FRAME_PERIOD, [NOW_NS - NS], [0.02])
+
+    async def period(now: int) -> object:
+        return await metrics.gauge(sig.FRAME_PERIOD, {}, now - 60 * NS, now)
+
+    assert await period(NOW_NS)
+    store.error = away()
+    with pytest.raises(BackendAway):
+        await metrics.gauge("other", {}, NOW_NS - 60 * NS, NOW_NS)
+    with pytest.raises(BackendAway):
+        await period(NOW_NS)
+    store.error = None
+    assert await period(NOW_NS)
