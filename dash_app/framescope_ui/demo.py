@@ -29,8 +29,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
-from framescope import signals
 
+import framescope
+from framescope import signals
 from framescope_ui.backends.embedded import EmbeddedStore
 from framescope_ui.backends.protocols import BackendError, FrameBatch
 from framescope_ui.settings import default_data_dir
@@ -100,7 +101,7 @@ class Child:
             output = stack.enter_context(self.output().open("wb")) if self.output else sys.stderr
             self.process = subprocess.Popen(
                 command,
-                env={**os.environ, **self.environment},
+                env={**os.environ, "PYTHONPATH": _python_path(), **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 start_new_session=True,  # Ctrl-C is ours: children end in order
@@ -149,6 +150,12 @@ def _die_with_parent() -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
+def _python_path(*more: Path) -> str:
+    """Where a child finds what we found, installed or not."""
+    own = (Path(file).resolve().parents[1] for file in (__file__, framescope.__file__))
+    return os.pathsep.join([*map(str, (*more, *own)), *filter(None, (os.environ.get("PYTHONPATH"),))])
+
+
 def examples_directory() -> Path:
     """Where the package ``ultrasound`` lies: in the wheel beside us, in a checkout at the top."""
     here = Path(__file__).resolve()
@@ -178,9 +185,11 @@ def check_port(host: str, port: int, what: str, flag: str) -> int:
 
 
 def _owner(port: int) -> str | None:
+    """Who listens on ``port``, where we may know."""
     try:
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            local: Any = connection.laddr  # (address, port), or empty
+            if connection.status == psutil.CONN_LISTEN and local and local[1] == port and connection.pid:
                 return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
     except (psutil.Error, OSError):
         return None
@@ -211,7 +220,7 @@ def run(options: DemoOptions) -> int:
 
 @contextlib.contextmanager
 def _directories(options: DemoOptions) -> Iterator[tuple[Path, Path]]:
-    """The store's directory and one for this run's notes; the second is removed, the first where it is ours."""
+    """The store's directory and one for this run's notes, which is removed at the end."""
     with tempfile.TemporaryDirectory(prefix="framescope-demo-") as temporary:
         run_dir = Path(temporary)
         if options.data_dir is not None:
@@ -246,7 +255,7 @@ class _Demo:
             "ultrasound example",
             self._example_command,
             environment={
-                "PYTHONPATH": os.pathsep.join(filter(None, (str(examples), os.environ.get("PYTHONPATH")))),
+                "PYTHONPATH": _python_path(examples),
                 "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{_reachable(host)}:{self.grpc_port}",
                 "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
                 "OTEL_SERVICE_NAME": SERVICE,
@@ -275,7 +284,9 @@ class _Demo:
             return _OK
         self.began = time.monotonic()
         self.example.start()
-        self._say("the ultrasound example runs at %g frames a second; Ctrl-C ends everything", self.options.fps)
+        self._say(
+            "the ultrasound example runs at %g frames a second; Ctrl-C ends everything", self.options.fps
+        )
         self._supervise()
         interrupted = self.stopping.is_set()
         if interrupted:
@@ -335,7 +346,11 @@ class _Demo:
             batches = await self._settled(store, wanted, settle)
             now = time.time_ns() + 60_000_000_000
             lost = await store.increase(
-                signals.FS_FRAMES_LOST, {signals.SERVICE_NAME: SERVICE}, self.started_ns, now, now - self.started_ns
+                signals.FS_FRAMES_LOST,
+                {signals.SERVICE_NAME: SERVICE},
+                self.started_ns,
+                now,
+                now - self.started_ns,
             )
         finally:
             await store.aclose()
@@ -344,7 +359,9 @@ class _Demo:
             losses[str(series.attributes.get(signals.REASON, "?"))] += round(sum(series.values))
         result = evaluate(batches, truths, dict(+losses), counted)
         result["restarts"] = {
-            child.name: child.restarts for child in (self.store, self.app, self.example) if child and child.restarts
+            child.name: child.restarts
+            for child in (self.store, self.app, self.example)
+            if child and child.restarts
         }
         return result
 
@@ -393,7 +410,11 @@ class _Demo:
 
     def _app_command(self) -> list[str]:
         return [
-            *(sys.executable, "-c", "import sys; from framescope_ui.commands import ui; sys.exit(ui(sys.argv[1:]))"),
+            *(
+                sys.executable,
+                "-c",
+                "import sys; from framescope_ui.commands import ui; sys.exit(ui(sys.argv[1:]))",
+            ),
             *("--host", self.options.host, "--port", str(self.port), "--data-dir", str(self.data_dir)),
         ]
 
@@ -423,7 +444,10 @@ def _reachable(host: str) -> str:
 
 
 def _listens(host: str, port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((_reachable(host).strip("[]"), port), timeout=0.5):
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection((_reachable(host).strip("[]"), port), timeout=0.5),
+    ):
         return True
     return False
 
@@ -561,8 +585,11 @@ def markdown(result: Mapping[str, Any]) -> str:
         "|---|---|---|---|---|",
     ]
     lines += [
-        f"| {d['name']} | {d['expected']} | {d['slow_frames']} | {counts(d['verdicts'])} | {share(d['score'])} |"
+        f"| {d['name']} | {d['expected']} | {d['slow_frames']} | {counts(d['verdicts'])} "
+        f"| {share(d['score'])} |"
         for d in result["disturbances"]
     ]
     calm = counts(result["calm_verdicts"])
-    return "\n".join([*lines, "", f"outside disturbances: {calm}; right overall: {share(result['score_overall'])}"])
+    return "\n".join(
+        [*lines, "", f"outside disturbances: {calm}; right overall: {share(result['score_overall'])}"]
+    )

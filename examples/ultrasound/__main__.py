@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
-import framescope
 import numpy as np
 
+import framescope
 from ultrasound import children, cine, disturb
 from ultrasound.accelerator_client import AcceleratorAway, AcceleratorClient
 from ultrasound.pipeline import Host
@@ -75,16 +75,24 @@ class AcceleratorProcess:
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m ultrasound", description=__doc__)
     parser.add_argument("--fps", type=_positive, default=60.0, help="frames per second (default: 60)")
-    parser.add_argument("--budget-ms", type=_positive, default=BUDGET_MS, help="frame budget (default: %(default)s)")
-    parser.add_argument("--duration", type=_positive, metavar="S", help="end after so many seconds (default: never)")
+    parser.add_argument(
+        "--budget-ms", type=_positive, default=BUDGET_MS, help="frame budget (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--duration", type=_positive, metavar="S", help="end after so many seconds (default: never)"
+    )
     parser.add_argument(
         "--disturb",
         default="default",
         metavar="WHICH",
         help=f"all, default, none, or some of: {', '.join(disturb.KINDS)}",
     )
-    parser.add_argument("--programme", metavar="TURNS", help="when: name@start+length,… in seconds; replaces --disturb")
-    parser.add_argument("--truth", type=Path, metavar="FILE", help="write what was disturbed when, as JSON lines")
+    parser.add_argument(
+        "--programme", metavar="TURNS", help="when: name@start+length,… in seconds; replaces --disturb"
+    )
+    parser.add_argument(
+        "--truth", type=Path, metavar="FILE", help="write what was disturbed when, as JSON lines"
+    )
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the pictures, as motion JPEG")
     parser.add_argument("--accelerator-mode", choices=("full", "nvml"), default="full", help="what it tells")
     parser.add_argument("--json", action="store_true", help="print the counts as one JSON object at the end")
@@ -137,6 +145,8 @@ def run(options: argparse.Namespace, stopping: threading.Event) -> dict[str, obj
         gc.collect()
         gc.freeze()  # as a real-time program does: what is here to stay is not looked at again and again
         began = time.monotonic()
+        if stopping.is_set():  # asked to end before the first frame
+            return _counts(host, accelerator.restarts, 0.0, options.budget_ms)
         host.start()
         directing.start()
         until = None if options.duration is None else began + options.duration
@@ -217,8 +227,9 @@ def main(given: list[str] | None = None) -> int:
 
 def _sentence(counts: dict[str, object]) -> str:
     return (
-        f"{counts['frames']} frames in {counts['seconds']} s: {counts['finished']} finished, "
-        f"{counts['slow']} of them slow; dropped {counts['dropped'] or 'none'}, failed {counts['failed'] or 'none'}"
+        f"{counts['frames']} frames in {counts['seconds']} s: "
+        f"{counts['finished']} finished, {counts['slow']} of them slow; "
+        f"dropped {counts['dropped'] or 'none'}, failed {counts['failed'] or 'none'}"
     )
 
 

@@ -22,14 +22,14 @@ import struct
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+
 from framescope import signals
 from framescope.probes.software_accelerator import SAMPLE_NS, ClientUse, Mode, Status, StatusPage
-
 from ultrasound import children, wire
 from ultrasound.cine import Image
 from ultrasound.kernels import KERNELS
@@ -254,7 +254,7 @@ class Accelerator:
         if last is None or due:
             self._sampled = fresh
             return fresh
-        return Status(**{**_fields(last), "heartbeat_ns": now_ns})
+        return replace(last, heartbeat_ns=now_ns)
 
     def _accept(self) -> None:
         connection, _ = self._listener.accept()
@@ -333,10 +333,6 @@ def pin_to_last_core() -> int | None:
         return None
     os.sched_setaffinity(0, {cores[-1]})
     return cores[-1]
-
-
-def _fields(status: Status) -> dict[str, object]:
-    return {name: getattr(status, name) for name in Status.__slots__}
 
 
 def main() -> int:

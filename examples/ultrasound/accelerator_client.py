@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from framescope.probes.device import GpuWork
 
+from framescope.probes.device import GpuWork
 from ultrasound import wire
 from ultrasound.cine import Image
 
@@ -81,9 +81,7 @@ class AcceleratorClient:
             connection, memory = self._connected()
             source = np.frombuffer(memory, np.uint8, image.size).reshape(image.shape)
             source[:] = image
-            job = wire.Job(
-                next(self._ids), time.monotonic_ns(), width, height, 0, self._max_pixels, kernel
-            )
+            job = wire.Job(next(self._ids), time.monotonic_ns(), width, height, 0, self._max_pixels, kernel)
             done = self._submit(connection, job)
             result = np.frombuffer(memory, np.uint8, image.size, self._max_pixels).reshape(image.shape).copy()
         timed = self._timed.get(getattr(self._thread, "token", 0))

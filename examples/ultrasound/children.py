@@ -9,14 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import framescope
+
 _PR_SET_NAME = 15
 _PR_SET_TIMERSLACK = 29
 
 
 def start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
     """Start ``python -m module``. It holds a pipe to us and ends when that closes, however we end."""
-    examples = str(Path(__file__).resolve().parent.parent)
-    path = os.pathsep.join(filter(None, (examples, os.environ.get("PYTHONPATH"))))
+    places = [str(Path(file).resolve().parents[1]) for file in (__file__, framescope.__file__)]
+    path = os.pathsep.join(filter(None, (*places, os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         stdin=subprocess.PIPE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import os
 import re
@@ -16,10 +17,10 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 import cv2
-import framescope
 import psutil
-from framescope.probes.software_accelerator import Status, StatusFile
 
+import framescope
+from framescope.probes.software_accelerator import Status, StatusFile
 from ultrasound import children, cine
 from ultrasound.accelerator_client import AcceleratorAway, AcceleratorClient
 from ultrasound.cine import Cine, Image
@@ -47,11 +48,17 @@ class Surroundings:
 class Disturbance(Protocol):
     """One disturbance: ``start`` and ``stop`` may be called again and again; ``stop`` tells what it took."""
 
-    name: str
-    expected: str
-    text: str
-    strength: Measures
+    @property
+    def name(self) -> str: ...
+    @property
+    def expected(self) -> str:
+        """The cause a verdict should name."""
+        ...
 
+    @property
+    def text(self) -> str: ...
+    @property
+    def strength(self) -> Measures: ...
     def start(self) -> None: ...
     def stop(self) -> Measures: ...
     def close(self) -> None: ...
@@ -442,7 +449,7 @@ def parse(text: str) -> Programme:
             raise BadProgramme(f"{word!r} lasts no time")
         turns.append(Turn(name, start, length))
     turns.sort(key=lambda turn: turn.start)
-    for one, other in zip(turns, turns[1:], strict=False):
+    for one, other in itertools.pairwise(turns):
         if one.start + one.length > other.start:
             raise BadProgramme(f"{one.name} and {other.name} overlap: the truth would be ambiguous")
     return Programme(turns)

@@ -66,7 +66,9 @@ def _lee(grey: Image, size: int) -> Image:
     pixels = grey.astype(np.float32)
     mean = cv2.blur(pixels, (size, size))
     variance = cv2.sqrBoxFilter(pixels, -1, (size, size)) - mean * mean
-    return np.asarray(np.clip(mean + variance / (variance + _NOISE_VARIANCE) * (pixels - mean), 0, 255), np.uint8)
+    return np.asarray(
+        np.clip(mean + variance / (variance + _NOISE_VARIANCE) * (pixels - mean), 0, 255), np.uint8
+    )
 
 
 def _largest_inside(dark: Image) -> Image:

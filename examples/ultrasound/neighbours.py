@@ -43,7 +43,8 @@ def client(socket: Path, kernel: str = "despeckle") -> Callable[[], None]:
     cv2.setNumThreads(1)
     large = cine.enlarged(cine.load(), CLIENT_SCALE)
     greys = [
-        np.asarray(cv2.cvtColor(cine.decode(fragment), cv2.COLOR_BGR2GRAY), np.uint8) for fragment in large.frames
+        np.asarray(cv2.cvtColor(cine.decode(fragment), cv2.COLOR_BGR2GRAY), np.uint8)
+        for fragment in large.frames
     ]
     connection = AcceleratorClient(socket, CLIENT_NAME, timeout=2.0)
     turn = 0

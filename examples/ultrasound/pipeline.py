@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import cv2
-import framescope
 import numpy as np
-from framescope.probes.device import GpuTimer
 
+import framescope
+from framescope.probes.device import GpuTimer
 from ultrasound import cine
 from ultrasound.cine import Cine, Image
 
@@ -101,7 +101,12 @@ class Host:
         self._gpu = framescope.Queue(pipeline, "gpu", capacity=QUEUE_CAPACITY, policy="pop")
         self._out = framescope.Queue(pipeline, "out", capacity=QUEUE_CAPACITY, policy="pop")
         self._stopping = threading.Event()
-        steps = ((self._source, "source"), (self._run_rt, "RT"), (self._run_gpu, "GPU"), (self._run_out, "OUT"))
+        steps = (
+            (self._source, "source"),
+            (self._run_rt, "RT"),
+            (self._run_gpu, "GPU"),
+            (self._run_out, "OUT"),
+        )
         self._threads = [threading.Thread(target=run, name=name, daemon=True) for run, name in steps]
 
     def start(self) -> None:
@@ -154,7 +159,10 @@ class Host:
         self._each(self._out, self._threads[2], self._on_out)
 
     def _each(
-        self, source: Any, producer: threading.Thread, handle: Callable[[Any, Work], Callable[[], None] | None]
+        self,
+        source: Any,
+        producer: threading.Thread,
+        handle: Callable[[Any, Work], Callable[[], None] | None],
     ) -> None:
         """Handle what comes through a queue until its producer has ended and it is empty."""
         while True:

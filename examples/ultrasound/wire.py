@@ -50,12 +50,14 @@ class Job:
         if len(body) != _JOB.size:
             raise ValueError(f"a job has {_JOB.size} bytes, not {len(body)}")
         number, queued, width, height, source, target, kernel = _JOB.unpack(body)
-        return cls(number, queued, width, height, source, target, kernel.rstrip(b"\0").decode(errors="replace"))
+        return cls(
+            number, queued, width, height, source, target, kernel.rstrip(b"\0").decode(errors="replace")
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a job went. ``start_ns`` to ``end_ns`` is what an event pair gives; ``detail`` the rest, if told."""
+    """How a job went: ``start_ns`` to ``end_ns`` as an event pair gives it; ``detail`` the rest, if told."""
 
     id: int
     start_ns: int
@@ -75,7 +77,12 @@ class Done:
         if len(body) != _DONE.size:
             raise ValueError(f"an answer has {_DONE.size} bytes, not {len(body)}")
         number, start, end, told, busy, transfer, gated, runqueue = _DONE.unpack(body)
-        return cls(number, start, end, Detail(busy, transfer, gated, None if runqueue < 0 else runqueue) if told else None)
+        return cls(
+            number,
+            start,
+            end,
+            Detail(busy, transfer, gated, None if runqueue < 0 else runqueue) if told else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,9 +61,9 @@ class Status:
     """What the page says. All times monotonic ns; counters are cumulative since ``started_ns``.
 
     ``busy_ns`` is time with a kernel in execution, ``gated_ns`` the part of it the clock was held back;
-    ``runqueue_ns`` the executor was runnable but not running (None in ``nvml`` mode, and where the kernel does not tell); ``core_hz`` the
-    frequency of its core (None where the machine does not tell); ``sampled_ns`` is when the counters
-    were read, ``heartbeat_ns`` when the page was last written.
+    ``runqueue_ns`` the executor was runnable but not running (None in ``nvml`` mode, and where the kernel
+    does not tell); ``core_hz`` the frequency of its core (None where the machine does not tell);
+    ``sampled_ns`` is when the counters were read, ``heartbeat_ns`` when the page was last written.
     """
 
     pid: int
@@ -118,7 +118,9 @@ def decode(page: bytes) -> Status | None:
         payload = slot[_SLOT_HEAD.size : _SLOT_HEAD.size + length]
         if magic != _MAGIC or not _STATUS.size <= length == len(payload):
             continue
-        if zlib.crc32(payload, sequence & 0xFFFFFFFF) == checksum and (newest is None or sequence > newest[0]):
+        if zlib.crc32(payload, sequence & 0xFFFFFFFF) == checksum and (
+            newest is None or sequence > newest[0]
+        ):
             newest = (sequence, payload)
     return None if newest is None else _status(newest[1])
 
@@ -155,7 +157,7 @@ class StatusPage:
     """The accelerator's side: creates the page and writes it, one slot and then the other."""
 
     def __init__(self, path: Path) -> None:
-        """Put a fresh page at ``path``; a reader of an older one notices the new file. OSError if it cannot."""
+        """Put a fresh page at ``path``; readers of an older one notice the new file. Raises ``OSError``."""
         fresh = path.with_name(f".{path.name}.{os.getpid()}")
         descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:

@@ -7,6 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from framescope import signals
 from framescope.probes.device import DeviceReading
 from framescope.probes.software_accelerator import (
@@ -19,8 +22,6 @@ from framescope.probes.software_accelerator import (
     decode,
     encode,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 OURS, THEIRS = 100, 200
 MS = 1_000_000
@@ -62,9 +63,7 @@ def test_rates_are_differences_of_the_counters_over_the_time_between_two_samples
         page.write(status(1000 * MS, clients=clients))
         assert probe.read(1000 * MS) == []
         clients = (ClientUse(OURS, "ultrasound", 30 * MS), ClientUse(THEIRS, "recon-batch", 20 * MS))
-        page.write(
-            status(1100 * MS, busy_ns=50 * MS, gated_ns=10 * MS, runqueue_ns=5 * MS, clients=clients)
-        )
+        page.write(status(1100 * MS, busy_ns=50 * MS, gated_ns=10 * MS, runqueue_ns=5 * MS, clients=clients))
         reading = read_one(probe, 1105 * MS)
     assert (reading.time_ns, reading.window_ns) == (1100 * MS, 100 * MS)
     assert reading.utilization == pytest.approx(0.5)
@@ -118,9 +117,9 @@ def test_nvml_mode_withholds_what_nvml_does_not_tell(path: Path) -> None:
         reading = read_one(probe, 1200 * MS)
     assert reading.runqueue_ns is None
     assert reading.throttle_ns == {"clock_gating": MS}
-    assert decode(encode(status(1, mode="nvml", transfer_ns=3, queue_length=3), 1).ljust(PAGE_BYTES)) == status(
-        1, mode="nvml", transfer_ns=None, runqueue_ns=None, queue_length=None
-    )
+    assert decode(
+        encode(status(1, mode="nvml", transfer_ns=3, queue_length=3), 1).ljust(PAGE_BYTES)
+    ) == status(1, mode="nvml", transfer_ns=None, runqueue_ns=None, queue_length=None)
 
 
 def test_no_reading_until_the_counters_were_sampled_again(path: Path) -> None:
