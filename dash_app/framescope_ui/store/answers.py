@@ -6,6 +6,7 @@ are this package's own. The store answers rows; what they mean is the app's busi
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal
@@ -448,10 +449,15 @@ QUESTIONS: Final[dict[str, tuple[type[Question], Callable[[Any, Segments, Ask], 
 }
 
 
-def answer(name: str, question: Question, segments: Segments) -> Any:
-    """The Arrow table that answers a question, over a connection of its own."""
+def answer(name: str, question: Question, segments: Segments, patience_s: float = 20.0) -> Any:
+    """The Arrow table that answers a question, over a connection of its own.
+
+    Raises ``duckdb.InterruptException`` when it took longer than ``patience_s``.
+    """
     _, function = QUESTIONS[name]
     cursor = segments.cursor()
+    patience = threading.Timer(patience_s, cursor.interrupt)
+    patience.start()
 
     def ask(statement: str, values: Mapping[str, Any] | None) -> Any:
         return cursor.sql(statement, params=values).to_arrow_table()
@@ -462,4 +468,5 @@ def answer(name: str, question: Question, segments: Segments) -> Any:
         # A segment was forgotten between choosing and asking: choose again.
         return function(question, segments, ask)
     finally:
+        patience.cancel()
         cursor.close()

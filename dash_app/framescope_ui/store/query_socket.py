@@ -50,6 +50,9 @@ def query_socket(segments: Segments, tally: Tally, status: Callable[[], Mapping[
             content = await loop.run_in_executor(threads, _packed, name, question, segments)
         except BadQuestion as error:
             return _problem(422, str(error))
+        except duckdb.InterruptException:
+            tally.add("unanswered questions")
+            return _problem(504, "the question took too long: ask for a shorter range")
         except (duckdb.Error, OSError) as error:
             _log.exception("answering %s", name)
             tally.add("unanswered questions")

@@ -26,6 +26,15 @@ _log = logging.getLogger(__name__)
 
 _NAME: Final = re.compile(r"^(\d{8})-(\d{10})\.duckdb$")
 _SET_ASIDE: Final = "set-aside"
+_PASSING: Final = (
+    "No space left",
+    "Could not write",
+    "Permission denied",
+    "Read-only file system",
+    "Too many open files",
+    "Could not set lock",
+)
+"""What DuckDB says when the machine is at fault and not the file: such a file is not set aside."""
 
 
 class DirectoryInUse(RuntimeError):
@@ -178,7 +187,11 @@ class Segments:
                 try:
                     self._attach(segment)
                     found.append(segment)
-                except (duckdb.Error, OSError) as error:
+                except duckdb.Error as error:
+                    if isinstance(error, duckdb.OutOfMemoryException) or any(
+                        reason in str(error) for reason in _PASSING
+                    ):
+                        raise
                     self._put_aside(segment, str(error))
         self._segments = tuple(found)
         if not found or self._is_over(found[-1]):

@@ -92,6 +92,7 @@ class Writer:
         self._waiting_bytes = 0
         self._changed = threading.Condition()
         self._closing = False
+        self._engine_lost = False
         self._apart: OrderedDict[bytes, Guilt] = OrderedDict()
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
@@ -130,7 +131,7 @@ class Writer:
                 self._tend()
                 if taken:
                     self._store(taken)
-            except Exception as error:
+            except Exception as error:  # whatever it is, the next request finds a writer
                 _log.exception("storing %d requests", len(taken))
                 self._refuse(taken, NotStored(f"the store failed: {error}"))
             with self._changed:
@@ -165,14 +166,17 @@ class Writer:
                 _log.exception("a request could not be translated")
                 self._tally.add("refused: untranslatable")
                 waiting.done.set_exception(NotStored(f"the request could not be translated: {error}"))
+        if self._engine_lost:
+            self._segments.reopen()
+            self._engine_lost = False
         if shutil.disk_usage(self._segments.data_dir).free < _LEAST_FREE_BYTES:
             self._refuse(taken, NotStored("the disk is full"))
             return
         try:
             self._commit(batch)
         except duckdb.FatalException as error:
-            _log.error("the engine gave up, starting it anew: %s", error)
-            self._segments.reopen()
+            _log.error("the engine gave up and will be started anew: %s", error)
+            self._engine_lost = True
             self._refuse(taken, NotStored(f"the disk refused: {error}"))
             return
         except (duckdb.Error, OSError) as error:
