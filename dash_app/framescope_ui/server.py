@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import errno
 import logging
+import signal
 import socket
 import sys
+import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import uvicorn
@@ -96,9 +98,27 @@ def serve(options: AppOptions, stores: Stores) -> int:
         timeout_graceful_shutdown=GRACE_SECONDS,
         server_header=False,
     )
-    with listener:
+    with listener, _stopped_by_signals():
         asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
     return 0
+
+
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the server as something ordinary.
+
+    uvicorn stops on them and then raises them again for whoever handled them before, which would end the
+    process by the signal, with a traceback for Ctrl-C.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _listen(host: str, port: int) -> socket.socket:

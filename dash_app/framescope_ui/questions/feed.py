@@ -61,7 +61,7 @@ class LiveFeed:
         thresholds: Thresholds | None = None,
         interval_seconds: float = 1.0,
         window_seconds: float = 300.0,
-        patience_seconds: float = 5.0,
+        patience_seconds: float = 8.0,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """``patience_seconds`` is how long a poll may take before its stores count as away."""

@@ -19,8 +19,9 @@ from framescope_ui.questions.views import Line
 
 Values = list[float | None]
 
-STALL_SECONDS = 5.0
-"""A live emitter whose newest frame is older than this has stalled: records come each second."""
+STALL_SECONDS = 10.0
+"""A live emitter whose newest frame is older than this has stalled: records come each second, but may be
+sent again some seconds later than metrics after a store was away."""
 
 
 @dataclass(frozen=True, slots=True)

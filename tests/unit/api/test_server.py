@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import json
+import os
+import signal
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 from scene import NOW_NS, SERVICE, Scene, scene
 from starlette.routing import BaseRoute
 from starlette.websockets import WebSocketDisconnect
+from websockets.sync.client import ClientConnection, connect
 
 from framescope_ui.server import AppOptions, create_app, serve
 
@@ -118,6 +127,43 @@ def test_a_message_from_the_viewer_changes_nothing(client: TestClient) -> None:
         socket.send_bytes(b"\x00")
         assert socket.receive_json()["service"] == SERVICE
         assert socket.receive_json()["service"] == SERVICE
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_server_with_exit_code_0_while_somebody_watches(number: signal.Signals) -> None:
+    here = Path(__file__).parents[1]
+    program = (
+        "import sys; from scene import scene; from framescope_ui.server import AppOptions, serve\n"
+        "sys.exit(serve(AppOptions(port=int(sys.argv[1])), scene(5).stores))"
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    path = os.pathsep.join([str(here), *(p for p in sys.path if p)])
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(port)],
+        env={**os.environ, "PYTHONPATH": path},
+        stderr=subprocess.PIPE,
+    )
+    try:
+        with _connected(port, process) as socket_:
+            json.loads(socket_.recv(timeout=60))
+            process.send_signal(number)
+            _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+        assert b"Traceback" not in said
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _connected(port: int, process: subprocess.Popen[bytes]) -> ClientConnection:
+    for _ in range(300):
+        with contextlib.suppress(OSError):
+            return connect(f"ws://127.0.0.1:{port}/ws/metrics")
+        assert process.poll() is None
+        time.sleep(0.1)
+    raise TimeoutError("the server does not listen")
 
 
 def test_a_port_in_use_names_it_and_the_way_out(made: Scene, capsys: pytest.CaptureFixture[str]) -> None:
