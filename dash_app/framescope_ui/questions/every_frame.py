@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from framescope_ui.questions.latencies import OUTCOME_BY_LETTER, Latencies, unpacked
-from framescope_ui.questions.stores import NS, Stores
+from framescope_ui.questions.stores import NS, Stores, seconds
 from framescope_ui.questions.views import EveryFrame
 
 LONGEST_RECORD_SECONDS = 5
 """A ``frames`` record covers about a second; its frames can be due this long before it ends."""
 
 
+MOST_RECORDS = 3600
+"""An hour of records: 216 000 frames at 60 a second, a third of a second to read. Of a longer range the
+newest hour is answered."""
+
+
 async def every_frame(stores: Stores, service: str, pipeline: str, start: float, end: float) -> EveryFrame:
     """Every frame due in ``[start, end)`` unix seconds. Raises ``BackendError``."""
-    return strip_of(await latencies(stores, service, pipeline, int(start * NS), int(end * NS)))
+    frames, cut_ns = await latencies(stores, service, pipeline, int(start * NS), int(end * NS))
+    return replace(strip_of(frames), cut_before=None if cut_ns is None else seconds(cut_ns))
 
 
 async def cause_counts(
@@ -23,18 +31,27 @@ async def cause_counts(
 ) -> list[tuple[str, int]]:
     """Slow frames due in ``[start, end)`` by cause, most first, counted over all frames.
 
-    Slow frames whose record names no cause count as ``unknown``. Raises ``BackendError``.
+    Slow frames whose record names no cause count as ``unknown``. Of a range longer than an hour or so,
+    the newest part is counted: that of ``every_frame``. Raises ``BackendError``.
     """
-    return counted_causes(await latencies(stores, service, pipeline, int(start * NS), int(end * NS)))
+    frames, _ = await latencies(stores, service, pipeline, int(start * NS), int(end * NS))
+    return counted_causes(frames)
 
 
-async def latencies(stores: Stores, service: str, pipeline: str, start_ns: int, end_ns: int) -> Latencies:
-    """The frames due in ``[start_ns, end_ns)``, from every record that may hold some of them."""
-    limit = int((end_ns - start_ns) / NS) * 2 + 4 * LONGEST_RECORD_SECONDS
+async def latencies(
+    stores: Stores, service: str, pipeline: str, start_ns: int, end_ns: int
+) -> tuple[Latencies, int | None]:
+    """The frames due in ``[start_ns, end_ns)``, from every record that may hold some of them.
+
+    Beside them the time before which frames were left out, None where none were.
+    """
     batches = await stores.traces.every_frame(
-        service, pipeline, start_ns, end_ns + LONGEST_RECORD_SECONDS * NS, limit=limit
+        service, pipeline, start_ns, end_ns + LONGEST_RECORD_SECONDS * NS, limit=MOST_RECORDS
     )
-    return unpacked(batches).between(start_ns, end_ns)
+    cut_ns = batches[0].start_ns if len(batches) >= MOST_RECORDS and batches[0].start_ns > start_ns else None
+    # Off the event loop: an hour of frames would hold up every other viewer.
+    frames = await asyncio.to_thread(unpacked, batches)
+    return frames.between(start_ns if cut_ns is None else cut_ns, end_ns), cut_ns
 
 
 def strip_of(frames: Latencies) -> EveryFrame:

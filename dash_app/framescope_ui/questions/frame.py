@@ -61,10 +61,11 @@ async def frame(
     later: str | None = None
     if service is not None and pipeline is not None:
         near_ns = max(around_ns, _neighbour_span(root, neighbours))
-        gauges, near, earlier, later = await asyncio.gather(
+        gauges, (near, _), earlier, later = await asyncio.gather(
             _gauges(stores.metrics, troubles, service, pipeline, start_ns, end_ns),
             troubles.answer_or(
-                latencies(stores, service, pipeline, root.start_ns - near_ns, root.end_ns + near_ns), near
+                latencies(stores, service, pipeline, root.start_ns - near_ns, root.end_ns + near_ns),
+                (near, None),
             ),
             troubles.answer_or(_earlier(stores, service, pipeline, root), None),
             troubles.answer_or(_later(stores, service, pipeline, root), None),

@@ -188,6 +188,8 @@ class EveryFrame:
     frame_id: Sequence[int]
     budget_seconds: float | None
     total: int
+    cut_before: float | None = None
+    """Frames before this time (unix s) were left out, the range holds too many; None: it is whole."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from memory_stores import MemoryMetrics, MemoryTraces
 from scene import NOW_NS, NS, PIPELINE, SERVICE, scene
 
 from framescope_ui.backends.protocols import FrameBatch, PipelineRef
-from framescope_ui.questions.every_frame import cause_counts, every_frame
+from framescope_ui.questions.every_frame import MOST_RECORDS, cause_counts, every_frame
 from framescope_ui.questions.latencies import unpacked
 from framescope_ui.questions.pipelines import picked, pipelines
 from framescope_ui.questions.stores import Stores
@@ -35,6 +35,20 @@ async def test_the_range_is_half_open_and_complete() -> None:
     assert strip.x[0] == end - 10
     assert list(strip.frame_id) == list(range(2500, 3000))
     assert strip.budget_seconds == 0.02
+
+
+async def test_of_a_range_with_too_many_frames_the_newest_are_answered_and_it_says_so() -> None:
+    made = scene(seconds=20)
+    first = made.traces.batches[0]
+    made.traces.batches = [
+        replace(first, start_ns=NOW_NS - n * NS, first_id=-n, outcomes="")
+        for n in range(MOST_RECORDS + 50, 0, -1)
+    ]
+    end = NOW_NS / NS
+    assert (await every_frame(made.stores, SERVICE, PIPELINE, end - 2 * MOST_RECORDS, end)).cut_before == (
+        end - MOST_RECORDS
+    )
+    assert (await every_frame(made.stores, SERVICE, PIPELINE, end - 100, end)).cut_before is None
 
 
 async def test_causes_are_counted_over_every_slow_frame_kept_or_not() -> None:

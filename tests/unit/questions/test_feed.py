@@ -94,3 +94,35 @@ async def test_an_empty_store_is_no_data_and_no_fault() -> None:
     snapshot = await feed_of(Scene()).snapshot()
     assert snapshot.health.state == "NO DATA"
     assert [s.status for s in snapshot.health.sources] == ["ok"]
+
+
+async def test_however_many_ask_at_once_the_stores_are_asked_once() -> None:
+    made = scene(5)
+    feed = feed_of(made)
+    first, *others = await asyncio.gather(*(feed.snapshot(SERVICE, PIPELINE) for _ in range(10)))
+    assert all(other is first for other in others)
+    asked = made.traces.asked
+    await feed_of(made).snapshot(SERVICE, PIPELINE)
+    assert made.traces.asked == 2 * asked
+
+
+async def test_an_asker_that_leaves_does_not_take_the_answer_from_the_others() -> None:
+    feed = feed_of(scene(5))
+    leaving = asyncio.create_task(feed.snapshot(SERVICE, PIPELINE))
+    staying = asyncio.create_task(feed.snapshot(SERVICE, PIPELINE))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    assert (await staying).fps_out is not None
+
+
+async def test_made_up_names_are_not_remembered_without_bound() -> None:
+    feed = feed_of(scene(2))
+    for number in range(100):
+        await feed.snapshot(f"made-up-{number}", "x")
+    assert len(feed._windows) < 40
+
+
+async def test_windows_of_different_length_are_apart() -> None:
+    feed = feed_of(scene(60))
+    short, long = await feed.snapshot(SERVICE, PIPELINE, 20), await feed.snapshot(SERVICE, PIPELINE, 50)
+    assert len(short.history["cpu"][0].x) < len(long.history["cpu"][0].x)
