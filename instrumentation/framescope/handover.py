@@ -38,9 +38,11 @@ class FrameRecord:
     """One frame as recorded; every time is monotonic ns.
 
     ``marks`` is flat: a stage index and a time for an entry, the index's complement and a time for an
-    exit. ``segments`` are (thread, start, evidence, end, evidence) with evidence (cpu ns, run-queue ns,
-    block operations), each ``UNKNOWN`` if not read. ``gap`` is what the thread did since its frame
-    before: (that frame's start, its end, evidence then), or None on a thread's first frame.
+    exit. ``segments`` are (thread, start, evidence, end, evidence, idle) with evidence (cpu ns, run-queue
+    ns, block operations), each ``UNKNOWN`` if not read, and idle the run-queue time of that thread since
+    it let go of its frame before: how long it was ready to take this one and did not run. ``gap`` is what
+    the thread did since its frame before: (that frame's start, its end, evidence then), or None on a
+    thread's first frame.
     """
 
     pipeline: int
@@ -53,7 +55,7 @@ class FrameRecord:
     reason: str
     gap: tuple[int, int, tuple[int, int, int]] | None
     marks: list[int]
-    segments: list[tuple[int, int, tuple[int, int, int], int, tuple[int, int, int]]]
+    segments: list[tuple[int, int, tuple[int, int, int], int, tuple[int, int, int], int]]
     depths: list[tuple[int, int]]
     works: list[tuple[int, int]]
     errors: list[tuple[int, str]]

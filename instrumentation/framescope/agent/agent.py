@@ -1,4 +1,4 @@
-"""The agent itself: batches in; once a second the frames that have settled are judged, kept, counted, sent."""
+"""The agent itself: batches in; once a second what has settled is judged, kept, counted and sent."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def to_frame(
         period_ns=definition.period_ns,
         attributes=record.attributes or {},
     )
-    frame.segments = [_segment(*segment, collections=collections) for segment in record.segments]
+    frame.segments = [_segment(*segment[:5], collections=collections) for segment in record.segments]
     frame.stages = _stages(record, definition, frame.segments, end, count)
     _add_works(frame.stages, record.works, definition, works, count)
     for index, error in record.errors:
@@ -47,6 +47,7 @@ def to_frame(
     for stage in frame.stages:
         if stage.kind not in ("queue", "gap"):
             stage.evidence.gc_ns = _overlap(collections, stage.start_ns, stage.end_ns) or None
+    _add_readiness(frame, record)
     _add_gap(frame, record, collections)
     frame.evidence = total(segment.evidence for segment in frame.segments)
     return frame
@@ -173,6 +174,15 @@ def _add_works(
                     work.runqueue_ns,
                 )
                 break
+
+
+def _add_readiness(frame: Frame, record: FrameRecord) -> None:
+    """How long the thread that took the frame from a queue was ready for it, but did not run."""
+    for _, start, _, _, _, idle in record.segments[1:]:
+        left = [s for s in frame.stages if s.kind == "queue" and s.start_ns <= start]
+        if left and idle >= 0:
+            queue = max(left, key=lambda stage: stage.start_ns)
+            queue.evidence.runqueue_ns = min(idle, queue.end_ns - queue.start_ns)
 
 
 def _add_gap(frame: Frame, record: FrameRecord, collections: Sequence[Collection]) -> None:

@@ -18,8 +18,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-SEND_TIMEOUT_S: Final = 2.0
-"""An agent that takes nothing for this long hangs: it is replaced."""
+SEND_TIMEOUT_S: Final = 15.0
+"""An agent that takes nothing for this long hangs: it is replaced. Beside ten busy processes on two cores
+one at a lower priority stood still for over 2 s and was killed for nothing."""
+BUFFER_BYTES: Final = 1 << 20
+"""Asked of the kernel for the socket: some seconds of frames, so that a starved agent holds nobody up."""
 FIRST_RETRY_NS: Final = 500_000_000
 LAST_RETRY_NS: Final = 30_000_000_000
 ACKNOWLEDGED: Final = struct.Struct("<Q")
@@ -108,6 +111,7 @@ class AgentLink:
             raise
         finally:
             theirs.close()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
         ours.settimeout(SEND_TIMEOUT_S)
         self._socket = ours
         self._handed = self._settled = 0

@@ -27,7 +27,7 @@ class AgentSettings:
 
 
 def from_environment(environment: Mapping[str, str]) -> AgentSettings:
-    """The settings the environment and ``framescope.yaml`` give. A bad one is logged and left at its default."""
+    """What the environment and ``framescope.yaml`` give. A bad setting is logged and left at its default."""
     log = logging.getLogger("framescope")
     try:
         found = emitter_settings(environment, read_text)

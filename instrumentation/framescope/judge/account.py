@@ -20,6 +20,8 @@ from framescope.judge.sentence import sentence
 UNKNOWN: Final = "unknown"
 STRUCTURAL: Final = "structural"
 
+_REMAINDER: Final = {"queue": "queue_wait", "gap": "late_input"}
+"""What a wait is when neither the frames ahead nor the waiting thread's own evidence explain it."""
 STRENGTH: Final[Mapping[str, float]] = {
     "gc_pause": 0.95, "cpu_contention": 0.95, "cpu_quota": 0.95, "gpu_throttle": 0.9, "gpu_contention": 0.9,
     "gpu_transfer": 0.9, "late_input": 0.9, "queue_wait": 0.85, "gpu_work": 0.85, "cpu_work": 0.85,
@@ -123,12 +125,10 @@ def _latency_parts(frame: Frame, lost: int) -> dict[tuple[str, str | None], int]
                 piece.give(cause, amount)
         if stage.kind in ("queue", "gap"):
             _behind(piece, stage.ahead_ns)
-        if stage.kind == "queue":
-            piece.give("queue_wait", piece.left_ns)
     _host_parts(frame, pieces)
     for piece in pieces:
-        if piece.stage is not None and piece.stage.kind == "gap":
-            piece.give("late_input", piece.left_ns)
+        if piece.stage is not None and piece.stage.kind in _REMAINDER:
+            piece.give(_REMAINDER[piece.stage.kind], piece.left_ns)
         piece.give(UNKNOWN, piece.left_ns)
     parts: dict[tuple[str, str | None], int] = {}
     for piece in pieces:

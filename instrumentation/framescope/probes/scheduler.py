@@ -70,10 +70,7 @@ def reader() -> Callable[[], Reading]:
         length = pread(stat.descriptor, stat.buffer, _BUFFER, 0)
         usage = getrusage(thread_scope)
         # The first schedstat field can be 1.9 ms stale, so CPU time is the thread's own clock.
-        if length > 0:
-            runqueue = int(stat.buffer.raw[:length].split(b" ", 2)[1])
-        else:
-            runqueue = -1
+        runqueue = int(stat.buffer.raw[:length].split(b" ", 2)[1]) if length > 0 else -1
         return (thread_time_ns(), runqueue, usage.ru_inblock + usage.ru_oublock)
 
     return read

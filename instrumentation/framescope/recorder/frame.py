@@ -8,7 +8,7 @@ from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
-from framescope.handover import FrameRecord
+from framescope.handover import UNKNOWN, FrameRecord
 from framescope.probes.scheduler import NOTHING, Reading
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Frame:
         self.id = number
         self.sequence = number if sequence is None else sequence
         self._marks: list[int] = []
-        self._segments: list[tuple[int, int, Reading, int, Reading]] = []
+        self._segments: list[tuple[int, int, Reading, int, Reading, int]] = []
         self._depths: list[tuple[int, int]] = []
         self._works: list[tuple[int, int]] = []
         self._errors: list[tuple[int, str]] = []
@@ -80,7 +80,7 @@ class Frame:
         self._gap = before
         self.start_ns = now = recorder.clock()
         self._due_ns = now if captured_at_ns is None else captured_at_ns
-        self._opened: tuple[int, int, Reading] | None = (get_ident(), now, recorder.scheduler())
+        self._opened: tuple[int, int, Reading, int] | None = (get_ident(), now, recorder.scheduler(), UNKNOWN)
 
     # -- stages ---------------------------------------------------------------------------------------
 
@@ -117,12 +117,12 @@ class Frame:
             return
         self._opened = None
         recorder = self._recorder
-        thread, start, before = opened
+        thread, start, before, idle = opened
         same = thread == get_ident()
         now = recorder.clock()
         # Only the thread itself can read its own scheduler evidence.
         after = recorder.scheduler() if same else NOTHING
-        self._segments.append((thread, start, before, now, after))
+        self._segments.append((thread, start, before, now, after, idle))
         if same:
             recorder.local.last = (self.start_ns, now, after)
 
@@ -132,7 +132,12 @@ class Frame:
             if self._opened[0] == get_ident():
                 return
             self.release()
-        self._opened = (get_ident(), self._recorder.clock(), self._recorder.scheduler())
+        recorder = self._recorder
+        last: tuple[int, int, Reading] | None = getattr(recorder.local, "last", None)
+        now, reading = recorder.clock(), recorder.scheduler()
+        known = last is not None and last[2][1] >= 0 and reading[1] >= 0
+        idle = reading[1] - last[2][1] if last is not None and known else UNKNOWN
+        self._opened = (get_ident(), now, reading, idle)
 
     # -- the end --------------------------------------------------------------------------------------
 

@@ -101,8 +101,8 @@ def record(number: int, latency_ms: float = 6, *, start: int | None = None, **ch
         "outcome": "done", "reason": "", "gap": None,
         "marks": [0, begin, ~0, a_end, 1, a_end, ~1, a_end + MS, 2, a_end + MS, ~2, b_end],
         "segments": [
-            (1, begin, (0, 0, 0), a_end, (2 * MS, 0, 0)),
-            (2, a_end + MS, (0, 0, 0), b_end, (b_end - a_end - MS, 0, 0)),
+            (1, begin, (0, 0, 0), a_end, (2 * MS, 0, 0), -1),
+            (2, a_end + MS, (0, 0, 0), b_end, (b_end - a_end - MS, 0, 0), -1),
         ],
         "depths": [(1, 0)], "works": [], "errors": [], "attributes": None,
     }  # fmt: skip

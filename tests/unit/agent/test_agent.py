@@ -114,8 +114,8 @@ def test_a_wait_behind_a_slow_frame_is_blamed_on_what_that_one_lost():
             2, at + 40 * MS, ~2, follower_start + 28 * MS,
         ],
         segments=[
-            (1, follower_start, (0, 0, 0), follower_start + 2 * MS, (2 * MS, 0, 0)),
-            (2, at + 40 * MS, (0, 0, 0), follower_start + 28 * MS, (4 * MS, 0, 0)),
+            (1, follower_start, (0, 0, 0), follower_start + 2 * MS, (2 * MS, 0, 0), -1),
+            (2, at + 40 * MS, (0, 0, 0), follower_start + 28 * MS, (4 * MS, 0, 0), -1),
         ],
     )  # fmt: skip
     made.feed(batch(*calm(), slow, follower))
@@ -124,6 +124,21 @@ def test_a_wait_behind_a_slow_frame_is_blamed_on_what_that_one_lost():
     assert behind[0].attributes[sig.FRAME_CAUSE_NAME] == "cpu_work"
     waited = next(s for s in behind if s.name == "q")
     assert waited.attributes[sig.FRAME_LOST_PREFIX + "cpu_work"] > 0.02
+
+
+def test_a_consumer_that_was_ready_but_did_not_run_is_cpu_contention_and_not_a_queue_wait():
+    made, sent, _ = agent(baseline_every=0)
+    at = 40 * 16 * MS
+    marks = [0, at, ~0, at + 2 * MS, 1, at + 2 * MS, ~1, at + 15 * MS, 2, at + 15 * MS, ~2, at + 18 * MS]
+    segments = [
+        (1, at, (0, 0, 0), at + 2 * MS, (2 * MS, 0, 0), -1),
+        (2, at + 15 * MS, (0, 0, 0), at + 18 * MS, (3 * MS, 0, 0), 11 * MS),
+    ]
+    made.feed(batch(*calm(), record(40, 18, marks=marks, segments=segments)))
+    made.tick(60 * S)
+    root = next(g[0] for g in sent.frames() if g[0].attributes[sig.FRAME_ID] == 40)
+    assert root.attributes[sig.FRAME_CAUSE_NAME] == "cpu_contention"
+    assert abs(root.attributes[sig.FRAME_LOST_PREFIX + "queue_wait"] - 0.001) < 1e-6
 
 
 def as_read(spans: list) -> list:
@@ -208,7 +223,7 @@ def test_device_readings_over_the_frame_reach_its_root_span():
 def test_what_was_not_measured_is_absent_and_never_zero():
     made, sent, _ = agent(baseline_every=1)
     unread = (-1, -1, -1)
-    one = record(0, segments=[(1, 0, unread, 6 * MS, unread)])
+    one = record(0, segments=[(1, 0, unread, 6 * MS, unread, -1)])
     made.feed(batch(one))
     made.tick(60 * S)
     told = sent.frames()[0][0].attributes
@@ -240,7 +255,7 @@ def test_a_failed_frame_is_kept_with_its_error():
 
 def test_a_budget_nobody_gave_is_the_period_on_one_thread_and_learned_across_threads():
     one_thread = PipelineDefinition("p", None, 16 * MS, DEFINITION.stages)
-    for segments, budget in (([(1, 0, (0, 0, 0), 1, (0, 0, 0))], 16 * MS), (None, 16 * MS)):
+    for segments, budget in (([(1, 0, (0, 0, 0), 1, (0, 0, 0), -1)], 16 * MS), (None, 16 * MS)):
         made, sent, _ = agent(baseline_every=1, keep_budget=1000)
         changes = {"segments": segments} if segments else {}
         made.feed(batch(*(record(n, **changes) for n in range(150)), definition=one_thread))

@@ -157,10 +157,12 @@ def test_a_host_killed_outright_still_has_its_last_frames_sent(tmp_path):
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.path == "/v1/traces":
                 for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-                    for span in resource.scope_spans[0].spans:
-                        for attribute in span.attributes:
-                            if attribute.key == "frame.batch.outcomes":
-                                seen.append(len(attribute.value.string_value))
+                    seen.extend(
+                        len(attribute.value.string_value)
+                        for span in resource.scope_spans[0].spans
+                        for attribute in span.attributes
+                        if attribute.key == "frame.batch.outcomes"
+                    )
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()

@@ -1,13 +1,15 @@
 """What the documents promise is so: their examples run, their commands and files exist."""
 
+import itertools
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import framescope
 import pytest
+
+import framescope
 from framescope import signals as sig
 
 ROOT = Path(__file__).parents[3]
@@ -89,4 +91,4 @@ def test_the_histogram_grid_has_three_bounds_an_octave_from_a_quarter_ms_to_two_
     bounds = sig.HISTOGRAM_BOUNDS
     assert bounds[0] == 0.00025
     assert 2.0 <= bounds[-1] < 2.1
-    assert all(abs(b / a - 2 ** (1 / 3)) < 1e-4 for a, b in zip(bounds, bounds[1:], strict=False))
+    assert all(abs(b / a - 2 ** (1 / 3)) < 1e-4 for a, b in itertools.pairwise(bounds))
