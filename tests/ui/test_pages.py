@@ -175,7 +175,7 @@ def test_earlier_and_later_slow_frames_are_one_key_away(look: Watched, memory: M
     page.locator("#later").wait_for()
     expect(page.locator("#later")).to_have_attribute("href", re.compile(re.escape(here.rsplit("/", 1)[1])))
     page.keyboard.press("]")
-    expect(page).to_have_url(here)
+    expect(page).to_have_url(re.compile(re.escape(here.rsplit("/", 1)[1])))
 
 
 def test_an_unknown_id_gets_a_page_that_helps(look: Watched) -> None:

@@ -16,6 +16,7 @@ from framescope_ui.questions.views import Line, Live, SlowMark
 DASHES = ("solid", "4px,3px", "1px,3px", "6px,2px,1px,2px")
 MOST_MARKS = 400
 """More slow frames than this cannot be told apart: the worst of each pixel column are drawn."""
+MOST_MARKS_PHONE = 120
 
 
 def live_figure(live: Live, at: Theme, window_seconds: float = 300.0, *, phone: bool = False) -> go.Figure:
@@ -36,7 +37,7 @@ def live_figure(live: Live, at: Theme, window_seconds: float = 300.0, *, phone: 
         },
         uirevision=f"{live.service}/{live.pipeline}/{window_seconds:g}",
     )
-    _utc(figure, at)
+    draw_zone(figure, at, phone=phone)
     _draw_latency(figure, latency, live, start, end, at, phone)
     _draw_frames(figure, frames, live, at)
     others = {line.name: line for line in live.history.get("gpu_others", ())}
@@ -50,15 +51,17 @@ def live_figure(live: Live, at: Theme, window_seconds: float = 300.0, *, phone: 
     return lanes.finish(figure, shown, at, phone=phone)
 
 
-def _utc(figure: go.Figure, at: Theme) -> None:
+def draw_zone(figure: go.Figure, at: Theme, *, phone: bool) -> None:
+    """Name the zone of the time axis at its end."""
     figure.add_annotation(
         text="UTC",
         xref="paper",
         yref="paper",
         x=1,
         y=0,
-        yshift=-5,
-        xanchor="right",
+        xshift=0 if phone else 8,
+        yshift=-4,
+        xanchor="right" if phone else "left",
         yanchor="top",
         showarrow=False,
         font={"size": 11, "color": theme.token("ink-3", at)},
@@ -128,7 +131,12 @@ def _draw_latency(
             if now is not None and last is not None:
                 lane.labels.append(Label(f"{name} <b>{quantity.milliseconds(now)}</b>", last * 1e3, colour))
     draw_budget(figure, lane, live.budget_seconds, at, phone=phone)
-    draw_slow(figure, lane, worst_per_column(live.slow_marks, start, end), at)
+    draw_slow(
+        figure,
+        lane,
+        worst_per_column(live.slow_marks, start, end, MOST_MARKS_PHONE if phone else MOST_MARKS),
+        at,
+    )
 
 
 def draw_budget(
@@ -150,7 +158,9 @@ def draw_budget(
     )
     step = lanes.tick_step(lane.high)
     ticks = [
-        tick for tick in np.arange(0, lane.high + step / 2, step) if abs(tick - budget) > lane.high * 0.06
+        tick
+        for tick in np.arange(0, lane.high + step / 2, step)
+        if abs(tick - budget) > lane.high * 13 / lane.height
     ]
     figure.update_layout(
         {

@@ -10,7 +10,14 @@ from tsdownsample import MinMaxDownsampler
 
 from framescope_ui.figures import lanes, theme
 from framescope_ui.figures.lanes import Lane
-from framescope_ui.figures.live import MOST_MARKS, draw_budget, draw_slow, worst_per_column
+from framescope_ui.figures.live import (
+    MOST_MARKS,
+    MOST_MARKS_PHONE,
+    draw_budget,
+    draw_slow,
+    draw_zone,
+    worst_per_column,
+)
 from framescope_ui.figures.theme import Theme
 from framescope_ui.questions.views import EveryFrame, SlowMark
 
@@ -22,7 +29,7 @@ def strip_figure(every: EveryFrame, at: Theme, start: float, end: float, *, phon
     """One lane with every frame of ``[start, end)`` unix seconds."""
     worst = max([*every.latency_seconds, (every.budget_seconds or 0) * 1.2], default=0.0)
     lane = Lane("Every frame", "ms", 110, 0, lanes.round_up(worst * 1.05e3))
-    figure = lanes.stack([lane], at, phone=phone, right=24)
+    figure = lanes.stack([lane], at, phone=phone, right=44)
     spread = "%H:%M:%S" if end - start <= 120 else "%H:%M"
     figure.update_layout(
         xaxis={"range": [start * 1e3, end * 1e3], "tickformat": spread},
@@ -41,7 +48,9 @@ def strip_figure(every: EveryFrame, at: Theme, start: float, end: float, *, phon
         SlowMark(float(x[i]), float(latency[i]), every.cause[i] or "unknown", None, every.frame_id[i])
         for i in np.flatnonzero(slow).tolist()
     ]
-    draw_slow(figure, lane, worst_per_column(marks, start, end), at)
+    columns = MOST_MARKS_PHONE if phone else MOST_MARKS
+    draw_slow(figure, lane, worst_per_column(marks, start, end, columns), at)
+    draw_zone(figure, at, phone=phone)
     lost = np.flatnonzero(dropped)
     if len(lost):
         figure.add_scatter(
@@ -58,10 +67,10 @@ def strip_figure(every: EveryFrame, at: Theme, start: float, end: float, *, phon
     return lanes.finish(figure, [lane], at, phone=phone)
 
 
-def strip_note(every: EveryFrame) -> str:
+def strip_note(every: EveryFrame, *, phone: bool = False) -> str:
     """What the strip leaves out, in words."""
     slow = sum(1 for outcome in every.outcome if outcome == "slow")
-    if slow > MOST_MARKS:
+    if slow > (MOST_MARKS_PHONE if phone else MOST_MARKS):
         return f"the worst slow frame of each pixel column; {slow:,} in all".replace(",", "\u202f")
     if every.total > MOST_POINTS:
         return "every slow frame; of the others the shortest and longest of each pixel column"

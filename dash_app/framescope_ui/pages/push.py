@@ -20,12 +20,7 @@ def snapshot(seen: Live, viewer: Viewer) -> dict[str, Any]:
 
     On the Live page, unless it is paused, that is the page; on every other only the bar.
     """
-    sent: dict[str, Any] = {
-        "at": seen.time,
-        "age": seen.newest_age_seconds,
-        "state": state(seen),
-        "for": [viewer.service, viewer.pipeline, viewer.range],
-    }
+    sent = bar(seen)
     if viewer.path in LIVE_PATHS and viewer.paused is None and has_frames(seen):
         sent["live"] = {
             "tiles": live.tiles(seen),
@@ -37,6 +32,11 @@ def snapshot(seen: Live, viewer: Viewer) -> dict[str, Any]:
             "theme": viewer.theme,
         }
     return sent
+
+
+def bar(seen: Live) -> dict[str, Any]:
+    """What every page is sent: the state, and how old what it shows is."""
+    return {"at": seen.time, "age": seen.newest_age_seconds, "state": state(seen)}
 
 
 def has_frames(seen: Live) -> bool:

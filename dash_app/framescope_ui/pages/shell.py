@@ -8,8 +8,10 @@ so its target must too), and the script in ``assets`` puts them in place.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dash import Dash, Input, Output, Patch, State, ctx, dcc, html, no_update, set_props
@@ -30,13 +32,15 @@ from framescope_ui.questions.live import live
 from framescope_ui.questions.pipelines import picked, pipelines
 from framescope_ui.questions.slow_frames import slow_frames
 from framescope_ui.questions.stores import Stores
-from framescope_ui.questions.views import Choice, FramesPage
+from framescope_ui.questions.views import Choice, FramesPage, Live
 
 Callback = TypeVar("Callback", bound=Callable[..., Awaitable[Any]])
 Registration = Callable[..., Callable[[Callback], Callback]]
 """``app.callback`` with the type Dash does not give it: coroutines in, the same coroutines out. Always the
 app's own and not Dash's global one, whose push loop stays dead after a restart."""
 
+LONGEST_WAIT_SECONDS = 2.0
+"""Longest wait for the next snapshot, or for the browser to say what it shows, before looking again."""
 RAIL = (("Live", "/", "live"), ("Slow frames", "/frames", "slow"))
 """The pages that exist: name, address, icon."""
 
@@ -250,6 +254,16 @@ def _live_or_pause(viewer: Viewer, now: float) -> Part:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """One answer to an address; ``current`` is the bar of the snapshot a live page was made of."""
+
+    page: list[Part]
+    controls: list[Part]
+    rail: list[Part]
+    current: dict[str, Any] | None
+
+
 class Pages:
     """Renders the page of an address; remembers since when a backend has been away."""
 
@@ -262,24 +276,30 @@ class Pages:
         self._clock = clock
         self._away_since: dict[str, float] = {}
 
-    async def rendered(self, viewer: Viewer) -> tuple[list[Part], list[Part], list[Part]]:
-        """Page, controls and rail."""
+    async def rendered(self, viewer: Viewer) -> Rendered:
+        """The page of these choices, or what keeps it from being shown."""
         now = self._clock()
         choices: list[Choice] = []
+        seen: Live | None = None
         try:
             choices = await pipelines(self._stores, int(now * 1e9))
             first = picked(choices, viewer.service, viewer.pipeline)
             if first is not None:
                 viewer = viewer.with_(service=first.service, pipeline=first.pipeline)
-            body = await self._page(viewer, now)
+            body, seen = await self._page(viewer, now)
             self._away_since.clear()
         except BackendError as error:
             body = self._trouble(error, now)
-        return body, controls(viewer, choices, now), rail(viewer, self._options)
+        current = push.bar(seen) if seen is not None and viewer.paused is None else None
+        return Rendered(body, controls(viewer, choices, now), rail(viewer, self._options), current)
 
-    async def _page(self, viewer: Viewer, now: float) -> list[Part]:
+    async def _page(self, viewer: Viewer, now: float) -> tuple[list[Part], Live | None]:
         if viewer.path in push.LIVE_PATHS:
             return await self._live(viewer, now)
+        return await self._still(viewer, now), None
+
+    async def _still(self, viewer: Viewer, now: float) -> list[Part]:
+        """A page that does not change by itself."""
         if viewer.path.rstrip("/") == "/frames":
             return await self._slow_frames(viewer, now)
         if viewer.path.startswith("/frames/"):
@@ -293,14 +313,11 @@ class Pages:
             ),
         ]
 
-    async def _live(self, viewer: Viewer, now: float) -> list[Part]:
+    async def _live(self, viewer: Viewer, now: float) -> tuple[list[Part], Live]:
         if viewer.service is None or viewer.pipeline is None:
             seen = await self._feed.snapshot(viewer.service, viewer.pipeline)
         elif viewer.paused is None and viewer.start is None:
-            window = viewer.window_seconds
-            seen = await self._feed.snapshot(
-                viewer.service, viewer.pipeline, None if window == self._options.window_seconds else window
-            )
+            seen = await self._feed.snapshot(*_watched(viewer))
         else:
             start, end = viewer.span(now)
             seen = await live(
@@ -314,7 +331,7 @@ class Pages:
         page = live_page(seen, viewer) if push.has_frames(seen) else empty_page(seen)
         if viewer.paused is not None:
             page.insert(1, _paused_line(viewer.paused))
-        return page
+        return page, seen
 
     async def _slow_frames(self, viewer: Viewer, now: float) -> list[Part]:
         if viewer.service is None or viewer.pipeline is None:
@@ -368,16 +385,18 @@ def _routes(app: Dash, pages: Pages) -> None:
         Output("controls", "children"),
         Output("rail", "children"),
         Output("viewer", "data"),
+        Output("push", "data", allow_duplicate=True),
         Input("url", "pathname"),
         Input("url", "search"),
         Input("screen", "data"),
+        prevent_initial_call="initial_duplicate",
     )
     async def render(path: str | None, search: str | None, screen: dict[str, Any] | None) -> Any:
         if screen is None:
-            return no_update, no_update, no_update, no_update
-        viewer = viewer_of(path, search, screen)
-        body, bar, links = await pages.rendered(viewer)
-        return body, bar, links, {"path": path, "search": search, "screen": screen}
+            return (no_update,) * 5
+        made = await pages.rendered(viewer_of(path, search, screen))
+        seen = {"path": path, "search": search, "screen": screen}
+        return made.page, made.controls, made.rail, seen, made.current or no_update
 
 
 def _more_rows(app: Dash, stores: Stores) -> None:
@@ -427,38 +446,46 @@ def _seen(data: dict[str, Any] | None) -> Viewer:
     return viewer_of(data.get("path"), data.get("search"), data.get("screen"))
 
 
+def _watched(viewer: Viewer) -> tuple[str | None, str | None, float | None]:
+    """What the feed is asked for: service, pipeline, and on the Live page how much history."""
+    live = viewer.path in push.LIVE_PATHS and viewer.start is None
+    return viewer.service, viewer.pipeline, viewer.window_seconds if live else None
+
+
+async def _asked(socket: Any, before: Viewer) -> Viewer:
+    """What the viewer looks at now; what it was before, where the browser does not say in time."""
+    try:
+        return _seen(await socket.get_prop("viewer", "data", timeout=LONGEST_WAIT_SECONDS))
+    except TimeoutError:
+        return before
+
+
 def _updates(app: Dash, feed: LiveFeed) -> None:
     callback: Registration[Any] = app.callback
-
-    async def sent(viewer: Viewer) -> dict[str, Any]:
-        window = viewer.window_seconds if viewer.path in push.LIVE_PATHS else None
-        if viewer.start is not None or viewer.range == "5m":
-            window = None
-        return push.snapshot(await feed.snapshot(viewer.service, viewer.pipeline, window), viewer)
 
     @callback(websocket=True, persistent=True)
     async def pushed() -> None:
         socket = ctx.websocket
+        viewer = Viewer()
         while socket is not None and not socket.is_shutdown:
-            viewer = _seen(await socket.get_prop("viewer", "data"))
-            with feed.subscribe(viewer.service, viewer.pipeline) as queue:
-                while not socket.is_shutdown:
-                    try:
-                        seen = await asyncio.wait_for(queue.get(), 2.0)
-                    except TimeoutError:
-                        continue
-                    now = _seen(await socket.get_prop("viewer", "data"))
-                    if (now.service, now.pipeline) != (viewer.service, viewer.pipeline):
-                        break
-                    if now.path in push.LIVE_PATHS and now.range != "5m" and now.start is None:
-                        seen = await feed.snapshot(now.service, now.pipeline, now.window_seconds)
-                    set_props("push", {"data": push.snapshot(seen, now)})
+            viewer = await _asked(socket, viewer)
+            watched = _watched(viewer)
+            with feed.subscribe(*watched) as queue:
+                while not socket.is_shutdown and _watched(viewer) == watched:
+                    with contextlib.suppress(TimeoutError):
+                        seen = await asyncio.wait_for(queue.get(), LONGEST_WAIT_SECONDS)
+                        viewer = await _asked(socket, viewer)
+                        if _watched(viewer) == watched:
+                            set_props("push", {"data": push.snapshot(seen, viewer)})
 
     @callback(
         Output("push", "data"), Input("poll", "data"), State("viewer", "data"), prevent_initial_call=True
     )
     async def asked(tick: int | None, seen: dict[str, Any] | None) -> Any:
-        return no_update if tick is None else await sent(_seen(seen))
+        if tick is None:
+            return no_update
+        viewer = _seen(seen)
+        return push.snapshot(await feed.snapshot(*_watched(viewer)), viewer)
 
     app.clientside_callback(
         "function(data) { return window.framescope.place(data); }",

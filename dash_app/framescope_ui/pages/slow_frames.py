@@ -71,7 +71,7 @@ def slow_frames_page(
                 sentence(every, counts),
                 id="strip",
             ),
-            note=f"slow ones by main cause; {strip_note(every)}; drag to narrow the range, times in UTC",
+            note=f"by main cause; {strip_note(every, phone=viewer.phone)}; drag to narrow the range",
         ),
         elements.card(
             "Longest first" if viewer.order == "duration" else "Newest first",
