@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal, cast
 from fastapi import APIRouter, Query
 
 from framescope.signals import CAUSES, OUTCOMES
-from framescope_ui.api.plain import frame_json, item_json
+from framescope_ui.api.plain import ITEM_FIELDS, frame_json, item_json
 from framescope_ui.api.problems import BadParameter, NotFound
+from framescope_ui.api.table import csv_response, wants_csv
 from framescope_ui.api.times import in_order, time_ns
 from framescope_ui.backends.protocols import FrameQuery
 from framescope_ui.questions.frame import frame
@@ -39,8 +40,13 @@ def frames_routes(stores: Stores) -> APIRouter:
         order: Annotated[str, Query(description="time (newest first) or duration (longest first)")] = "time",
         limit: Annotated[str, Query(description=f"1 to {MOST_FRAMES}")] = "100",
         cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
-    ) -> dict[str, Any]:
-        """Without `outcome`, frames of every outcome that were kept; without a range, all of them."""
+        format: Annotated[str, Query(description="json or csv")] = "json",
+    ) -> Any:
+        """Without `outcome`, frames of every outcome that were kept; without a range, all of them.
+
+        As CSV the next cursor is in the header `X-Next-Cursor`.
+        """
+        as_csv = wants_csv(format)
         start_ns, end_ns = time_ns("start", start), time_ns("end", end)
         in_order(start_ns, end_ns)
         query = FrameQuery(
@@ -61,6 +67,10 @@ def frames_routes(stores: Stores) -> APIRouter:
             if query.cursor is None:
                 raise
             raise BadParameter("cursor", "cursor: give next_cursor of the page before, unchanged") from error
+        if as_csv:
+            following = {"X-Next-Cursor": page.next_cursor} if page.next_cursor else None
+            rows = [item_json(item) for item in page.frames]
+            return csv_response(rows, ITEM_FIELDS, "framescope-frames.csv", following)
         return {"frames": [item_json(item) for item in page.frames], "next_cursor": page.next_cursor}
 
     @router.get("/{trace_id}", summary="One frame: stages, evidence, verdict, what was around it")

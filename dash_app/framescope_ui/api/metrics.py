@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from framescope_ui.api.flat import UNITS, history_rows, latest_row
 from framescope_ui.api.problems import BadParameter
+from framescope_ui.api.table import csv_response, wants_csv
 from framescope_ui.questions.feed import LiveFeed
 
 MOST_ROWS = 3600
@@ -24,15 +25,21 @@ def metrics_routes(feed: LiveFeed, history: int, interval_seconds: float) -> API
 
     @router.get("/history", summary="The last N steps, as rows for pandas.DataFrame(resp.json()['data'])")
     async def rows(
-        last: str | None = None, service: str | None = None, pipeline: str | None = None
-    ) -> dict[str, Any]:
+        last: str | None = None,
+        service: str | None = None,
+        pipeline: str | None = None,
+        format: Annotated[str, Query(description="json or csv")] = "json",
+    ) -> Any:
         """Oldest first, one row a step of the update interval; what is not known in a step is null."""
+        as_csv = wants_csv(format)
         wanted = _count(last, history)
         # A few steps more than asked for: the newest are not complete yet.
         snapshot = await feed.snapshot(
             service, pipeline, None if wanted <= history else (wanted + 10) * interval_seconds
         )
         data = history_rows(snapshot, wanted)
+        if as_csv:
+            return csv_response(data, list(data[0]) if data else [], "framescope-metrics.csv")
         return {
             "service": snapshot.service,
             "pipeline": snapshot.pipeline,

@@ -315,7 +315,7 @@ def _rates(
         done = frames.only(frames.finished)
         rate_out = rates(grid, done.end_ns, done.frame_id, living)
         rate_in = rates(grid, frames.due_ns, frames.frame_id, living)
-        newest_in = int(frames.due_ns.max())
+        newest_in = int(done.due_ns.max()) if len(done) else int(frames.due_ns.max())
         if end_ns == newest_out:
             # Frames due after the newest one that is done are still under way and not counted yet.
             known = max(0, (newest_in - grid.start_ns) // step_ns)

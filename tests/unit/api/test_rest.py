@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -13,6 +15,7 @@ from memory_stores import MemoryMetrics, away
 from scene import NOW_NS, NS, PIPELINE, SERVICE, Scene, scene, trace_id_of
 
 from framescope_ui.api.routes import install_routes
+from framescope_ui.api.table import csv_text
 from framescope_ui.backends.protocols import BackendRefused, Unsupported
 from framescope_ui.options import AppOptions
 from framescope_ui.questions.feed import LiveFeed
@@ -175,6 +178,7 @@ async def test_frames_are_filtered(client: httpx.AsyncClient, query: str, count:
         ("start=20&end=10", "end"),
         ("start=nan", "start"),
         ("cursor=mine", "cursor"),
+        ("format=xml", "format"),
     ],
 )
 async def test_a_bad_parameter_is_named_with_what_to_do(
@@ -183,6 +187,26 @@ async def test_a_bad_parameter_is_named_with_what_to_do(
     body = problem_of(await client.get(f"/api/frames?{query}"), 400)
     assert body["parameter"] == parameter
     assert len(body["detail"]) > 20
+
+
+async def test_frames_and_history_as_csv(client: httpx.AsyncClient) -> None:
+    frames = await client.get("/api/frames?format=csv&limit=3")
+    assert frames.headers["content-type"] == "text/csv; charset=utf-8"
+    lines = list(csv.DictReader(io.StringIO(frames.text)))
+    assert [line["frame_id"] for line in lines] == ["2999", "2899", "2799"]
+    assert frames.headers["x-next-cursor"] == "3"
+    history = list(
+        csv.DictReader(io.StringIO((await client.get("/api/metrics/history?format=csv&last=5")).text))
+    )
+    assert len(history) == 5
+    assert history[0]["gpu_temperature"] == ""
+    assert float(history[0]["fps_out"]) == pytest.approx(50, abs=1)
+
+
+def test_a_name_that_a_spreadsheet_would_run_is_defused() -> None:
+    assert csv_text([{"stage": "=cmd()", "n": -1.5, "none": None}], ["stage", "n", "none"]) == (
+        "stage,n,none\r\n'=cmd(),-1.5,\r\n"
+    )
 
 
 async def test_one_frame_whole(client: httpx.AsyncClient) -> None:
