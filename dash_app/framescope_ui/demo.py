@@ -39,6 +39,10 @@ from framescope_ui.settings import default_data_dir
 SERVICE: Final = "ultrasound"
 AFTERMATH_NS: Final = 500_000_000
 """A slow frame this soon after a disturbance still counts as its doing (queues drain)."""
+LOSES_A_FRAME: Final = frozenset(
+    {"agent_died", "agent_overloaded", "export_queue_full", "export_refused", "outbox_full"}
+)
+"""Losses that take a frame out of the store. Others lose something of it; its record is there."""
 _READY_SECONDS: Final = 60.0
 _SETTLE_SECONDS: Final = 15.0
 _FIRST_BACKOFF: Final = 0.5
@@ -547,8 +551,7 @@ def evaluate(
         )
     frames = sum(outcomes.values())
     missing = None if counted is None else int(counted["frames"]) - frames
-    # What the keep budget turns away is in the record of every frame all the same.
-    lost = sum(n for reason, n in losses.items() if reason != "keep_budget")
+    lost = sum(n for reason, n in losses.items() if reason in LOSES_A_FRAME)
     return {
         "frames": frames,
         "slow_frames": len(slow),

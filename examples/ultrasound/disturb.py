@@ -249,6 +249,7 @@ class SlowWrite:
         self._load = around.load
         self._directory = around.directory
         self._file: int | None = None
+        self._block = os.urandom(self.CHUNK)
         self._timed = _Timed(self._write)
         self._writes = 0
 
@@ -277,7 +278,7 @@ class SlowWrite:
             return
         until = time.perf_counter() + self.SECONDS
         while True:
-            os.pwrite(descriptor, os.urandom(32) * (self.CHUNK // 32), 0)
+            os.pwrite(descriptor, self._block, 0)
             os.fsync(descriptor)
             self._writes += 1
             if time.perf_counter() >= until:
