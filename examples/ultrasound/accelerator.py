@@ -31,7 +31,7 @@ import numpy as np
 from framescope import signals
 from framescope.probes.software_accelerator import SAMPLE_NS, ClientUse, Mode, Status, StatusPage
 from ultrasound import children, wire
-from ultrasound.cine import Image
+from ultrasound.jpeg import Image
 from ultrasound.kernels import KERNELS
 
 log = logging.getLogger("software accelerator")

@@ -18,7 +18,7 @@ import numpy as np
 
 from framescope.probes.device import GpuWork
 from ultrasound import wire
-from ultrasound.cine import Image
+from ultrasound.jpeg import Image
 
 DEVICE_ID = "software-0"
 _FIRST_BACKOFF = 0.05

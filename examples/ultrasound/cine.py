@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pydicom
 from pydicom.data import get_testdata_file
 from pydicom.encaps import generate_frames
 
-Image = npt.NDArray[np.uint8]
+from ultrasound import jpeg
 
 RECORDING = "examples_ybr_color.dcm"
 
@@ -52,23 +51,7 @@ def enlarged(cine: Cine, factor: float) -> Cine:
     """The same loop as a scanner with a finer grid would deliver it: scaled and encoded again."""
     frames = []
     for fragment in cine.frames:
-        image = cv2.resize(decode(fragment), None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
-        frames.append(encode(np.asarray(image, np.uint8)))
-    height, width = decode(frames[0]).shape[:2]
+        image = cv2.resize(jpeg.decode(fragment), None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+        frames.append(jpeg.encode(np.asarray(image, np.uint8)))
+    height, width = jpeg.decode(frames[0]).shape[:2]
     return Cine(tuple(frames), cine.frame_time, width, height)
-
-
-def decode(fragment: bytes) -> Image:
-    """The colour image (BGR) of one encoded frame. Raises ``ValueError`` where it is not an image."""
-    image = cv2.imdecode(np.frombuffer(fragment, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f"a frame of {len(fragment)} bytes is not a JPEG image")
-    return np.asarray(image, np.uint8)
-
-
-def encode(image: Image, quality: int = 85) -> bytes:
-    """The image as JPEG."""
-    done, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not done:
-        raise ValueError(f"an image of shape {image.shape} cannot be encoded as JPEG")
-    return encoded.tobytes()

@@ -23,7 +23,8 @@ import framescope
 from framescope.probes.software_accelerator import Status, StatusFile
 from ultrasound import children, cine
 from ultrasound.accelerator_client import AcceleratorAway, AcceleratorClient
-from ultrasound.cine import Cine, Image
+from ultrasound.cine import Cine
+from ultrasound.jpeg import Image
 from ultrasound.neighbours import CLIENT_NAME, CLIENT_SCALE
 from ultrasound.pipeline import Load
 

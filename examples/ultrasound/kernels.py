@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 
-from ultrasound.cine import Image
+from ultrasound.jpeg import Image
 
 STRIP_ROWS = 48
 _NOISE_VARIANCE = 180.0

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ultrasound import children
+from ultrasound import children, jpeg
 
 CLIENT_NAME = "recon-batch"
 CLIENT_SCALE = 1.95
@@ -43,7 +43,7 @@ def client(socket: Path, kernel: str = "despeckle") -> Callable[[], None]:
     cv2.setNumThreads(1)
     large = cine.enlarged(cine.load(), CLIENT_SCALE)
     greys = [
-        np.asarray(cv2.cvtColor(cine.decode(fragment), cv2.COLOR_BGR2GRAY), np.uint8)
+        np.asarray(cv2.cvtColor(jpeg.decode(fragment), cv2.COLOR_BGR2GRAY), np.uint8)
         for fragment in large.frames
     ]
     connection = AcceleratorClient(socket, CLIENT_NAME, timeout=2.0)

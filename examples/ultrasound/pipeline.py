@@ -19,8 +19,9 @@ import numpy as np
 
 import framescope
 from framescope.probes.device import GpuTimer
-from ultrasound import cine
-from ultrasound.cine import Cine, Image
+from ultrasound import jpeg
+from ultrasound.cine import Cine
+from ultrasound.jpeg import Image
 
 QUEUE_CAPACITY = 4
 _POLL = 0.2
@@ -184,7 +185,7 @@ class Host:
 
     def _on_rt(self, frame: Any, work: Work) -> None:
         with frame.stage(self._decode):
-            work.image = cine.decode(work.fragment)
+            work.image = jpeg.decode(work.fragment)
         self._gpu.put(frame, work)
 
     def _on_gpu(self, frame: Any, work: Work) -> None:
@@ -204,7 +205,7 @@ class Host:
             if (extra := self.load.in_overlay) is not None:
                 extra(work.image)
         with frame.stage(self._encode):
-            encoded = cine.encode(work.image)
+            encoded = jpeg.encode(work.image)
             self._sink(encoded)
             if (write := self.load.in_encode) is not None:
                 write(encoded)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from running_accelerator import Running
 
-from ultrasound import children, cine
-from ultrasound.cine import Image
+from ultrasound import children, cine, jpeg
+from ultrasound.jpeg import Image
 
 
 @pytest.fixture(scope="session")
@@ -38,4 +38,4 @@ def fragile(_fragile: Running) -> Running:
 
 @pytest.fixture(scope="session")
 def grey() -> Image:
-    return np.asarray(cv2.cvtColor(cine.decode(cine.load().fragment(3)), cv2.COLOR_BGR2GRAY), np.uint8)
+    return np.asarray(cv2.cvtColor(jpeg.decode(cine.load().fragment(3)), cv2.COLOR_BGR2GRAY), np.uint8)

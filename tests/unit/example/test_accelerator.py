@@ -16,7 +16,7 @@ from framescope.probes.device import GpuWork
 from framescope.probes.software_accelerator import StatusFile
 from ultrasound import children, kernels
 from ultrasound.accelerator_client import AcceleratorAway, AcceleratorClient, KernelFailed
-from ultrasound.cine import Image
+from ultrasound.jpeg import Image
 
 
 def timed(client: AcceleratorClient, grey: Image, *names: str) -> GpuWork:

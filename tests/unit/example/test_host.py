@@ -19,9 +19,9 @@ from running_accelerator import Running, until
 import framescope
 from framescope.probes.device import GpuWork
 from ultrasound import __main__ as command
-from ultrasound import cine, disturb, kernels
+from ultrasound import cine, disturb, jpeg, kernels
 from ultrasound.accelerator_client import AcceleratorAway, AcceleratorClient
-from ultrasound.cine import Image
+from ultrasound.jpeg import Image
 from ultrasound.pipeline import Host, Load, draw
 
 
@@ -52,14 +52,14 @@ def test_the_recording_is_thirty_jpeg_frames_as_the_scanner_stored_them() -> Non
     assert (len(loop.frames), loop.width, loop.height) == (30, 320, 240)
     assert loop.frame_time == pytest.approx(0.033333)
     assert all(fragment.startswith(b"\xff\xd8") for fragment in loop.frames)
-    assert cine.decode(loop.fragment(31)).shape == (240, 320, 3)
+    assert jpeg.decode(loop.fragment(31)).shape == (240, 320, 3)
     with pytest.raises(ValueError, match="not a JPEG"):
-        cine.decode(b"nothing")
+        jpeg.decode(b"nothing")
 
 
 def test_every_frame_of_the_recording_has_a_dark_region() -> None:
     for fragment in cine.load().frames:
-        grey = np.asarray(cv2.cvtColor(cine.decode(fragment), cv2.COLOR_BGR2GRAY), np.uint8)
+        grey = np.asarray(cv2.cvtColor(jpeg.decode(fragment), cv2.COLOR_BGR2GRAY), np.uint8)
         mask = kernels.run("segment", kernels.run("despeckle", grey))
         assert set(np.unique(mask)) == {0, 255}
         assert 0.005 < cv2.countNonZero(mask) / mask.size < 0.1
@@ -67,10 +67,10 @@ def test_every_frame_of_the_recording_has_a_dark_region() -> None:
 
 def test_sixty_frames_go_through_and_each_picture_is_the_one_its_pixels_give() -> None:
     def picture(fragment: bytes) -> str:
-        image = cine.decode(fragment)
+        image = jpeg.decode(fragment)
         grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
         draw(image, kernels.run("segment", kernels.run("despeckle", grey)))
-        return hashlib.sha256(cine.encode(image)).hexdigest()
+        return hashlib.sha256(jpeg.encode(image)).hexdigest()
 
     loop = cine.load()
     expected = [picture(fragment) for fragment in loop.frames]
