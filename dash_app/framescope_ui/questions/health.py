@@ -83,9 +83,9 @@ def step(rule: Rule, state: SignalState, time: float, value: float | None, dampi
             return SignalState()
         return state
     wanted = level_of(rule, value, state.level, damping.margin)
-    state = replace(state, value=value, read_at=time)
     if wanted == state.level:
-        return replace(state, turning=None, turning_since=None)
+        return SignalState(state.level, state.since, value=value, read_at=time)
+    state = replace(state, value=value, read_at=time)
     same_way = state.turning is not None and (state.turning > state.level) == (wanted > state.level)
     if not same_way or state.turning is None or state.turning_since is None:
         state = replace(state, turning=wanted, turning_since=time)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from framescope_ui.backends.protocols import Series
 from framescope_ui.questions.gaps import GAP_SPACINGS, usual_spacing, with_gaps
 from framescope_ui.questions.latencies import Latencies
+from framescope_ui.questions.quantiles import exact_quantile, ranked
 from framescope_ui.questions.stores import NS, seconds
 from framescope_ui.questions.views import Line
 
@@ -93,10 +94,9 @@ def quantiles(grid: Grid, frames: Latencies, qs: Sequence[float]) -> list[Values
     edges = np.searchsorted(at, np.arange(grid.size + 1))
     found: list[Values] = [[None] * grid.size for _ in qs]
     for step in range(grid.size):
-        here = latency[edges[step] : edges[step + 1]]
-        if here.size:
-            for values, value in zip(found, np.quantile(here, qs, method="inverted_cdf"), strict=True):
-                values[step] = float(value)
+        here = np.sort(latency[edges[step] : edges[step + 1]])
+        for values, q in zip(found, qs, strict=True):
+            values[step] = ranked(here, q)
     return found
 
 
@@ -111,7 +111,7 @@ def trailing(grid: Grid, frames: Latencies, span_ns: int, q: float) -> tuple[Val
         until = grid.start_ns + (step + 1) * grid.step_ns
         low, high = np.searchsorted(ends, [until - span_ns, until])
         if high > low:
-            quantile.append(float(np.quantile(latency[low:high], q, method="inverted_cdf")))
+            quantile.append(exact_quantile(latency[low:high], q))
             share.append(float(np.mean(slow[low:high])))
         else:
             quantile.append(None)
