@@ -214,11 +214,14 @@ class Agent:
     def _judge(self, number: int, records: list[FrameRecord]) -> list[Judged]:
         assert self._probes is not None
         pipeline = self._pipelines[number]
-        collections = list(self._collections)
         frames: list[Frame] = []
         for record in records:
             frame = to_frame(
-                record, pipeline.definition, self._works, collections, lambda r: self._lose(number, r)
+                record,
+                pipeline.definition,
+                self._works,
+                self._collections_over(record),
+                lambda reason: self._lose(number, reason),
             )
             for _, token in record.works:
                 self._works.pop(token, None)
@@ -233,6 +236,17 @@ class Agent:
             frames.append(frame)
         pipeline.baseline.settle()
         return [self._verdict(pipeline, frame) for frame in frames]
+
+    def _collections_over(self, record: FrameRecord) -> list[Collection]:
+        """The collections that touch a frame or the gap before it; they are held oldest first."""
+        since = record.gap[1] if record.gap is not None else record.due_ns
+        found: list[Collection] = []
+        for collection in reversed(self._collections):
+            if collection[3] <= min(since, record.due_ns):
+                break
+            if collection[2] < record.end_ns:
+                found.append(collection)
+        return found
 
     def _verdict(self, pipeline: _Pipeline, frame: Frame) -> Judged:
         pipeline.baseline.apply(frame)
