@@ -30,7 +30,7 @@ class StoreProcess:
     def start(self) -> StoreProcess:
         """Start it and wait until it listens."""
         self._process = spawn(self.data_dir, *self._flags)
-        give_up = time.monotonic() + 30
+        give_up = time.monotonic() + 60
         while True:
             assert self._process.poll() is None, "the store ended while starting"
             try:
@@ -55,7 +55,7 @@ class StoreProcess:
     def status(self) -> dict[str, Any]:
         """What it says of itself."""
         transport = httpx.HTTPTransport(uds=str(socket_path(self.data_dir)))
-        with httpx.Client(transport=transport, base_url="http://store") as client:
+        with httpx.Client(transport=transport, base_url="http://store", timeout=30) as client:
             said: dict[str, Any] = client.get("/status").json()
             return said
 
