@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 import threading
@@ -241,7 +240,7 @@ class GcStorm:
 
 
 class SlowWrite:
-    """Every picture is saved so that it outlives a power cut, again and again until 12 ms have passed."""
+    """Every picture is appended to a journal and synchronized, again and again until 12 ms have passed."""
 
     name, expected, text = "slow_write", "io_wait", "slow synchronous writes"
     SECONDS = 0.012
@@ -249,57 +248,39 @@ class SlowWrite:
     def __init__(self, around: Surroundings) -> None:
         self.strength = {"seconds_per_frame": self.SECONDS}
         self._load = around.load
-        self._parent = around.directory
-        self._directory: Path | None = None
-        self._frames, self._saved, self._seconds = 0, 0, 0.0
+        self._directory = around.directory
+        self._file: int | None = None
+        self._frames, self._writes, self._seconds = 0, 0, 0.0
 
     def start(self) -> None:
-        self._directory = Path(tempfile.mkdtemp(prefix="slow-write-", dir=self._parent))
-        self._frames, self._saved, self._seconds = 0, 0, 0.0
-        self._load.in_encode = self._save
+        self.close()
+        self._file, path = tempfile.mkstemp(prefix="slow-write-", dir=self._directory)
+        Path(path).unlink()  # it goes with its descriptor, however this process ends
+        self._frames, self._writes, self._seconds = 0, 0, 0.0
+        self._load.in_encode = self._write
 
     def stop(self) -> Measures:
         self._load.in_encode = None
-        time.sleep(10 * self.SECONDS)  # the frame under way
-        self.close()
-        return {"frames": self._frames, "seconds": round(self._seconds, 6), "saved": self._saved}
+        return {"frames": self._frames, "seconds": round(self._seconds, 6), "writes": self._writes}
 
     def close(self) -> None:
-        if self._directory is not None:
-            shutil.rmtree(self._directory, ignore_errors=True)
-            self._directory = None
+        # Not in stop: the frame under way may still be writing.
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
-    def _save(self, picture: bytes) -> None:
+    def _write(self, picture: bytes) -> None:
+        if self._file is None:
+            return
         began = time.perf_counter()
-        while (directory := self._directory) is not None:
-            try:
-                save_for_good(picture, directory / f"picture-{self._saved % 8}.jpg")
-            except FileNotFoundError:
-                if self._directory is None:  # over while this frame was under way
-                    break
-                raise
-            self._saved += 1
+        while True:
+            os.write(self._file, picture)
+            os.fsync(self._file)
+            self._writes += 1
             if time.perf_counter() - began >= self.SECONDS:
                 break
         self._frames += 1
         self._seconds += time.perf_counter() - began
-
-
-def save_for_good(content: bytes, path: Path) -> None:
-    """Replace a file so that after a power cut the old one or the new one is there."""
-    fresh = path.with_suffix(".new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    fresh.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 class LateSource:
