@@ -103,7 +103,7 @@ class Agent:
         self._make_probes = probes or (lambda pid: EvidenceProbes(pid, self._settings, clock))
         self._anchor = anchor or WallAnchor()
         self._clock = clock
-        self._start_ns = clock()
+        self._start_unix_ns = self._anchor.unix_ns(clock())
         self._probes: EvidenceProbes | None = None
         self._resource: Resource | None = None
         self._spans: SpanMaker | None = None
@@ -317,7 +317,7 @@ class Agent:
             self._probes.devices.take_fresh(),
             self._probes.take_points(),
             self._resource,
-            self._start_ns,
+            self._start_unix_ns,
             now_ns,
             self._anchor.unix_ns,
         )

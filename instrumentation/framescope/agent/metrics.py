@@ -33,12 +33,15 @@ def metrics_data(
     readings: Iterable[DeviceReading],
     points: dict[str, list[Point]],
     resource: Resource,
-    start_ns: int,
+    start_unix_ns: int,
     now_ns: int,
     unix_ns: Callable[[int], int],
 ) -> MetricsData:
-    """Everything as of ``now_ns`` (monotonic). ``points`` are further readings, each at its own time."""
-    start, now = unix_ns(start_ns), unix_ns(now_ns)
+    """Everything as of ``now_ns`` (monotonic). ``points`` are further readings, each at its own time.
+
+    ``start_unix_ns`` must be the same each time: a start that moves tells a backend of a restart.
+    """
+    start, now = start_unix_ns, unix_ns(now_ns)
     gathered: dict[str, list[Point]] = {name: list(values) for name, values in points.items()}
     for reading in readings:
         _device_points(reading, gathered)

@@ -278,6 +278,22 @@ def test_a_mark_is_a_span_of_no_length():
     )
 
 
+def test_counters_keep_their_start_when_the_wall_clock_is_anchored_again():
+    made, sent, _ = agent()
+    made.feed(batch(*calm()))
+    made.tick(60 * S)
+    made._anchor._offset += 12_345
+    made.tick(62 * S)
+    starts = {
+        point.start_time_unix_nano
+        for data in sent.metrics
+        for metric in data.resource_metrics[0].scope_metrics[0].metrics
+        if metric.name == sig.FRAME_COUNT
+        for point in metric.data.data_points
+    }
+    assert len(starts) == 1
+
+
 def test_every_metric_sent_is_in_the_table_with_its_unit():
     made, sent, _ = agent()
     made.feed(batch(*calm(), record(40, 18), gauges=[(0, "score", 5, 0.93)], losses={(-1, "agent_died"): 3}))
