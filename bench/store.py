@@ -401,7 +401,7 @@ def main() -> None:
         url = f"http://127.0.0.1:{said['http_port']}/v1/traces"
         told["load"] = [
             load(url, process.pid, seconds, 2, 20_000),
-            load(url, process.pid, seconds, 2, None),
+            load(url, process.pid, seconds, 8, None),
         ]
         process.terminate()
         process.wait()

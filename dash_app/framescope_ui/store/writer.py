@@ -29,7 +29,7 @@ from .trace_rows import Guilt, TraceRows, trace_rows
 _log = logging.getLogger(__name__)
 
 _COMMIT_EVERY_S: Final = 0.05
-"""Least time between commits. Each costs about 6 ms whatever it holds; senders wait for it."""
+"""Least time between commits. One of 57 frames took 9 ms, 6 of them CPU; senders wait for it."""
 _GREATEST_COMMIT_BYTES: Final = 16 * 2**20
 _APART_KEPT: Final = 10_000
 _LEAST_FREE_BYTES: Final = 64 * 2**20
