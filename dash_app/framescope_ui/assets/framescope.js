@@ -9,7 +9,7 @@
   let lastAge = null;
   let polls = 0;
   let asking = 0;
-  let navigatedAt = null;
+  let navigatedAt = Date.now();
   const started = Date.now();
 
   const set = (id, props) => window.dash_clientside.set_props(id, props);

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from framescope_ui.figures import lanes, quantity, theme
 from framescope_ui.figures.lanes import Label, Lane, escaped
-from framescope_ui.figures.live import draw_budget, draw_load, draw_queues
+from framescope_ui.figures.live import draw_budget, draw_load, draw_queues, gpu_title
 from framescope_ui.figures.theme import Theme
 from framescope_ui.questions.views import EveryFrame, FrameView, Line, StageRow
 
@@ -96,15 +96,17 @@ def waterfall_figure(
     others = _around(view.series.get("gpu_others", ()), view.due, start, end, window)
     clock = _around(view.series.get("gpu_clock", ()), view.due, start, end, window)
     depth = _around(view.series.get("queue_depth", ()), view.due, start, end, 0.0)
-    top = Lane("frames", "", 2 * ROW, 1.6, -0.6, ())
+    places = _packed(flights)
+    deep = max(places, default=0) + 1
+    top = Lane("frames", "", deep * (ROW - 3), deep - 0.4, -0.6, ())
     simulated = "%, simulated" if view.gpu_simulated else "%"
-    load_lane = Lane(_gpu_title(view, "load"), simulated, 70, 0, 105, (0, 50, 100))
+    load_lane = Lane(f"{gpu_title(view.gpu_id)} load", simulated, 70, 0, 105, (0, 50, 100))
     clock_top = (
         lanes.round_up(max((y or 0) / 1e6 for line in clock for y in line.y) * 1.1) if _any(clock) else 1
     )
     clock_lane = Lane("SM clock" if not view.gpu_simulated else "Clock", "MHz", 50, 0, clock_top)
     deepest = max([y or 0 for line in depth for y in line.y] or [1])
-    depth_lane = Lane("Queue depth", "frames", 50, 0, max(deepest * 1.15, 2))
+    depth_lane = Lane("Queue depth", "frames", 50, 0, max(deepest * 1.15, 2), (0, max(deepest, 2)))
     shown = [
         *([top] if flights else []),
         stages,
@@ -128,7 +130,7 @@ def waterfall_figure(
     figure.update_layout({stages.layout_axis: {"showgrid": False}, top.layout_axis: {"showgrid": False}})
     _frame_itself(figure, view, at, phone)
     if flights:
-        _draw_flights(figure, top, flights, view, at)
+        _draw_flights(figure, top, flights, places, view, at)
     _draw_stages(figure, stages, rows, view, at, phone)
     if load_lane in shown:
         split = {line.name: line for line in others}
@@ -150,10 +152,6 @@ def waterfall_figure(
 
 def _any(found: Sequence[Line]) -> bool:
     return any(y is not None for line in found for y in line.y)
-
-
-def _gpu_title(view: FrameView, what: str) -> str:
-    return f"GPU {view.gpu_id} {what}" if view.gpu_id else f"GPU {what}"
 
 
 def _frame_itself(figure: go.Figure, view: FrameView, at: Theme, phone: bool) -> None:
@@ -222,17 +220,32 @@ def _in_flight(
     return [one for one in found if one[1] > start and one[0] < end][:40]
 
 
+def _packed(flights: Sequence[tuple[float, float, int]]) -> list[int]:
+    """A row for each frame in flight, the first one free, so that none lies on another."""
+    free_from: list[float] = []
+    places = []
+    for left, right, _ in flights:
+        place = next((row for row, free in enumerate(free_from) if free <= left), len(free_from))
+        free_from[place : place + 1] = [right]
+        places.append(place)
+    return places
+
+
 def _draw_flights(
-    figure: go.Figure, lane: Lane, flights: Sequence[tuple[float, float, int]], view: FrameView, at: Theme
+    figure: go.Figure,
+    lane: Lane,
+    flights: Sequence[tuple[float, float, int]],
+    places: Sequence[int],
+    view: FrameView,
+    at: Theme,
 ) -> None:
     start, end = shown_range(view)
     mine = view.item.frame_id
-    rows = [(number - (mine or 0)) % 2 for _, _, number in flights]
     figure.add_bar(
         orientation="h",
         base=[left * 1e3 for left, _, _ in flights],
         x=[(right - left) * 1e3 for left, right, _ in flights],
-        y=rows,
+        y=list(places),
         yaxis=lane.axis,
         width=0.72,
         marker={
@@ -472,7 +485,7 @@ def neighbours_figure(view: FrameView, at: Theme, *, phone: bool = False) -> go.
         line.name: line for line in _around(view.series.get("gpu_others", ()), view.due, start, end, window)
     }
     unit = "%, simulated" if view.gpu_simulated else "%"
-    load_lane = Lane(_gpu_title(view, "load"), unit, 40, 0, 105, (0, 100))
+    load_lane = Lane(f"{gpu_title(view.gpu_id)} load", unit, 40, 0, 105, (0, 100))
     shown = [latency, *([load_lane] if _any(load) else [])]
     figure = lanes.stack(shown, at, phone=phone, right=158)
     figure.update_layout(

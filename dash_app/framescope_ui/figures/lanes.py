@@ -17,8 +17,12 @@ from framescope_ui.questions.views import Line
 
 GAP_BETWEEN = 26
 """px between two lanes; on a phone the lane's title stands there."""
-GAP_WRITTEN = 0.02
-"""Share of the x range from which the length of a gap is written above it."""
+GAP_SHADED = 0.01
+GAP_WRITTEN = 0.05
+GAP_NAMED = 0.2
+"""Shares of the x range from which a gap is shaded, its length written above it, and named as well."""
+NAME_CHARACTER = 0.011
+"""About the share of the x range that one character of a name takes."""
 
 
 @dataclass(slots=True)
@@ -196,7 +200,7 @@ def draw_gaps(
     figure: go.Figure, lane: Lane, line: Line, start: float, end: float, at: Theme, what: str = "no readings"
 ) -> None:
     """Shade each gap of a line and write its length above it."""
-    for left, right in gaps(line, start, end, max((end - start) * GAP_WRITTEN, 3.0)):
+    for left, right in gaps(line, start, end, max((end - start) * GAP_SHADED, 3.0)):
         figure.add_shape(
             type="rect",
             xref="x",
@@ -209,8 +213,13 @@ def draw_gaps(
             line={"width": 1, "color": theme.token("line", at)},
             layer="below",
         )
+        share = (right - left) / (end - start)
+        if share < GAP_WRITTEN:
+            continue
         figure.add_annotation(
-            text=f"{what}, {quantity.ago(right - left)}",
+            text=f"{what}, {quantity.ago(right - left)}"
+            if share >= GAP_NAMED
+            else quantity.ago(right - left),
             xref="x",
             yref=lane.axis,
             x=(left + right) / 2 * 1e3,
@@ -250,11 +259,14 @@ def tick_step(high: float) -> float:
 def draw_marks(
     figure: go.Figure, marks: Sequence[tuple[float, str]], start: float, end: float, at: Theme
 ) -> None:
-    """Change markers in the range: a dotted vertical through all lanes, named at the top."""
-    for time, text in marks:
+    """Change markers in the range: a dotted vertical through all lanes, named at the top where it fits.
+
+    The newest are named first; a name that would touch another is left to the list under the chart.
+    """
+    taken = (end - start) * 2 + end
+    for time, text in sorted(marks, reverse=True):
         if not start <= time <= end:
             continue
-        right_half = time - start > (end - start) / 2
         figure.add_shape(
             type="line",
             xref="x",
@@ -265,14 +277,21 @@ def draw_marks(
             y1=1,
             line={"width": 1, "dash": "1px,3px", "color": theme.token("ink-3", at)},
         )
+        name = text if len(text) <= 40 else text[:39] + "…"
+        width = len(name) * NAME_CHARACTER * (end - start)
+        right_half = time - start > (end - start) / 2
+        left, right = (time - width, time) if right_half else (time, time + width)
+        if right > taken:
+            continue
+        taken = left
         figure.add_annotation(
-            text=escaped(text[:60]),
+            text=escaped(name),
             xref="x",
             yref="paper",
             x=time * 1e3,
             y=1,
             xanchor="right" if right_half else "left",
-            yanchor="top",
+            yanchor="bottom",
             xshift=-4 if right_half else 4,
             showarrow=False,
             font={"size": 11, "color": theme.token("ink-2", at)},

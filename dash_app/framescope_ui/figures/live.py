@@ -29,7 +29,7 @@ def live_figure(live: Live, at: Theme, window_seconds: float = 300.0, *, phone: 
     queues = _queue_lane(live, phone)
     host = Lane("Host", "%", 54, 0, 100, (0, 50, 100))
     shown = [latency, frames, *gpus, *([queues] if live.history.get("queue_depth") else []), host]
-    figure = lanes.stack(shown, at, phone=phone)
+    figure = lanes.stack(shown, at, phone=phone, top=20)
     figure.update_layout(
         xaxis={
             "range": [start * 1e3, end * 1e3],
@@ -93,17 +93,22 @@ def _frames_lane(live: Live, phone: bool) -> Lane:
     return Lane("Frames", unit, 66, float(floor), float(np.ceil(high * 1.02)))
 
 
+def gpu_title(gpu_id: str | None) -> str:
+    """What a GPU is called in a title: by its id where that is short enough to help."""
+    return f"GPU {gpu_id}" if gpu_id and len(gpu_id) <= 3 else "GPU"
+
+
 def _gpu_lane(live: Live, line: Line, phone: bool) -> Lane:
     gpu = next((one for one in live.gpus if one.id == line.name or one.name == line.name), None)
     simulated = gpu.simulated if gpu else False
-    name = f"GPU {gpu.id} load" if gpu else f"{line.name} load"
+    name = f"{gpu_title(gpu.id if gpu else None)} load"
     return Lane(name, "%, simulated" if simulated else "%", 100 if phone else 118, 0, 105, (0, 50, 100))
 
 
 def _queue_lane(live: Live, phone: bool) -> Lane:
     found = live.history.get("queue_depth", ())
     most = max([_greatest(found), *(queue.capacity or 0 for queue in live.queues), 2])
-    return Lane("Queue depth", "frames", 60 if phone else 64, 0, most * 1.08)
+    return Lane("Queue depth", "frames", 60 if phone else 64, 0, most * 1.08, (0, most))
 
 
 def _draw_latency(

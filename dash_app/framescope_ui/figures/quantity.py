@@ -60,9 +60,13 @@ def whole(value: float | None) -> str:
     return UNKNOWN if value is None else grouped(value)
 
 
-def gibibytes(value: float | None) -> str:
-    """Bytes as a bare number of GB."""
-    return UNKNOWN if value is None else grouped(value / 1e9, 1)
+def memory(used: float | None, total: float | None) -> tuple[str, str]:
+    """Bytes in use, of how many where known, in GB or (all below 1 GB) MB; number and unit."""
+    if used is None:
+        return UNKNOWN, ""
+    large = max(used, total or 0.0) >= 1e9
+    texts = [grouped(x / 1e9, 1) if large else grouped(x / 1e6) for x in (used, total) if x is not None]
+    return " of ".join(texts), "GB" if large else "MB"
 
 
 def confidence(value: float | None) -> str:

@@ -9,6 +9,7 @@ from dash import html
 
 from framescope_ui.figures import quantity, theme
 from framescope_ui.figures.frame import neighbours_figure, shown_rows, waterfall_figure
+from framescope_ui.figures.live import gpu_title
 from framescope_ui.pages import elements
 from framescope_ui.pages.elements import Part
 from framescope_ui.pages.viewer import Viewer
@@ -156,7 +157,7 @@ def _key_numbers(view: FrameView) -> html.Dl:
         name: list[Part] = [html.Span(view.gpu_name or quantity.UNKNOWN, className="fs-strong")]
         if view.gpu_simulated:
             name.append(elements.simulated_tag())
-        pairs.append((f"GPU {view.gpu_id or ''}", html.Span(name)))
+        pairs.append((gpu_title(view.gpu_id), html.Span(name)))
     if view.clock_error_seconds is not None:
         pairs.append(
             (
@@ -350,6 +351,9 @@ def _evidence_card(verdict: VerdictView, viewer: Viewer) -> Part:
     order += [cause for cause in by_cause if cause not in order]
     for cause in order:
         rows = by_cause[cause]
+        # What several shares of one cause rest on is said once.
+        lines = dict.fromkeys((row.stage, one) for row in rows for one in row.evidence)
+        told = {(one.text, one.value): (stage, one) for stage, one in reversed(lines)}
         seconds = sum(row.overrun_seconds if over else row.lost_seconds for row in rows)
         if seconds <= 0 and not any(row.evidence for row in rows):
             continue
@@ -362,7 +366,7 @@ def _evidence_card(verdict: VerdictView, viewer: Viewer) -> Part:
                             elements.number(quantity.milliseconds(seconds), "ms", strong=True),
                         ]
                     ),
-                    *(_evidence_row(row.stage, one) for row in rows for one in row.evidence),
+                    *(_evidence_row(stage, one) for stage, one in reversed(told.values())),
                     *(
                         html.P(
                             f"lost in {row.stage}" if row.stage else "lost between stages", className="fs-dim"

@@ -6,13 +6,17 @@ import plotly.graph_objects as go
 from dash import html
 
 from framescope_ui.figures import quantity, theme
-from framescope_ui.figures.live import live_figure
+from framescope_ui.figures.live import gpu_title, live_figure
 from framescope_ui.pages import elements
 from framescope_ui.pages.elements import Part
 from framescope_ui.pages.viewer import RANGES, Viewer
 from framescope_ui.questions.views import GpuNow, Live
 
+KEEP_BUDGET = "keep_budget"
+"""The one loss after which a frame is still in every count."""
 MOST_LATEST = 7
+MOST_CAUSES = 8
+MOST_LISTED_MARKS = 50
 MOST_MARKED = 300
 """A snapshot marks at most this many slow frames; then the chart says so."""
 
@@ -55,17 +59,24 @@ def alerts(live: Live) -> list[Part]:
             found.append(
                 elements.notice(f"{source.name} does not answer{since}.", source.reason, kind="trouble")
             )
-    if live.losses:
-        total = sum(count for _, count in live.losses)
-        reasons = ", ".join(
-            f"{reason.replace('_', ' ')} {quantity.whole(count)}" for reason, count in live.losses
-        )
-        found.append(
-            elements.notice(
-                f"At least {quantity.whole(total)} frames are missing from these counts: {reasons}.",
-                kind="trouble",
+    for whole, reasons in (
+        (False, [one for one in live.losses if one[0] != KEEP_BUDGET]),
+        (True, [one for one in live.losses if one[0] == KEEP_BUDGET]),
+    ):
+        total = quantity.whole(sum(count for _, count in reasons))
+        if not reasons:
+            continue
+        if whole:
+            said = (
+                f"{total} slow frames were counted but not kept whole: "
+                "more were slow than the keep budget takes."
             )
-        )
+        else:
+            why = ", ".join(
+                f"{reason.replace('_', ' ')} {quantity.whole(count)}" for reason, count in reasons
+            )
+            said = f"At least {total} frames are missing from these counts: {why}."
+        found.append(elements.notice(said, kind="trouble"))
     return found
 
 
@@ -117,7 +128,7 @@ def tiles(live: Live) -> list[Part]:
         warm = "" if gpu.temperature_celsius is None else f"{quantity.whole(gpu.temperature_celsius)} °C"
         note = elements.simulated_tag() if gpu.simulated else warm
         shown.append(
-            tile(f"GPU {gpu.id} load", quantity.percent(gpu.utilization), "%", note, "gpu_utilization")
+            tile(f"{gpu_title(gpu.id)} load", quantity.percent(gpu.utilization), "%", note, "gpu_utilization")
         )
     shown.append(tile("CPU", quantity.percent(live.cpu_utilization), "%", memory))
     return shown
@@ -142,10 +153,30 @@ def chart_card(live: Live, viewer: Viewer) -> Part:
     """The lanes, with the legend of causes."""
     return elements.card(
         RANGES[viewer.range][0] if viewer.start is None else "Chosen range",
-        elements.chart(figure_of(live, viewer), finding(live), id="live-figure"),
+        [
+            elements.chart(figure_of(live, viewer), finding(live), id="live-figure"),
+            html.Div(marks(live), id="live-marks"),
+        ],
         note=html.Div(legend(live), id="live-legend", className="fs-legend"),
         grow=True,
     )
+
+
+def marks(live: Live) -> list[Part]:
+    """The change markers of the window, newest first: not every name has room in the chart."""
+    if not live.marks:
+        return []
+    newest = sorted(live.marks, reverse=True)[:MOST_LISTED_MARKS]
+    rows = [[quantity.clock(time), text] for time, text in newest]
+    return [
+        html.Details(
+            [
+                html.Summary(f"Change markers: {quantity.whole(len(live.marks))}"),
+                elements.table(("Time, UTC", "What"), rows, caption="Change markers"),
+            ],
+            className="fs-as-table",
+        )
+    ]
 
 
 def legend(live: Live) -> list[Part]:
@@ -206,6 +237,7 @@ def _lost(live: Live) -> Part:
             note="ms per second, by cause",
         )
     most = max(seconds for _, seconds in live.lost_by_cause) or 1.0
+    named, others = live.lost_by_cause[:MOST_CAUSES], live.lost_by_cause[MOST_CAUSES:]
     rows = [
         html.Div(
             [
@@ -224,8 +256,16 @@ def _lost(live: Live) -> Part:
             ],
             className="fs-lost",
         )
-        for cause, seconds in live.lost_by_cause
+        for cause, seconds in named
     ]
+    if others:
+        rest = quantity.milliseconds(sum(seconds for _, seconds in others))
+        rows.append(
+            html.Div(
+                [html.Span(f"{len(others)} others"), html.Span(), html.Span(rest, className="fs-num")],
+                className="fs-lost",
+            )
+        )
     total = html.Div(
         [
             html.Span("All causes"),
@@ -280,14 +320,12 @@ def _gpu(gpu: GpuNow) -> Part:
                 elements.number(quantity.percent(process.utilization), "%"),
             )
         )
-    memory = quantity.gibibytes(gpu.memory_used_bytes)
-    if gpu.memory_total_bytes is not None:
-        memory += f" of {quantity.gibibytes(gpu.memory_total_bytes)}"
+    memory, memory_unit = quantity.memory(gpu.memory_used_bytes, gpu.memory_total_bytes)
     clock = None if gpu.clock_hz is None else gpu.clock_hz / 1e6
     pairs += [
         ("Load", elements.number(quantity.percent(gpu.utilization), "%")),
         ("Clock", elements.number(quantity.whole(clock), "MHz")),
-        ("Memory", elements.number(memory, "GB")),
+        ("Memory", elements.number(memory, memory_unit)),
         ("Temperature", elements.number(quantity.whole(gpu.temperature_celsius), "°C")),
         ("Power", elements.number(quantity.whole(gpu.power_watts), "W")),
         ("Throttled", elements.number(quantity.milliseconds(gpu.throttled_seconds_per_second), "ms/s")),

@@ -76,6 +76,9 @@ def install(app: Dash, stores: Stores, feed: LiveFeed, options: AppOptions) -> N
     _routes(app, pages)
     _more_rows(app, stores)
     _updates(app, feed)
+    # Dash would do this during the first request, and a second one at the same moment would get a page
+    # without scripts.
+    app._setup_server()
 
 
 def layout(options: AppOptions) -> html.Div:
