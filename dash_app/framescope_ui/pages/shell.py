@@ -406,9 +406,12 @@ def _more_rows(app: Dash, stores: Stores) -> None:
     """The next page of the table, appended; the grid and the phone's list each have their button."""
     callback: Registration[Any] = app.callback
 
-    async def following(cursor: str, seen: dict[str, Any] | None) -> tuple[Viewer, FramesPage]:
+    async def following(
+        place: dict[str, Any], seen: dict[str, Any] | None
+    ) -> tuple[Viewer, FramesPage, dict[str, Any]]:
         viewer = _seen(seen)
-        return viewer, await slow_frames(stores, query_of(viewer, time.time(), cursor))
+        page = await slow_frames(stores, query_of(viewer, place["now"], place["cursor"]))
+        return viewer, page, {"cursor": page.next_cursor, "now": place["now"]}
 
     @callback(
         Output("frames-grid", "rowTransaction"),
@@ -419,12 +422,12 @@ def _more_rows(app: Dash, stores: Stores) -> None:
         State("viewer", "data"),
         prevent_initial_call=True,
     )
-    async def more_rows(clicks: int | None, cursor: str | None, seen: dict[str, Any] | None) -> Any:
-        if not clicks or not cursor:
+    async def more_rows(clicks: int | None, place: dict[str, Any] | None, seen: dict[str, Any] | None) -> Any:
+        if not clicks or not place or not place["cursor"]:
             return no_update, no_update, no_update
-        viewer, page = await following(cursor, seen)
+        viewer, page, following_place = await following(place, seen)
         added = [row_of(item, viewer) for item in page.frames]
-        return {"add": added, "async": False}, page.next_cursor, page.next_cursor is None
+        return {"add": added, "async": False}, following_place, page.next_cursor is None
 
     @callback(
         Output("frames-list", "children"),
@@ -435,13 +438,15 @@ def _more_rows(app: Dash, stores: Stores) -> None:
         State("viewer", "data"),
         prevent_initial_call=True,
     )
-    async def more_lines(clicks: int | None, cursor: str | None, seen: dict[str, Any] | None) -> Any:
-        if not clicks or not cursor:
+    async def more_lines(
+        clicks: int | None, place: dict[str, Any] | None, seen: dict[str, Any] | None
+    ) -> Any:
+        if not clicks or not place or not place["cursor"]:
             return no_update, no_update, no_update
-        viewer, page = await following(cursor, seen)
+        viewer, page, following_place = await following(place, seen)
         lines = Patch()
         lines.extend([phone_row(item, viewer) for item in page.frames])
-        return lines, page.next_cursor, page.next_cursor is None
+        return lines, following_place, page.next_cursor is None
 
 
 def _seen(data: dict[str, Any] | None) -> Viewer:

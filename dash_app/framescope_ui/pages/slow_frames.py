@@ -75,7 +75,7 @@ def slow_frames_page(
         ),
         elements.card(
             "Longest first" if viewer.order == "duration" else "Newest first",
-            frames_table(page, counts, viewer),
+            frames_table(page, counts, viewer, now),
             note=html.Span(shown(len(page.frames), page.total), id="frames-shown"),
         ),
     ]
@@ -152,13 +152,14 @@ def shown(here: int, total: int | None) -> str:
     return f"{quantity.whole(here)}{of} kept whole"
 
 
-def frames_table(page: FramesPage, counts: Sequence[tuple[str, int]], viewer: Viewer) -> Part:
+def frames_table(page: FramesPage, counts: Sequence[tuple[str, int]], viewer: Viewer, now: float) -> Part:
     """The grid on a wide screen, two-line rows on a phone, a sentence where there is nothing."""
     if not page.frames:
         return nothing(counts, viewer)
     more = html.Div(
         [
-            dcc.Store(id="frames-cursor", data=page.next_cursor),
+            # The next page is of the range this one was, though time has gone on.
+            dcc.Store(id="frames-cursor", data={"cursor": page.next_cursor, "now": now}),
             html.Button(
                 "Load more",
                 id="frames-more-phone" if viewer.phone else "frames-more",
