@@ -229,7 +229,7 @@ def test_longest_first_is_longest_first(look: Watched) -> None:
 def test_more_rows_are_loaded_only_when_asked_for(look: Watched) -> None:
     page = look.open("/frames")
     rows = "dash_ag_grid.getApi('frames-grid').getDisplayedRowCount()"
-    page.locator("#frames-more").wait_for()
+    page.locator(".ag-center-cols-container .ag-row").first.wait_for()
     assert page.evaluate(rows) == 100
     page.locator("#frames-more").click()
     eventually(lambda: page.evaluate(rows) == 200, page)

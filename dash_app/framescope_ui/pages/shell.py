@@ -414,7 +414,7 @@ def _more_rows(app: Dash, stores: Stores) -> None:
         return viewer, page, {"cursor": page.next_cursor, "now": place["now"]}
 
     @callback(
-        Output("frames-grid", "rowTransaction"),
+        Output("frames-grid", "rowData"),
         Output("frames-cursor", "data"),
         Output("frames-more", "hidden"),
         Input("frames-more", "n_clicks"),
@@ -426,8 +426,9 @@ def _more_rows(app: Dash, stores: Stores) -> None:
         if not clicks or not place or not place["cursor"]:
             return no_update, no_update, no_update
         viewer, page, following_place = await following(place, seen)
-        added = [row_of(item, viewer) for item in page.frames]
-        return {"add": added, "async": False}, following_place, page.next_cursor is None
+        rows = Patch()
+        rows.extend([row_of(item, viewer) for item in page.frames])
+        return rows, following_place, page.next_cursor is None
 
     @callback(
         Output("frames-list", "children"),
