@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import time
+from pathlib import Path
 
 from framescope.agent.agent import Agent
 from framescope.agent.export import Exports, otlp_exporters, quiet_exporters
@@ -75,8 +76,7 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="framescope agent: %(message)s", stream=sys.stderr)
     quiet_exporters()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the host's Ctrl-C is for the host: its end tells us
-    with contextlib.suppress(OSError):
-        os.nice(5)  # never ahead of the frames it watches
+    _step_back()
     stream = socket.socket(fileno=int(sys.argv[1]))
     try:
         exports = Exports(*otlp_exporters())
@@ -91,6 +91,17 @@ def main() -> int:
     _let_go_of_the_terminal()
     agent.close(CLOSE_S)
     return 0
+
+
+def _step_back() -> None:
+    """Never ahead of the frames it watches: lower priority for this process and for its session.
+
+    Where the kernel groups sessions (``sched_autogroup``) only the session's own value counts.
+    """
+    with contextlib.suppress(OSError):
+        os.nice(5)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text("5")
 
 
 def _let_go_of_the_terminal() -> None:

@@ -1,77 +1,126 @@
 """Who is to blame for a wait: what the frames ahead lost, carried from frame to frame.
 
 A frame waits in a queue because the one ahead was still being served. By Lindley's recursion
-(W' = max(0, W + S − T)) the wait is the wait and the service of the one ahead, less the time between
-arrivals; so what that one lost, by cause, is what this one waits for, until idle time has eaten it up.
+(W' = max(0, W + S − T)) its wait is the wait and the service of the one ahead, less the time between their
+arrivals. So a queue keeps a ledger of what its consumer lost, oldest first: each served frame adds what it
+lost in the consumer's hands; idle time, or frames dropped from the queue, drain the oldest entries; what
+the ledger cannot explain is the consumer's own business between frames, and plain queue wait.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from typing import Final
 
 from framescope.judge.model import Frame, Stage, Verdict
 
-Ledger = dict[str, int]
-NOT_CARRIED = {"unknown", "queue_wait", "late_input", "structural"}
-"""Causes that say nothing about the consumer: a wait behind them is plainly a queue wait."""
+PLAIN: Final = "queue_wait"
+SAYS_NOTHING: Final = frozenset({"unknown", "late_input", "structural"})
+"""Losses of the frame ahead that say nothing about the consumer: a wait behind them is a queue wait."""
+SERVERS: Final = 1024
+
+
+class Ledger:
+    """What stands behind the present wait at one server, by cause, oldest first, in ns."""
+
+    def __init__(self) -> None:
+        self._entries: deque[tuple[str, int]] = deque()
+        self._total = 0
+
+    def settle(self, wait_ns: int) -> dict[str, int]:
+        """Bring the ledger to the wait that was seen; answers it by cause."""
+        surplus = self._total - wait_ns
+        while surplus > 0:
+            cause, amount = self._entries.popleft()
+            drained = min(amount, surplus)
+            surplus -= drained
+            self._total -= drained
+            if amount > drained:
+                self._entries.appendleft((cause, amount - drained))
+        if surplus < 0:
+            self.add(PLAIN, -surplus)
+        by_cause: dict[str, int] = {}
+        for cause, amount in self._entries:
+            by_cause[cause] = by_cause.get(cause, 0) + amount
+        return by_cause
+
+    def add(self, cause: str, amount_ns: int) -> None:
+        """The server lost this much to this cause."""
+        if amount_ns <= 0:
+            return
+        cause = PLAIN if cause in SAYS_NOTHING else cause
+        self._total += amount_ns
+        if self._entries and self._entries[-1][0] == cause:
+            amount_ns += self._entries.pop()[1]
+        self._entries.append((cause, amount_ns))
+
+
+class Server:
+    """Whoever serves frames one by one: its ledger, and until when it was busy with the newest."""
+
+    def __init__(self) -> None:
+        self.busy_until_ns = 0
+        self.ledger = Ledger()
+
+    def ahead(self, arrived_ns: int, wait_ns: int) -> dict[str, int]:
+        """What stands behind a wait, by cause: never more than the server was busy after the arrival."""
+        return self.ledger.settle(max(0, min(wait_ns, self.busy_until_ns - arrived_ns)))
 
 
 class Backlog:
-    """Per pipeline: what the newest frame to leave each queue lost there and behind it."""
+    """The servers of one pipeline: each queue's consumer, and each thread that frames begin on."""
 
     def __init__(self) -> None:
-        self._behind: dict[str, tuple[int, Ledger]] = {}
-        self._before: dict[int, tuple[int, Ledger]] = {}
+        self._servers: dict[str | int, Server] = {}
 
     def apply(self, frame: Frame) -> None:
-        """Write into the frame's waits what was lost ahead of it."""
-        first = frame.segments[0].thread if frame.segments else None
-        served, before = self._before.get(first, (0, {})) if first is not None else (0, {})
-        frame.before_ns = dict(before)
+        """Write into a frame's waits what was lost ahead of it. Frames come in the order of their ids."""
+        if frame.outcome == "dropped":
+            return  # nobody served it
+        first = self._server(frame.segments[0].thread) if frame.segments else Server()
         for stage in frame.stages:
             if stage.kind == "queue":
-                until, ledger = self._behind.get(stage.name, (0, {}))
-                if until > stage.start_ns:  # the one ahead was still in service when this one came
-                    stage.ahead_ns = dict(ledger)
+                # What the consumer was ready for and did not run is the wait's own evidence.
+                ready = stage.evidence.runqueue_ns or 0
+                wait = stage.end_ns - stage.start_ns - (stage.expected_ns or 0) - ready
+                stage.ahead_ns = self._server(stage.name).ahead(stage.start_ns, wait)
             elif stage.kind == "gap":
-                busy = min(served, stage.end_ns) - stage.start_ns
-                if busy > 0:
-                    stage.ahead_ns = _busy_part(before, busy)
+                stage.ahead_ns = first.ahead(stage.start_ns, stage.end_ns - stage.start_ns)
+        frame.before_ns = first.ahead(frame.due_ns, frame.start_ns - frame.due_ns)
 
     def learn(self, frame: Frame, verdict: Verdict | None) -> None:
-        """Remember what this frame lost, for the ones behind it."""
-        lost: dict[str, Ledger] = {}
-        for share in verdict.shares if verdict is not None else ():
-            if share.stage is not None and share.cause not in NOT_CARRIED:
-                by_cause = lost.setdefault(share.stage, {})
-                by_cause[share.cause] = by_cause.get(share.cause, 0) + share.lost_ns
+        """Remember what this frame lost in each server's hands, for the ones behind it."""
+        if frame.outcome == "dropped":
+            return
         for position, segment in enumerate(frame.segments):
-            ledger: Ledger = {}
             queue = _queue_into(frame, segment.start_ns) if position else None
-            for stage in frame.stages:
-                inside = (
-                    stage.thread == segment.thread and segment.start_ns <= stage.start_ns <= segment.end_ns
-                )
-                if inside or stage is queue or (not position and stage.kind == "gap"):
-                    for cause, amount in lost.get(stage.name, {}).items():
-                        ledger[cause] = ledger.get(cause, 0) + amount
+            if position and queue is None:
+                continue  # taken over by hand, not from a queue of ours
+            server = self._server(segment.thread if queue is None else queue.name)
+            server.busy_until_ns = segment.end_ns
             if queue is not None:
-                self._behind[queue.name] = (segment.end_ns, ledger)
-            elif not position:
-                self._before[segment.thread] = (segment.end_ns, ledger)
-                if len(self._before) > 1024:  # threads come and go
-                    self._before.pop(next(iter(self._before)))
+                server.ledger.add("cpu_contention", queue.evidence.runqueue_ns or 0)
+            inside = {
+                stage.name
+                for stage in frame.stages
+                if stage.kind not in ("queue", "gap")
+                and stage.thread == segment.thread
+                and segment.start_ns <= stage.start_ns <= segment.end_ns
+            }
+            for share in verdict.shares if verdict is not None else ():
+                if share.stage in inside:
+                    server.ledger.add(share.cause, share.lost_ns)
+
+    def _server(self, key: str | int) -> Server:
+        known = self._servers.get(key)
+        if known is None:
+            if len(self._servers) >= SERVERS:  # threads come and go
+                self._servers.pop(next(iter(self._servers)))
+            known = self._servers[key] = Server()
+        return known
 
 
 def _queue_into(frame: Frame, at: int) -> Stage | None:
     """The queue a frame left when a segment began (within the few µs between the two readings)."""
     queues = [stage for stage in frame.stages if stage.kind == "queue" and stage.start_ns < at]
     return max(queues, key=lambda stage: stage.start_ns, default=None)
-
-
-def _busy_part(before: Mapping[str, int], busy: int) -> Ledger:
-    """The time this thread was still busy with the frame before: what that one lost, the rest its cost."""
-    total = sum(before.values())
-    if total <= busy:
-        return {**before, "queue_wait": busy - total} if busy > total else dict(before)
-    return {cause: amount * busy // total for cause, amount in before.items()}

@@ -127,6 +127,8 @@ def _latency_parts(frame: Frame, lost: int) -> dict[tuple[str, str | None], int]
             _behind(piece, stage.ahead_ns)
     _host_parts(frame, pieces)
     for piece in pieces:
+        if piece.stage is not None and piece.stage.kind == "gpu":
+            gpu.waited_to_begin(piece, frame.device)
         if piece.stage is not None and piece.stage.kind in _REMAINDER:
             piece.give(_REMAINDER[piece.stage.kind], piece.left_ns)
         piece.give(UNKNOWN, piece.left_ns)

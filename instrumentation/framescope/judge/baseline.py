@@ -65,6 +65,7 @@ class Baseline:
             owned[stage.name] = owned.get(stage.name, 0) + stage.owned_ns
             if stage.gpu is not None:
                 self._add(("gpu", stage.name, "time"), stage.gpu.time_ns)
+                self._add(("gpu", stage.name, "latency"), max(0, stage.gpu.start_ns - stage.start_ns))
                 for name in GPU_FIELDS:
                     value = getattr(stage.gpu, f"{name}_ns")
                     if value is not None:
@@ -114,7 +115,7 @@ class Baseline:
             if stage.gpu is not None:
                 stage.expected_gpu = {
                     name: value
-                    for name in ("time", *GPU_FIELDS)
+                    for name in ("time", "latency", *GPU_FIELDS)
                     if (value := self._median(("gpu", stage.name, name))) is not None
                 }
         for index, segment in enumerate(frame.segments):

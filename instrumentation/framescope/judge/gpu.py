@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from framescope.judge.host import Piece
 from framescope.judge.model import Device, Stage
 
 OTHERS_NOTICEABLE: Final = 0.05
@@ -68,3 +69,23 @@ def split(stage: Stage, amount: int, device: Device | None) -> dict[str, int]:
     time -= give("gpu_throttle", min(time, round(slowed * gpu.time_ns)))
     give("gpu_contention" if shared else "gpu", time)
     return parts
+
+
+def waited_to_begin(piece: Piece, device: Device | None) -> None:
+    """Blocked before its GPU work began: the wait that an event pair does not hold.
+
+    Called last: what the host's own evidence explains of a late launch is given by then.
+    """
+    stage = piece.stage
+    if stage is None or stage.gpu is None or stage.gpu.wait_ns is not None:
+        return
+    usual = stage.expected_gpu.get("latency")
+    if usual is None:
+        return
+    late = max(0, stage.gpu.start_ns - stage.start_ns - usual)
+    blocked = piece.parts.pop("blocked", 0)
+    piece.left_ns += blocked
+    more = others(device)
+    shared = more is not None and more >= OTHERS_NOTICEABLE
+    piece.give("gpu_contention" if shared else "gpu", late)
+    piece.give("blocked", blocked)
