@@ -160,6 +160,7 @@ def test_the_frame_page_proves_its_sentence(look: Watched, memory: MemoryStore) 
     expect(page.locator("#evidence")).to_contain_text("Ruled out")
     expect(page.locator("#evidence")).to_contain_text("Not measured")
     expect(page.locator("#evidence")).to_contain_text("Confidence")
+    page.locator("#waterfall .annotation-text", has_text="Queue depth").first.wait_for()
     lanes = page.locator("#waterfall .annotation-text").all_text_contents()
     for lane in ("GPU 0 load", "Clock", "Queue depth"):
         assert any(lane in text for text in lanes), f"{lane} is not under the waterfall: {lanes}"
