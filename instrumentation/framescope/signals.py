@@ -78,6 +78,12 @@ GPU_THROTTLE_TIME: Final = "frame.gpu.throttle.time"
 GPU_RUNQUEUE_TIME: Final = "frame.gpu.runqueue.time"
 """s a software accelerator was runnable but not running while it held this frame's work."""
 
+
+def expected_name(evidence: str) -> str:
+    """The attribute that says what a reading usually is: ``frame.cpu.time`` → ``frame.cpu.expected``."""
+    return evidence.removesuffix("time") + "expected"
+
+
 # --- device readings over the frame's window, on the root -------------------------------------------
 GPU_ID: Final = "frame.gpu.id"
 GPU_NAME: Final = "frame.gpu.name"

@@ -15,6 +15,9 @@ from framescope_ui.pages.elements import Part
 from framescope_ui.pages.viewer import Viewer
 from framescope_ui.questions.views import Considered, EvidenceRow, FrameView, ShareRow, VerdictView
 
+SMALL = 0.01
+"""Shares below a hundredth are the stages' usual jitter: told on request, not drawn."""
+
 
 def frame_page(view: FrameView, viewer: Viewer) -> list[Part]:
     """One frame, whole."""
@@ -183,6 +186,16 @@ def overrun_shares(verdict: VerdictView) -> list[tuple[str, float]]:
     return sorted(((c, s) for c, s in sums.items() if s > 0), key=lambda pair: -pair[1])
 
 
+def _without_small(
+    shares: list[tuple[str, float]],
+) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
+    """The shares worth drawing, and those that together would only be slivers."""
+    total = sum(seconds for _, seconds in shares)
+    shown = [(cause, seconds) for cause, seconds in shares if seconds >= SMALL * total]
+    small = shares[len(shown) :]
+    return (shown, small) if len(small) > 1 else (shares, [])
+
+
 def _overrun(view: FrameView, verdict: VerdictView) -> Part:
     shares = overrun_shares(verdict)
     total = sum(seconds for _, seconds in shares)
@@ -206,8 +219,9 @@ def _overrun(view: FrameView, verdict: VerdictView) -> Part:
             note += f"; {quantity.milliseconds(fitted)} of it fitted into the budget"
     else:
         note = "it stayed within its budget all the same"
+    shown, small = _without_small(shares)
     parts = []
-    for cause, seconds in shares:
+    for cause, seconds in shown:
         narrow = seconds / total < 0.07
         parts.append(
             html.Div(
@@ -237,10 +251,13 @@ def _overrun(view: FrameView, verdict: VerdictView) -> Part:
     listed = html.Ul(
         [
             html.Li([elements.chip(c), elements.number(quantity.milliseconds(s), "ms", strong=True)])
-            for c, s in shares
+            for c, s in shown
         ],
         className="fs-share-list",
     )
+    if small:
+        together = sum(seconds for _, seconds in small)
+        note += f"; {len(small)} smaller shares, {quantity.milliseconds(together)} ms together, not drawn"
     return elements.card(
         f"Where the {quantity.milliseconds(total)} ms of {what} went",
         [html.Div(parts, className="fs-shares", role="img", **{"aria-label": label}), listed],
@@ -349,6 +366,8 @@ def _evidence_card(verdict: VerdictView, viewer: Viewer) -> Part:
         by_cause.setdefault(share.cause, []).append(share)
     order = [cause for cause, _ in overrun_shares(verdict)]
     order += [cause for cause in by_cause if cause not in order]
+    small = {cause for cause, _ in _without_small(overrun_shares(verdict))[1]}
+    slivers: list[Part] = []
     for cause in order:
         rows = by_cause[cause]
         # What several shares of one cause rest on is said once.
@@ -357,7 +376,7 @@ def _evidence_card(verdict: VerdictView, viewer: Viewer) -> Part:
         seconds = sum(row.overrun_seconds if over else row.lost_seconds for row in rows)
         if seconds <= 0 and not any(row.evidence for row in rows):
             continue
-        parts.append(
+        (slivers if cause in small else parts).append(
             html.Div(
                 [
                     html.H3(
@@ -378,6 +397,8 @@ def _evidence_card(verdict: VerdictView, viewer: Viewer) -> Part:
                 className="fs-evidence-cause",
             )
         )
+    if slivers:
+        parts.append(html.Details([html.Summary(f"{len(slivers)} smaller shares"), *slivers]))
     parts += _considered("Ruled out", [one for one in verdict.considered if one.status == "ruled_out"])
     parts += _considered("Not measured", [one for one in verdict.considered if one.status == "not_measured"])
     explained = verdict.lost_seconds - verdict.unexplained_seconds

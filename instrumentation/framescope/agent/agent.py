@@ -15,7 +15,7 @@ from framescope import signals as sig
 from framescope.agent.anchor import WallAnchor
 from framescope.agent.backlog import Backlog
 from framescope.agent.evidence import EvidenceProbes
-from framescope.agent.intake import to_frame, total
+from framescope.agent.intake import to_frame
 from framescope.agent.keeper import Judged, keep
 from framescope.agent.metrics import metrics_data
 from framescope.agent.record import frame_records
@@ -25,7 +25,7 @@ from framescope.agent.totals import Totals
 from framescope.handover import Batch, FrameRecord, PipelineDefinition
 from framescope.judge import judge
 from framescope.judge.baseline import Baseline, quantile
-from framescope.judge.model import Frame
+from framescope.judge.model import Frame, total
 from framescope.probes.device import GpuWork
 from framescope.probes.gc import Collection
 

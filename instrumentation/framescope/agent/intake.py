@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from framescope.handover import FrameRecord, PipelineDefinition
-from framescope.judge.model import Evidence, Frame, Gpu, Segment, Stage
+from framescope.judge.model import Evidence, Frame, Gpu, Segment, Stage, total
 from framescope.probes.device import GpuWork
 from framescope.probes.gc import Collection
 
@@ -51,19 +51,6 @@ def to_frame(
     _add_gap(frame, record, collections)
     frame.evidence = total(segment.evidence for segment in frame.segments)
     return frame
-
-
-def total(parts: Iterable[Evidence]) -> Evidence:
-    """The sum of evidence; a reading that one part lacks is unknown for the whole."""
-    gathered = list(parts)
-    result = Evidence()
-    if not gathered:
-        return result
-    for name in Evidence.__slots__:
-        values = [getattr(part, name) for part in gathered]
-        if all(value is not None for value in values):
-            setattr(result, name, sum(values))
-    return result
 
 
 def _segment(

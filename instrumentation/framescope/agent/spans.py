@@ -128,6 +128,11 @@ def _root_attributes(judged: Judged) -> Attributes:
         sig.FRAME_EXPECTED_DURATION: _s(frame.expected_ns),
         sig.FRAME_EXPECTED_INTERVAL: _s(frame.expected_interval_ns),
         **_evidence_attributes(frame.evidence),
+        **{
+            sig.expected_name(name): _s(getattr(frame.expected, field))
+            for field, name in EVIDENCE_ATTRIBUTES.items()
+            if verdict is not None and getattr(frame.evidence, field) is not None
+        },
         **_device_attributes(frame),
     }
     gpu = [stage.gpu for stage in frame.stages if stage.gpu is not None]
@@ -194,6 +199,11 @@ def _gpu_attributes(stage: Stage) -> Attributes:
         sig.GPU_TIME: _s(work.time_ns),
         sig.FRAME_STAGE_EXPECTED: _s(stage.expected_gpu.get("time")),
         **{name: _s(getattr(work, field)) for field, name in GPU_ATTRIBUTES.items()},
+        **{
+            sig.expected_name(name): _s(stage.expected_gpu.get(field.removesuffix("_ns")))
+            for field, name in GPU_ATTRIBUTES.items()
+            if getattr(work, field) is not None
+        },
     }
     return {name: value for name, value in told.items() if value is not None}
 

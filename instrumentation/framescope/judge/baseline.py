@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Hashable, Iterable
 from typing import Final
 
-from framescope.judge.model import EVIDENCE_FIELDS, Evidence, Frame
+from framescope.judge.model import EVIDENCE_FIELDS, Evidence, Frame, total
 from framescope.judge.path import own
 
 WINDOW: Final = 512
@@ -122,6 +122,7 @@ class Baseline:
             segment.expected = Evidence(
                 **{name: self._median(("segment", index, name)) for name in EVIDENCE_FIELDS}
             )
+        frame.expected = total(segment.expected for segment in frame.segments)
         if frame.device is not None:
             other = self._median(("other", frame.device.id))
             frame.device.expected_other_utilization = None if other is None else other / 1e6

@@ -155,8 +155,7 @@ def _host_rows(frame: Frame, stage: Stage | None, cause: str) -> list[EvidenceRo
     value = getattr(frame.evidence, field)
     if value is None:
         return []
-    usual = [getattr(segment.expected, field) for segment in frame.segments]
-    baseline = seconds(sum(usual)) if usual and all(u is not None for u in usual) else None
+    baseline = seconds(getattr(frame.expected, field))
     return [EvidenceRow(name, value / NS, "s", baseline, f"{text}, whole frame")]
 
 

@@ -6,7 +6,7 @@ fills them from the spans of a trace.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -30,6 +30,19 @@ class Evidence:
     lock_ns: int | None = None
     loop_ns: int | None = None
     memory_ns: int | None = None
+
+
+def total(parts: Iterable[Evidence]) -> Evidence:
+    """The sum of evidence; a reading that one part lacks is unknown for the whole."""
+    gathered = list(parts)
+    result = Evidence()
+    if not gathered:
+        return result
+    for name in Evidence.__slots__:
+        values = [getattr(part, name) for part in gathered]
+        if all(value is not None for value in values):
+            setattr(result, name, sum(values))
+    return result
 
 
 @dataclass(slots=True)
@@ -136,6 +149,8 @@ class Frame:
     stages: list[Stage] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     evidence: Evidence = field(default_factory=Evidence)
+    expected: Evidence = field(default_factory=Evidence)
+    """The whole frame's readings, and what they usually are."""
     device: Device | None = None
     before_ns: Mapping[str, int] = field(default_factory=dict)
     """What the frame before lost, by cause: it takes the blame for a late start."""

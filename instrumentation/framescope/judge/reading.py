@@ -97,6 +97,9 @@ def read_frame(spans: Sequence[SpanLike]) -> Frame | None:
         late=told.get(sig.FRAME_LATE) is True,
         expected_ns=ns(told.get(sig.FRAME_EXPECTED_DURATION)),
         evidence=_evidence(told),
+        expected=Evidence(
+            **{field: ns(told.get(sig.expected_name(name))) for field, name in EVIDENCE_ATTRIBUTES.items()}
+        ),
         device=_device(told),
     )
     stages = {s.span_id: s for s in spans if s is not root and sig.FRAME_STAGE_NAME in s.attributes}
@@ -205,9 +208,10 @@ def _stage(span: SpanLike, work: SpanLike | None) -> Stage:
             work.end_ns,
             **{field: ns(work.attributes.get(name)) for field, name in GPU_ATTRIBUTES.items()},
         )
-        expected = ns(work.attributes.get(sig.FRAME_STAGE_EXPECTED))
-        if expected is not None:
-            stage.expected_gpu = {"time": expected}
+        expected = {"time": ns(work.attributes.get(sig.FRAME_STAGE_EXPECTED))}
+        for field, name in GPU_ATTRIBUTES.items():
+            expected[field.removesuffix("_ns")] = ns(work.attributes.get(sig.expected_name(name)))
+        stage.expected_gpu = {name: value for name, value in expected.items() if value is not None}
     if stage.kind == "queue":
         stage.ahead_ns = {
             cause: amount
