@@ -11,7 +11,7 @@ import shutil
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -21,6 +21,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from .metric_rows import MetricRows, metric_rows
+from .otlp import Malformed
 from .schema import BATCH, FRAME, HISTOGRAM, MARK, POINT, RESOURCE, SERIES, SPAN, Table
 from .segments import Segment, Segments
 from .tally import Tally
@@ -33,6 +34,8 @@ _COMMIT_EVERY_S: Final = 0.05
 _GREATEST_COMMIT_BYTES: Final = 16 * 2**20
 _APART_KEPT: Final = 10_000
 _LEAST_FREE_BYTES: Final = 64 * 2**20
+_PASSING_FAILURES: Final = (duckdb.Error, OSError, MemoryError)
+"""What may be over when the sender comes again: the machine's doing, not the request's."""
 
 
 class Overloaded(RuntimeError):
@@ -103,7 +106,8 @@ class Writer:
         """Store a request of ``size`` bytes; the future is done when it is committed.
 
         Raises ``Overloaded`` at once when too much waits already. The future fails with ``NotStored``
-        when the disk refuses.
+        when the disk refuses, and with ``Malformed`` when this request alone cannot be stored. One that
+        is cancelled before its turn is not stored.
         """
         waiting = _Waiting(request, size, Future())
         with self._changed:
@@ -124,7 +128,7 @@ class Writer:
     def _work(self) -> None:
         while True:
             taken = self._take()
-            if not taken and self._closing:
+            if not taken and self._closing and not self._waiting:
                 return
             begun = self._now_s()
             try:
@@ -140,7 +144,10 @@ class Writer:
                 self._changed.wait_for(lambda: self._closing, timeout=max(spare, 0.0))
 
     def _take(self) -> list[_Waiting]:
-        """What waits, up to one commit's worth; nothing after a while, since segments end by the clock."""
+        """What waits, up to one commit's worth; nothing after a while, since segments end by the clock.
+
+        What is taken can be cancelled no more: a sender that leaves is not another one's concern.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closing, timeout=1.0)
             taken, size = 0, 0
@@ -149,7 +156,10 @@ class Writer:
                     break
                 taken, size = taken + 1, size + waiting.size
             batch, self._waiting = self._waiting[:taken], self._waiting[taken:]
-            return batch
+            wanted = [waiting for waiting in batch if waiting.done.set_running_or_notify_cancel()]
+            self._waiting_bytes -= size - sum(waiting.size for waiting in wanted)
+        self._tally.add("refused: the sender left", len(batch) - len(wanted))
+        return wanted
 
     def _tend(self) -> None:
         try:
@@ -158,14 +168,6 @@ class Writer:
             _log.error("tending the segments: %s", error)
 
     def _store(self, taken: list[_Waiting]) -> None:
-        batch = _Batch()
-        for waiting in taken:
-            try:
-                self._translate(waiting, batch)
-            except Exception as error:
-                _log.exception("a request could not be translated")
-                self._tally.add("refused: untranslatable")
-                waiting.done.set_exception(NotStored(f"the request could not be translated: {error}"))
         if self._engine_lost:
             self._segments.reopen()
             self._engine_lost = False
@@ -173,16 +175,28 @@ class Writer:
             self._refuse(taken, NotStored("the disk is full"))
             return
         try:
-            self._commit(batch)
+            self._store_together(taken)
         except duckdb.FatalException as error:
             _log.error("the engine gave up and will be started anew: %s", error)
             self._engine_lost = True
             self._refuse(taken, NotStored(f"the disk refused: {error}"))
-            return
-        except (duckdb.Error, OSError) as error:
+        except _PASSING_FAILURES as error:
             _log.error("nothing committed: %s", error)
             self._refuse(taken, NotStored(f"the disk refused: {error}"))
-            return
+        except Exception as error:  # something in the rows themselves: coming again would not help
+            if len(taken) > 1:
+                for waiting in taken:
+                    self._store([waiting])
+                return
+            _log.exception("a request cannot be stored")
+            self._tally.add("refused: cannot be stored")
+            taken[0].done.set_exception(Malformed(f"the request cannot be stored: {error}"))
+
+    def _store_together(self, taken: list[_Waiting]) -> None:
+        batch = _Batch()
+        for waiting in taken:
+            self._translate(waiting, batch)
+        self._commit(batch)
         self._tally.add_all(batch.counts)
         for waiting, outcome in batch.outcomes:
             waiting.done.set_result(outcome)
@@ -211,7 +225,8 @@ class Writer:
         batch.add(BATCH, rows.batches)
         batch.add(MARK, rows.marks)
         batch.add(SPAN, rows.spans)
-        batch.apart.update(rows.apart)
+        for trace_id, guilt in rows.apart.items():
+            _keep_the_guiltier(batch.apart, trace_id, guilt)
         batch.resources.update(rows.resources)
         batch.counts["stored: spans"] += rows.accepted
         batch.counts["stored: frames"] += len(rows.frames)
@@ -257,7 +272,7 @@ class Writer:
     def _join_parted(self, batch: _Batch) -> None:
         """Give frames the guilt of stages that came before their root; remember those of this batch."""
         for trace_id, guilt in batch.apart.items():
-            self._apart[trace_id] = guilt
+            _keep_the_guiltier(self._apart, trace_id, guilt)
         while len(self._apart) > _APART_KEPT:
             self._apart.popitem(last=False)
         for frame in batch.frames:
@@ -272,3 +287,9 @@ class Writer:
                 names = [name for name, _, _ in table.columns]
                 begins, ends = names.index(table.begins), names.index(table.ends)
                 segment.cover(table, min(row[begins] for row in rows), max(row[ends] for row in rows))
+
+
+def _keep_the_guiltier(known: MutableMapping[bytes, Guilt], trace_id: bytes, guilt: Guilt) -> None:
+    before = known.get(trace_id)
+    if before is None or guilt.lost > before.lost:
+        known[trace_id] = guilt
