@@ -35,7 +35,8 @@ class PipelineDefinition:
 
 @dataclass(slots=True)
 class FrameRecord:
-    """One frame as recorded; every time is monotonic ns.
+    """One frame as recorded; every time is monotonic ns. ``before_ns`` is when the pipeline's frame before
+    this one started, on whatever thread; ``UNKNOWN`` for the first.
 
     ``marks`` is flat: a stage index and a time for an entry, the index's complement and a time for an
     exit. ``segments`` are (thread, start, evidence, end, evidence, idle) with evidence (cpu ns, run-queue
@@ -53,6 +54,7 @@ class FrameRecord:
     end_ns: int
     outcome: str
     reason: str
+    before_ns: int
     gap: tuple[int, int, tuple[int, int, int]] | None
     marks: list[int]
     segments: list[tuple[int, int, tuple[int, int, int], int, tuple[int, int, int], int]]
@@ -106,6 +108,7 @@ def pack(batch: Batch) -> bytes:
                     f.end_ns,
                     f.outcome,
                     f.reason,
+                    f.before_ns,
                     f.gap,
                     f.marks,
                     f.segments,

@@ -13,8 +13,9 @@ import weakref
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
-from framescope.agent.lifecycle import AgentLink
+from framescope.agent.lifecycle import AgentLink, can_start
 from framescope.config import ConfigError, EmitterSettings, emitter_settings, read_text
+from framescope.handover import FrameRecord
 from framescope.probes import scheduler
 from framescope.probes.device import GpuTimer
 from framescope.probes.gc import CollectionProbe
@@ -41,10 +42,20 @@ def settings_in(environment: Mapping[str, str]) -> EmitterSettings:
         return _DEFAULTS
 
 
+_OFF = frozenset({"0", "false", "no", "off"})
+
+
 def enabled_by(environment: Mapping[str, str]) -> bool:
-    """Whether recording is on: ``FRAMESCOPE_ENABLED``, its alias ``KPI_LOGGING``, ``OTEL_SDK_DISABLED``."""
+    """Whether recording is on: ``FRAMESCOPE_ENABLED``, its alias ``KPI_LOGGING``, ``OTEL_SDK_DISABLED``.
+
+    Off is off, whatever else in the configuration cannot be used.
+    """
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
+    for name in ("FRAMESCOPE_ENABLED", "KPI_LOGGING"):
+        value = environment.get(name, "").strip().lower()
+        if value:
+            return value not in _OFF
     return settings_in(environment).enabled
 
 
@@ -72,7 +83,7 @@ class _Process:
             self.collections.install()
         self.scheduler = scheduler.reader() if "scheduler" in settings.probes else scheduler.nothing
         if link is None:
-            link = _thread_link() if settings.agent == "thread" else AgentLink()
+            link = AgentLink() if settings.agent == "process" and can_start() else _thread_link()
         self.shipper = Shipper(link, self.instance, self.collections, self.faults)
 
     def close(self, timeout: float) -> None:
@@ -113,7 +124,7 @@ def _after_fork() -> None:
     _process.collections.remove()
     _process = None
     for pipeline in list(_alive):
-        pipeline._attach()
+        pipeline._after_fork()
 
 
 if hasattr(os, "register_at_fork"):
@@ -142,7 +153,11 @@ class Pipeline:
 
     def __new__(cls, *args: Any, enabled: bool | None = None, **kwargs: Any) -> Pipeline:
         on = enabled_by(os.environ) if enabled is None else enabled
-        return object.__new__(cls if on or cls is not Pipeline else OffPipeline)
+        if on or issubclass(cls, OffPipeline):
+            return object.__new__(cls)
+        # A subclass of the user's is switched off too, keeping what it adds.
+        off = OffPipeline if cls is Pipeline else type(cls.__name__, (cls, OffPipeline), {})
+        return object.__new__(off)
 
     def __init__(
         self,
@@ -162,14 +177,28 @@ class Pipeline:
             None if budget_ms is None else round(budget_ms * 1e6),
             None if target_fps is None else round(1e9 / target_fps),
         )
+        self._shipper: Shipper | None = None
         self._attach()
         _alive.add(self)
+
+    def _after_fork(self) -> None:
+        """In a child: nothing of the parent's, and no agent before this child records a frame."""
+        recorder = self._recorder
+        recorder.forget()
+        self._shipper = None
+
+        def first(record: FrameRecord) -> None:
+            del recorder.deliver
+            self._attach()
+            recorder.deliver(record)
+
+        recorder.deliver = first  # type: ignore[method-assign]
 
     def _attach(self) -> None:
         shared = self._given_process or _shared()
         self._recorder.scheduler = shared.scheduler
         self._recorder.faults = shared.faults
-        self._shipper: Shipper | None = shared.shipper
+        self._shipper = shared.shipper
         shared.shipper.add(self._recorder)
 
     # -- frames -----------------------------------------------------------------------------------------
@@ -184,7 +213,10 @@ class Pipeline:
     ) -> Frame:
         """A frame for ``with``, on this thread. ``captured_at``: unix s; ``captured_at_ns``: monotonic ns."""
         if captured_at is not None:
-            captured_at_ns = time.monotonic_ns() + round((captured_at - time.time()) * 1e9)
+            try:
+                captured_at_ns = time.monotonic_ns() + round((captured_at - time.time()) * 1e9)
+            except (TypeError, ValueError, OverflowError):  # text, NaN, infinity
+                self._recorder.lose("captured_at_not_a_time")
         return self._recorder.begin(sequence, captured_at_ns, attributes or None)
 
     begin = frame
@@ -231,10 +263,16 @@ class Pipeline:
     def close(self, timeout: float = 5.0) -> None:
         """Send what is left. The last pipeline to close ends the agent; exit does it too."""
         _alive.discard(self)
+        self._recorder.deliver = self._after_close  # type: ignore[method-assign]
         if self._given_process is not None:
             self._given_process.close(timeout)
         elif not any(pipeline._given_process is None for pipeline in _alive):
             _close_shared(timeout)
+        elif self._shipper is not None:
+            self._shipper.retire(self._recorder)
+
+    def _after_close(self, record: FrameRecord) -> None:
+        self._recorder.lose("after_close")
 
 
 class OffPipeline(Pipeline):

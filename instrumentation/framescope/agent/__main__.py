@@ -56,7 +56,7 @@ def serve(stream: socket.socket, agent: Agent) -> None:
             if not chunk:
                 return
             for message in inbox.add(chunk):
-                agent.feed(unpack(message))
+                _feed(agent, message)
         except TimeoutError:
             pass
         except ConnectionError:
@@ -66,10 +66,18 @@ def serve(stream: socket.socket, agent: Agent) -> None:
         if now >= next_tick:
             next_tick = now + TICK_NS
             agent.tick(now)
-        if agent.settled != told:
-            told = agent.settled
+        confirmed = agent.confirmed()
+        if confirmed > told:
+            told = confirmed
             with contextlib.suppress(OSError):
                 stream.send(ACKNOWLEDGED.pack(told))
+
+
+def _feed(agent: Agent, message: bytes) -> None:
+    try:
+        agent.feed(unpack(message))
+    except (ValueError, TypeError):  # this batch makes no sense; the stream itself is whole
+        logging.getLogger("framescope").warning("a batch made no sense", exc_info=True)
 
 
 def main() -> int:

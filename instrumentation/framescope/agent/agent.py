@@ -21,7 +21,7 @@ from framescope.agent.metrics import metrics_data
 from framescope.agent.record import frame_records
 from framescope.agent.settings import AgentSettings
 from framescope.agent.spans import SpanMaker
-from framescope.agent.totals import Totals
+from framescope.agent.totals import Labels, Totals
 from framescope.handover import Batch, FrameRecord, PipelineDefinition
 from framescope.judge import judge
 from framescope.judge.baseline import Baseline, quantile
@@ -38,6 +38,9 @@ WORKS: Final = 50_000
 LEARN_BUDGET_FROM: Final = 120
 LATE_SHARE: Final = 0.25
 """An interval is late beyond the period by a quarter of it: a display or a probe shows a jump there."""
+REASONS: Final = 16
+"""Drop reasons of one pipeline that become labels: each is a series."""
+PIPELINES: Final = 256
 WORTH_JUDGING: Final = 0.1
 """On-time frames that lost a tenth of their budget are accounted for too: others may wait behind them."""
 
@@ -46,8 +49,9 @@ class Sink(Protocol):
     """Where an agent's output goes; ``export.Exports`` in earnest, a list in tests."""
 
     def put_spans(self, groups: list[list[ReadableSpan]]) -> None: ...
-    def put_metrics(self, data: MetricsData) -> None: ...
+    def put_metrics(self, data: MetricsData, settled: int) -> None: ...
     def losses(self) -> dict[str, int]: ...
+    def confirmed(self) -> int: ...
     def close(self, timeout: float) -> None: ...
 
 
@@ -60,27 +64,33 @@ class _Pipeline:
         self.backlog = Backlog()
         self.last: Judged | None = None
         self.learned_budget_ns: int | None = None
-        self.first: list[tuple[int, bool]] = []
+        self.first: list[int] = []
+        self.crosses_threads = False
+        self._reasons: set[str] = set()
 
     def budget(self, frame: Frame) -> tuple[int | None, bool]:
         """The budget in force, and whether it was learned."""
         if self.definition.budget_ns is not None:
             return self.definition.budget_ns, False
+        self.crosses_threads = self.crosses_threads or len({s.thread for s in frame.segments}) > 1
+        if not self.crosses_threads and self.definition.period_ns is not None:
+            return self.definition.period_ns, False
         if self.learned_budget_ns is None and frame.outcome == "done":
-            crossed = len({segment.thread for segment in frame.segments}) > 1
-            self.first.append((frame.latency_ns, crossed))
+            self.first.append(frame.latency_ns)
             if len(self.first) >= LEARN_BUDGET_FROM:
-                self.learned_budget_ns = self._learn()
+                self.learned_budget_ns = max(
+                    self.definition.period_ns or 0, round(1.5 * quantile(self.first, 0.5))
+                )
         if self.learned_budget_ns is None:
             return None, False
         return self.learned_budget_ns, True
 
-    def _learn(self) -> int:
-        period = self.definition.period_ns
-        middle = quantile((latency for latency, _ in self.first), 0.5)
-        if period is not None and not any(crossed for _, crossed in self.first):
-            return period
-        return max(period or 0, round(1.5 * middle))
+    def reason(self, given: str) -> str:
+        """A drop reason as a label: the user's own words are bounded, the rest is ``other``."""
+        if given in self._reasons or len(self._reasons) < REASONS:
+            self._reasons.add(given)
+            return given
+        return "other"
 
 
 class Agent:
@@ -112,8 +122,10 @@ class Agent:
         self._works: dict[int, GpuWork] = {}
         self._collections: deque[Collection] = deque(maxlen=10_000)
         self._marks: list[tuple[int, str]] = []
-        self._losses: dict[tuple[str, str], int] = {}
-        self._own_losses: dict[tuple[str, str], int] = {}
+        # By pipeline number, so that two of one name add up instead of taking turns.
+        self._losses: dict[tuple[int, str], int] = {}
+        self._own_losses: dict[tuple[int, str], int] = {}
+        self._queues: dict[tuple[str, Labels], dict[int, float]] = {}
         self._next_metrics_ns = 0
 
     # -- in ---------------------------------------------------------------------------------------------
@@ -129,6 +141,8 @@ class Agent:
             known = self._pipelines.get(number)
             if known is None:
                 self._pipelines[number] = _Pipeline(definition)
+                while len(self._pipelines) > PIPELINES:  # closed and made again, over and over
+                    self._forget(next(iter(self._pipelines)))
             else:
                 known.definition = definition
         for work in batch.works:
@@ -144,20 +158,28 @@ class Agent:
             self.settled += 1
         self._take_rest(batch)
 
+    def _forget(self, number: int) -> None:
+        del self._pipelines[number]
+        waiting = len(self._pending)
+        self._pending = deque(record for record in self._pending if record.pipeline != number)
+        self._lose(-1, "agent_overloaded", waiting - len(self._pending))
+
     def _take_rest(self, batch: Batch) -> None:
         for number, name, capacity, depth, blocked_ns, dropped in batch.queues:
             labels = ((sig.FRAME_PIPELINE, self._name(number)), (sig.FRAME_QUEUE_NAME, name))
             self.totals.set(sig.FRAME_QUEUE_CAPACITY, labels, batch.sent_ns, capacity)
             self.totals.set(sig.FRAME_QUEUE_DEPTH, labels, batch.sent_ns, depth)
-            self.totals.reach(sig.FRAME_QUEUE_BLOCKED_TIME, labels, blocked_ns / 1e9)
+            self._reach(sig.FRAME_QUEUE_BLOCKED_TIME, labels, number, blocked_ns / 1e9)
             for reason, count in dropped.items():
-                self.totals.reach(sig.FRAME_QUEUE_DROPPED, (*labels, (sig.FRAME_DROP_REASON, reason)), count)
+                self._reach(
+                    sig.FRAME_QUEUE_DROPPED, (*labels, (sig.FRAME_DROP_REASON, reason)), number, count
+                )
         for number, name, at, value in batch.gauges:
             labels = ((sig.FRAME_PIPELINE, self._name(number)), (sig.FRAME_METRIC_NAME, name))
             self.totals.set(sig.FRAME_CUSTOM, labels, at, value)
         self._marks.extend((at, text) for _, at, text in batch.marks)
         for (number, reason), count in batch.losses.items():
-            self._losses[self._name(number), reason] = count
+            self._losses[number, reason] = count
         for where, count in batch.faults.items():
             self.totals.reach(sig.FS_INTERNAL_ERRORS, ((sig.REASON, where),), count)
 
@@ -177,9 +199,8 @@ class Agent:
         by_pipeline: dict[int, list[FrameRecord]] = {}
         for record in self._settled(now_ns, everything):
             by_pipeline.setdefault(record.pipeline, []).append(record)
-        for number, records in by_pipeline.items():
-            window = self._judge(number, sorted(records, key=lambda r: r.id))
-            groups.extend(self._keep(number, window))
+        windows = {n: self._judge(n, sorted(r, key=lambda one: one.id)) for n, r in by_pipeline.items()}
+        groups.extend(self._keep(windows))
         for at, text in self._marks:
             groups.append([self._spans.record(sig.SPAN_MARK, at, at, {sig.MARK_TEXT: text})])
         self._marks = []
@@ -195,6 +216,10 @@ class Agent:
         self._sink.close(timeout)
         if self._probes is not None:
             self._probes.close()
+
+    def confirmed(self) -> int:
+        """Frames that a receiver has been told of: what the host need not count if this agent dies."""
+        return self._sink.confirmed()
 
     # -- inside -------------------------------------------------------------------------------------------
 
@@ -216,13 +241,21 @@ class Agent:
         pipeline = self._pipelines[number]
         frames: list[Frame] = []
         for record in records:
-            frame = to_frame(
-                record,
-                pipeline.definition,
-                self._works,
-                self._collections_over(record),
-                lambda reason: self._lose(number, reason),
-            )
+            try:
+                frame = to_frame(
+                    record,
+                    pipeline.definition,
+                    self._works,
+                    self._collections_over(record),
+                    lambda reason: self._lose(number, reason),
+                )
+            except (TypeError, ValueError, IndexError, KeyError):
+                # One record that makes no sense must not take the others with it.
+                self._lose(number, "malformed")
+                self.settled += 1
+                continue
+            if frame.outcome == "dropped":
+                frame.reason = pipeline.reason(frame.reason)
             for _, token in record.works:
                 self._works.pop(token, None)
             frame.budget_ns, frame.budget_learned = pipeline.budget(frame)
@@ -232,6 +265,7 @@ class Agent:
                 frame.due_ns, frame.end_ns, devices[0] if devices else None
             )
             self._add_quota(frame)
+            self._limit_io(frame)
             pipeline.baseline.learn(frame, frame.outcome == "on_time" and not frame.late)
             frames.append(frame)
         pipeline.baseline.settle()
@@ -262,28 +296,31 @@ class Agent:
         self.totals.count(frame, judged.verdict)
         return judged
 
-    def _keep(self, number: int, window: list[Judged]) -> list[list[ReadableSpan]]:
+    def _keep(self, windows: dict[int, list[Judged]]) -> list[list[ReadableSpan]]:
         assert self._spans is not None
-        pipeline = self._pipelines[number]
-        name = pipeline.definition.name
-        before = pipeline.last
-        turned_away = keep(window, before, self._settings.keep_budget, self._settings.baseline_every)
-        if turned_away:
-            self._lose(number, "keep_budget", turned_away)
-        groups = []
-        row = [before, *window] if before is not None else window
-        for judged in row:
-            # The frame before the window was sent with its own, unless it is a neighbour only now.
-            if judged.kept is not None and (judged is not before or judged.kept == "neighbour"):
-                groups.append(self._spans.frame(judged))
-                labels = ((sig.FRAME_PIPELINE, name), (sig.FRAME_KEPT, judged.kept))
-                self.totals.add(sig.FS_FRAMES_KEPT, labels, 1)
-        if window:
-            pipeline.last = window[-1] if window[-1].kept is None else None
-        for start, end, attributes in frame_records(name, window):
-            groups.append([self._spans.record(sig.SPAN_FRAMES, start, end, attributes)])
-        self.totals.add(sig.FS_FRAMES_RECORDED, ((sig.FRAME_PIPELINE, name),), len(window))
-        self.settled += len(window)
+        ahead = {number: self._pipelines[number].last for number in windows}
+        turned_away = keep(
+            [(ahead[number], window) for number, window in windows.items()],
+            self._settings.keep_budget,
+            self._settings.baseline_every,
+        )
+        groups: list[list[ReadableSpan]] = []
+        for (number, window), unlucky in zip(windows.items(), turned_away, strict=True):
+            pipeline, before = self._pipelines[number], ahead[number]
+            name = pipeline.definition.name
+            if unlucky:
+                self._lose(number, "keep_budget", unlucky)
+            for judged in [before, *window] if before is not None else window:
+                if judged.kept is not None:
+                    groups.append(self._spans.frame(judged))
+                    labels = ((sig.FRAME_PIPELINE, name), (sig.FRAME_KEPT, judged.kept))
+                    self.totals.add(sig.FS_FRAMES_KEPT, labels, 1)
+            if window:  # one that is not kept may become a neighbour in the next second
+                pipeline.last = window[-1] if window[-1].kept is None else None
+            for start, end, attributes in frame_records(name, window):
+                groups.append([self._spans.record(sig.SPAN_FRAMES, start, end, attributes)])
+            self.totals.add(sig.FS_FRAMES_RECORDED, ((sig.FRAME_PIPELINE, name),), len(window))
+            self.settled += len(window)
         return groups
 
     def _add_quota(self, frame: Frame) -> None:
@@ -296,12 +333,27 @@ class Agent:
             segment.evidence.quota_ns = min(held, segment.evidence.runqueue_ns or 0)
         frame.evidence = total(segment.evidence for segment in frame.segments)
 
+    def _limit_io(self, frame: Frame) -> None:
+        """A thread waited for I/O no longer than the machine shows that anybody did."""
+        assert self._probes is not None
+        stalled = self._probes.io_stall_over(frame.due_ns, frame.end_ns)
+        for segment in frame.segments:
+            io = segment.evidence.io_ns
+            if io is not None:
+                segment.evidence.io_ns = None if stalled is None else min(io, stalled)
+        frame.evidence = total(segment.evidence for segment in frame.segments)
+
     def _send_metrics(self, now_ns: int) -> None:
         assert self._probes is not None and self._resource is not None
         for reason, count in self._sink.losses().items():
-            self._own_losses["", reason] = count
-        self.totals.losses(self._losses)
-        self.totals.losses(self._own_losses)
+            self._own_losses[-1, reason] = count
+        summed: dict[tuple[str, str], int] = {}
+        for (number, reason), count in (*self._losses.items(), *self._own_losses.items()):
+            key = (self._name(number), reason)
+            summed[key] = summed.get(key, 0) + count
+        self.totals.losses(summed)
+        if self.totals.refused:
+            self.totals.reach(sig.FS_INTERNAL_ERRORS, ((sig.REASON, "series_limit"),), self.totals.refused)
         self.totals.set(sig.FS_CLOCK_ERROR, (), now_ns, self._anchor.error_ns / 1e9)
         for where, count in self._probes.faults.items():
             self.totals.reach(sig.FS_INTERNAL_ERRORS, ((sig.REASON, where),), count)
@@ -321,11 +373,17 @@ class Agent:
             now_ns,
             self._anchor.unix_ns,
         )
-        self._sink.put_metrics(data)
+        self._sink.put_metrics(data, self.settled)
 
     def _lose(self, number: int, reason: str, count: int = 1) -> None:
-        key = (self._name(number), reason)
+        key = (number, reason)
         self._own_losses[key] = self._own_losses.get(key, 0) + count
+
+    def _reach(self, metric: str, labels: Labels, number: int, amount: float) -> None:
+        """A counter kept by the recorder; pipelines of one name add up."""
+        by_number = self._queues.setdefault((metric, labels), {})
+        by_number[number] = amount
+        self.totals.reach(metric, labels, sum(by_number.values()))
 
     def _name(self, number: int) -> str:
         known = self._pipelines.get(number)

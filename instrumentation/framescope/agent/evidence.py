@@ -46,6 +46,7 @@ class EvidenceProbes:
         self._pressure = PressureProbe() if settings.probe_pressure else None
         self._cgroup = CgroupProbe(pid) if settings.probe_cgroup else None
         self._throttled: deque[tuple[int, int]] = deque(maxlen=300)
+        self._io_stalls: deque[tuple[int, int, int]] = deque(maxlen=300)
         self._points: dict[str, list[Point]] = {}
         self._due = {"device": 0, "host": 0, "pressure": 0}
 
@@ -75,6 +76,9 @@ class EvidenceProbes:
         if self._pressure is not None and self._is_due("pressure", now_ns, PRESSURE_EVERY_NS):
             pressure = self._guarded("pressure", totals, lambda: self._pressure.read(now_ns))  # type: ignore[union-attr]
             if pressure is not None:
+                stalled = pressure.stalled_ns.get("io")
+                if stalled is not None:
+                    self._io_stalls.append((pressure.time_ns - pressure.window_ns, pressure.time_ns, stalled))
                 for resource, share in pressure.shares.items():
                     self._add(sig.FS_PRESSURE, pressure.time_ns, share, (sig.FS_PRESSURE_RESOURCE, resource))
         if self._host is not None and self._is_due("host", now_ns, HOST_EVERY_NS):
@@ -105,6 +109,11 @@ class EvidenceProbes:
         if not before or not after:
             return None
         return min(after[0] - before[-1], end_ns - start_ns)
+
+    def io_stall_over(self, start_ns: int, end_ns: int) -> int | None:
+        """ns some task of the machine waited for I/O around a frame; None where pressure is not told."""
+        stalls = [held for begin, end, held in self._io_stalls if begin < end_ns and end > start_ns]
+        return sum(stalls) if stalls else None
 
     def close(self) -> None:
         """Let go of every probe."""

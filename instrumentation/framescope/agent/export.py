@@ -62,6 +62,12 @@ class Lane(Generic[Item]):
         self._thread = threading.Thread(target=self._run, name=f"framescope-{name}", daemon=True)
         self._thread.start()
 
+    @property
+    def waiting_frames(self) -> int:
+        """Frames in the buffer."""
+        with self._changed:
+            return sum(parcel.frames for parcel in self._waiting)
+
     def put(self, content: Item, size: int, frames: int) -> None:
         """Send this when its turn comes. Never blocks."""
         with self._changed:
@@ -200,9 +206,8 @@ class Exports:
         self.spans: Lane[list[ReadableSpan]] = Lane(
             "spans", lambda batch: spans.export(batch) is SpanExportResult.SUCCESS, SPANS_HELD
         )
-        self.metrics: Lane[MetricsData] = Lane(
-            "metrics", lambda data: metrics.export(data) is MetricExportResult.SUCCESS, METRICS_HELD
-        )
+        self._counted = 0
+        self.metrics: Lane[tuple[MetricsData, int]] = Lane("metrics", self._send_metrics, METRICS_HELD)
 
     def put_spans(self, groups: list[list[ReadableSpan]]) -> None:
         """Send kept frames (a group of spans each), several to a message."""
@@ -217,9 +222,20 @@ class Exports:
         if batch:
             self.spans.put(batch, len(batch), frames)
 
-    def put_metrics(self, data: MetricsData) -> None:
-        """Send one message of metrics."""
-        self.metrics.put(data, 1, 0)
+    def put_metrics(self, data: MetricsData, settled: int) -> None:
+        """Send one message of metrics; it tells of the first ``settled`` frames."""
+        self.metrics.put((data, settled), 1, 0)
+
+    def confirmed(self) -> int:
+        """Frames that are counted at the receiver and, where they were kept, are there whole."""
+        return max(0, self._counted - self.spans.waiting_frames)
+
+    def _send_metrics(self, message: tuple[MetricsData, int]) -> bool:
+        data, settled = message
+        if self._metric_exporter.export(data) is not MetricExportResult.SUCCESS:
+            return False
+        self._counted = settled
+        return True
 
     def losses(self) -> dict[str, int]:
         """Kept frames that could not be sent, by reason; cumulative."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from framescope.handover import FrameRecord, PipelineDefinition
 from framescope.judge.model import Evidence, Frame, Gpu, Segment, Stage, total
 from framescope.probes.device import GpuWork
 from framescope.probes.gc import Collection
+
+OLDEST_NS: Final = 60_000_000_000
+"""A capture time further back than a minute is no frame of a real-time pipeline, but another clock."""
 
 
 def to_frame(
@@ -19,10 +23,13 @@ def to_frame(
 ) -> Frame:
     """The frame this record tells of. ``count`` is called with the name of each oddity met."""
     end = record.end_ns
-    if end < record.start_ns or record.start_ns < record.due_ns - 3_600_000_000_000:
+    if end < record.start_ns:
         count("clock_backwards")
-        end = max(end, record.start_ns)
-    due = min(record.due_ns, record.start_ns)
+        end = record.start_ns
+    due = record.due_ns
+    if not record.start_ns - OLDEST_NS <= due <= record.start_ns:
+        count("captured_at_out_of_range")  # another clock, or a driver that gives none
+        due = record.start_ns
     frame = Frame(
         pipeline=definition.name,
         id=record.id,
@@ -46,7 +53,7 @@ def to_frame(
                 stage.error = error
     for stage in frame.stages:
         if stage.kind not in ("queue", "gap"):
-            stage.evidence.gc_ns = _overlap(collections, stage.start_ns, stage.end_ns) or None
+            stage.evidence.gc_ns = _overlap(collections, stage.start_ns, stage.end_ns)
     _add_readiness(frame, record)
     _add_gap(frame, record, collections)
     frame.evidence = total(segment.evidence for segment in frame.segments)
@@ -76,7 +83,8 @@ def _between(before: tuple[int, int, int], after: tuple[int, int, int], wall: in
     if cpu is not None and runqueue is not None:
         evidence.blocked_ns = max(0, wall - cpu - runqueue)
         if blocks is not None:
-            # A thread that moved blocks of a file was off the CPU for that, as far as it was off it.
+            # Off the CPU and moving blocks: at most this. Writes are counted when they dirty a page, so
+            # the pressure on I/O in the frame's window has the last word (``Agent._limit_io``).
             evidence.io_ns = evidence.blocked_ns if blocks else 0
     return evidence
 
@@ -176,9 +184,10 @@ def _add_gap(frame: Frame, record: FrameRecord, collections: Sequence[Collection
     """The time before the frame started: since its due time, and since this thread's frame before."""
     before_end = None
     evidence = Evidence()
+    if record.before_ns >= 0:
+        frame.interval_ns = max(0, record.start_ns - record.before_ns)
     if record.gap is not None:
-        before_start, before_end, reading = record.gap
-        frame.interval_ns = max(0, record.start_ns - before_start)
+        _, before_end, reading = record.gap
         frame.gap_ns = max(0, record.start_ns - before_end)
         if record.segments:
             evidence = _between(reading, record.segments[0][2], frame.gap_ns)

@@ -37,35 +37,45 @@ def wanted(judged: Judged, baseline_every: int) -> tuple[str, int] | None:
     return None
 
 
-def keep(
-    window: list[Judged], before: Judged | None, budget: int = BUDGET, baseline_every: int = BASELINE_EVERY
-) -> int:
-    """Decide over the frames of one second, in order; answers how many the keep budget turned away.
+Window = tuple[Judged | None, list[Judged]]
+"""One pipeline's second: the frame ahead of it (it may become a neighbour), and its frames in order."""
 
-    One of each cause goes first, then the worst by overrun. ``before`` is the frame ahead of the window:
-    it may become a neighbour.
+
+def keep(windows: list[Window], budget: int = BUDGET, baseline_every: int = BASELINE_EVERY) -> list[int]:
+    """Decide over one second of all pipelines; answers, for each, how many the keep budget turned away.
+
+    One of each cause goes first, then the worst by overrun.
     """
     candidates: list[Judged] = []
-    for judged in window:
-        reason = wanted(judged, baseline_every)
-        if reason is not None:
-            judged.kept, judged.weight = reason
-            candidates.append(judged)
+    for _, window in windows:
+        for judged in window:
+            reason = wanted(judged, baseline_every)
+            if reason is not None:
+                judged.kept, judged.weight = reason
+                candidates.append(judged)
     chosen = _within(candidates, budget)
-    for judged in candidates:
-        if id(judged) not in chosen:
+    turned_away = []
+    for _, window in windows:
+        unlucky = [judged for judged in window if judged.kept is not None and id(judged) not in chosen]
+        for judged in unlucky:
             judged.kept, judged.weight = None, 0
-    slow = [judged for judged in window if judged.kept in ("slow", "failed", "dropped")]
-    if len(slow) <= NEIGHBOURS_UP_TO:
-        row = [before, *window] if before is not None else list(window)
-        room = budget - len(chosen)
-        for position, judged in enumerate(row):
-            if judged is not None and judged.kept in ("slow", "failed", "dropped"):
-                for neighbour in row[max(0, position - 1) : position + 2]:
-                    if neighbour is not None and neighbour.kept is None and room > 0:
-                        neighbour.kept, neighbour.weight = "neighbour", 0
-                        room -= 1
-    return len(candidates) - len(chosen)
+        turned_away.append(len(unlucky))
+    room = budget - len(chosen)
+    for before, window in windows:
+        room = _keep_neighbours([before, *window] if before is not None else list(window), room)
+    return turned_away
+
+
+def _keep_neighbours(row: list[Judged], room: int) -> int:
+    slow = [position for position, judged in enumerate(row) if judged.kept in ("slow", "failed", "dropped")]
+    if len(slow) > NEIGHBOURS_UP_TO:
+        return room
+    for position in slow:
+        for neighbour in row[max(0, position - 1) : position + 2]:
+            if neighbour.kept is None and room > 0:
+                neighbour.kept, neighbour.weight = "neighbour", 0
+                room -= 1
+    return room
 
 
 def _within(candidates: list[Judged], budget: int) -> set[int]:

@@ -30,8 +30,17 @@ ACKNOWLEDGED: Final = struct.Struct("<Q")
 
 
 def command(descriptor: int) -> Sequence[str]:
-    """The command line of an agent that serves the given socket."""
-    return (sys.executable, "-m", "framescope.agent", str(descriptor))
+    """The command line of an agent that serves the given socket.
+
+    ``-P``: a file of the host's working directory must never be imported in place of a module.
+    """
+    return (sys.executable, "-P", "-m", "framescope.agent", str(descriptor))
+
+
+def can_start() -> bool:
+    """Whether ``sys.executable`` is an interpreter: in a frozen program it is the program itself."""
+    named = Path(sys.executable or "").name.lower()
+    return not getattr(sys, "frozen", False) and ("python" in named or "pypy" in named)
 
 
 class AgentLink:

@@ -5,6 +5,7 @@ Encoding then shares the host's interpreter lock: a kept frame costs its frames 
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import threading
@@ -35,9 +36,10 @@ class ThreadLink:
 
     def __init__(self, make: Callable[[], Agent] = default_agent) -> None:
         self._make = make
-        self._messages: queue.Queue[bytes | None] = queue.Queue(MESSAGES)
+        self._messages: queue.Queue[bytes] = queue.Queue(MESSAGES)
         self._thread: threading.Thread | None = None
         self._lost: dict[str, int] = {}
+        self._stopping = False
 
     def send(self, message: bytes, frames: int) -> None:
         if self._thread is None or not self._thread.is_alive():
@@ -58,8 +60,8 @@ class ThreadLink:
         return dict(self._lost)
 
     def close(self, timeout: float) -> None:
+        self._stopping = True
         if self._thread is not None:
-            self._messages.put(None)
             self._thread.join(timeout)
 
     def _run(self) -> None:
@@ -67,12 +69,12 @@ class ThreadLink:
         next_tick = time.monotonic_ns() + TICK_NS
         while True:
             try:
-                message = self._messages.get(timeout=POLL_S)
-                if message is None:
-                    break
-                agent.feed(unpack(message[HEADER.size :]))
+                agent.feed(unpack(self._messages.get(timeout=POLL_S)[HEADER.size :]))
             except queue.Empty:
-                pass
+                if self._stopping:
+                    break
+            except ValueError:
+                logging.getLogger("framescope").warning("a batch made no sense", exc_info=True)
             now = time.monotonic_ns()
             agent.poll(now)
             if now >= next_tick:

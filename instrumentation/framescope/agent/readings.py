@@ -39,9 +39,9 @@ class DeviceReadings:
 
     def over(self, start_ns: int, end_ns: int, device: str | None) -> Device | None:
         """What the device did over [start, end): None without a reading that covers any of it."""
-        identity = device if device in self._by_device else next(iter(self._by_device), None)
-        if identity is None:
-            return None
+        identity = device or next(iter(self._by_device), None)
+        if identity is None or identity not in self._by_device:
+            return None  # another device's readings say nothing about this one
         kept = self._by_device[identity]
         covering: list[tuple[int, DeviceReading, DeviceReading | None]] = []
         before: DeviceReading | None = None

@@ -137,7 +137,7 @@ def _root_attributes(judged: Judged) -> Attributes:
     }
     gpu = [stage.gpu for stage in frame.stages if stage.gpu is not None]
     if gpu:
-        told[sig.GPU_TIME] = _s(sum(work.time_ns for work in gpu))
+        told[sig.GPU_TIME] = _s(max(work.end_ns for work in gpu) - min(work.start_ns for work in gpu))
         for field, name in GPU_ATTRIBUTES.items():
             values = [getattr(work, field) for work in gpu]
             if all(value is not None for value in values):
@@ -184,7 +184,7 @@ def _stage_attributes(stage: Stage) -> Attributes:
         sig.FRAME_STAGE_KIND: stage.kind,
         sig.FRAME_STAGE_EXPECTED: _s(stage.expected_ns),
         sig.FRAME_QUEUE_DEPTH_AT_ENTRY: stage.depth_at_entry,
-        **_evidence_attributes(stage.evidence),
+        **{name: value for name, value in _evidence_attributes(stage.evidence).items() if value},
     }
     return {name: value for name, value in told.items() if value is not None}
 

@@ -142,20 +142,25 @@ def _latency_parts(frame: Frame, lost: int) -> dict[tuple[str, str | None], int]
 
 def _pieces(frame: Frame, lost: int) -> list[Piece]:
     """The loss cut into pieces: each stage's excess, scaled so that together they are what was lost."""
-    owners: list[tuple[Stage | None, int]] = [
-        (stage, max(0, stage.owned_ns - (stage.expected_ns or 0))) for stage in frame.stages
-    ]
+    owners: list[tuple[Stage | None, int]] = []
+    by_name: dict[str, list[Stage]] = {}
+    for stage in frame.stages:
+        by_name.setdefault(stage.name, []).append(stage)
+    for turns in by_name.values():  # a repeated stage is expected, and exceeds it, as a whole
+        over = sum(stage.owned_ns for stage in turns) - (turns[0].expected_ns or 0)
+        parts = apportion([stage.owned_ns for stage in turns], max(0, over))
+        owners.extend(zip(turns, parts, strict=True))
     owners.append((None, max(0, frame.unowned_ns - frame.expected_unowned_ns)))
     excess = [amount for _, amount in owners]
     found = sum(excess)
     if found > lost:  # other stages were quicker than usual and gave some of it back
         excess = apportion(excess, lost)
     pieces = []
-    for (stage, _), amount in zip(owners, excess, strict=True):
-        if stage is None:
+    for (owner, _), amount in zip(owners, excess, strict=True):
+        if owner is None:
             pieces.append(Piece(None, frame.due_ns, frame.end_ns, None, amount + max(0, lost - found)))
         elif amount:
-            pieces.append(Piece(stage, stage.start_ns, stage.end_ns, stage.thread, amount))
+            pieces.append(Piece(owner, owner.start_ns, owner.end_ns, owner.thread, amount))
     return pieces
 
 

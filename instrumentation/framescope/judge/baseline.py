@@ -63,6 +63,8 @@ class Baseline:
         owned: dict[str, int] = {}
         for stage in frame.stages:
             owned[stage.name] = owned.get(stage.name, 0) + stage.owned_ns
+            if stage.evidence.gc_ns is not None:
+                self._add(("gc", stage.name), stage.evidence.gc_ns)
             if stage.gpu is not None:
                 self._add(("gpu", stage.name, "time"), stage.gpu.time_ns)
                 self._add(("gpu", stage.name, "latency"), max(0, stage.gpu.start_ns - stage.start_ns))
@@ -112,6 +114,7 @@ class Baseline:
             # The baseline of a repeated stage is for all of its turns together.
             stage.expected_ns = 0 if stage.name in repeated else self._median(("stage", stage.name))
             repeated.add(stage.name)
+            stage.expected.gc_ns = self._median(("gc", stage.name))
             if stage.gpu is not None:
                 stage.expected_gpu = {
                     name: value

@@ -7,6 +7,7 @@ the p95 of a 0.9 ms section to 6.2 ms; through ``ctypes.PyDLL`` it stayed at 0.9
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import sys
@@ -28,11 +29,14 @@ class _ThreadStat:
     __slots__ = ("buffer", "descriptor")
 
     def __init__(self) -> None:
+        self.descriptor = -1
         self.descriptor = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
         self.buffer = ctypes.create_string_buffer(_BUFFER)
 
     def __del__(self) -> None:
-        os.close(self.descriptor)
+        if self.descriptor >= 0:
+            with contextlib.suppress(OSError):
+                os.close(self.descriptor)
 
 
 def nothing() -> Reading:
@@ -66,11 +70,17 @@ def reader() -> Callable[[], Reading]:
         try:
             stat: _ThreadStat = local.stat
         except AttributeError:
-            stat = local.stat = _ThreadStat()
+            try:
+                stat = local.stat = _ThreadStat()
+            except OSError:  # the host is out of descriptors: that is no reason to disturb it
+                return _cpu_only()
         length = pread(stat.descriptor, stat.buffer, _BUFFER, 0)
         usage = getrusage(thread_scope)
+        try:
+            runqueue = int(stat.buffer.raw[:length].split(b" ", 2)[1]) if length > 0 else -1
+        except (ValueError, IndexError):  # somebody closed our descriptor and another file has its number
+            stat.descriptor, runqueue = -1, -1
         # The first schedstat field can be 1.9 ms stale, so CPU time is the thread's own clock.
-        runqueue = int(stat.buffer.raw[:length].split(b" ", 2)[1]) if length > 0 else -1
         return (thread_time_ns(), runqueue, usage.ru_inblock + usage.ru_oublock)
 
     return read

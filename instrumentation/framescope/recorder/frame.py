@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import numbers
 from collections.abc import Callable
 from threading import get_ident
 from types import TracebackType
@@ -20,17 +22,26 @@ MAX_MARKS: Final = 4096
 frame cannot take the host's memory."""
 MAX_ATTRIBUTES: Final = 16
 MAX_TEXT: Final = 200
+MAX_NAME: Final = 64
 Attribute = str | int | float | bool
 
 
 def plain(value: object) -> Attribute:
-    """A value as something that can travel: numbers and booleans as they are, the rest as short text."""
-    if isinstance(value, bool | int | float | str):
-        return value if not isinstance(value, str) else value[:MAX_TEXT]
-    try:
-        return str(value)[:MAX_TEXT]
-    except Exception:
-        return f"<{type(value).__name__}: unprintable>"
+    """A value as something that can travel: a plain number, boolean or short text.
+
+    Anything else is told by its type alone: printing a large array takes long, printing a tensor waits
+    for the GPU, and either would be the host's frame that pays.
+    """
+    if isinstance(value, str):
+        return str.__getitem__(value, slice(MAX_TEXT))
+    if isinstance(value, bool):
+        return bool(value)
+    if isinstance(value, numbers.Integral):
+        whole = int(value)
+        return whole if -(2**63) <= whole < 2**63 else float(whole)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    return f"<{type(value).__name__}>"
 
 
 class Frame:
@@ -43,6 +54,7 @@ class Frame:
     __slots__ = (
         "__weakref__",
         "_attributes",
+        "_before_ns",
         "_depths",
         "_due_ns",
         "_ended",
@@ -50,6 +62,7 @@ class Frame:
         "_gap",
         "_marks",
         "_opened",
+        "_outer",
         "_recorder",
         "_segments",
         "_works",
@@ -68,6 +81,7 @@ class Frame:
     ) -> None:
         self._recorder = recorder
         self._ended = False
+        self._outer: Frame | None = None
         self.id = number
         self.sequence = number if sequence is None else sequence
         self._marks: list[int] = []
@@ -79,6 +93,8 @@ class Frame:
         before: tuple[int, int, Reading] | None = getattr(recorder.local, "last", None)
         self._gap = before
         self.start_ns = now = recorder.clock()
+        self._before_ns = recorder.last_start_ns
+        recorder.last_start_ns = now
         self._due_ns = now if captured_at_ns is None else captured_at_ns
         self._opened: tuple[int, int, Reading, int] | None = (get_ident(), now, recorder.scheduler(), UNKNOWN)
 
@@ -92,7 +108,11 @@ class Frame:
         """Add content attributes (image size, mode, model): at most 16 a frame, text of 200 characters."""
         if self._attributes is None:
             self._attributes = {}
-        self._attributes.update(attributes)
+        for name, value in attributes.items():
+            if len(self._attributes) < MAX_ATTRIBUTES or name in self._attributes:
+                self._attributes[name] = value
+            else:
+                self._recorder.lose("attribute_limit")
 
     def _enter(self, index: int) -> None:
         marks = self._marks
@@ -173,30 +193,35 @@ class Frame:
                     end,
                     outcome,
                     reason,
+                    self._before_ns,
                     self._gap,
                     self._marks,
                     self._segments,
                     self._depths,
                     self._works,
                     self._errors,
-                    {str(k): plain(v) for k, v in list(attributes.items())[:MAX_ATTRIBUTES]}
+                    {k[:MAX_NAME]: plain(v) for k, v in itertools.islice(attributes.items(), MAX_ATTRIBUTES)}
                     if attributes
                     else None,
                 )
             )
+            # The record is on its way: what is called on this frame from now on must not reach it.
+            self._marks, self._segments, self._depths, self._works, self._errors = [], [], [], [], []
         except Exception:
             recorder.faults.note("frame.end")
 
     # -- a frame of one thread --------------------------------------------------------------------------
 
     def __enter__(self) -> Frame:
-        self._recorder.local.frame = self
+        local = self._recorder.local
+        self._outer = getattr(local, "frame", None)
+        local.frame = self
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._recorder.local.frame = None
+        self._recorder.local.frame = self._outer
         if self._ended:
             return  # dropped or failed inside the block
         if kind is None:
@@ -222,6 +247,10 @@ class _StageOf:
 
     def __enter__(self) -> _StageOf:
         frame = self._frame
+        self._token = UNKNOWN
+        if frame._ended or self._stage._recorder is not frame._recorder:
+            frame._recorder.lose("stage_after_end" if frame._ended else "stage_of_another_pipeline")
+            return self
         try:
             frame.take()
             self._token = self._stage.start(frame)
@@ -232,6 +261,8 @@ class _StageOf:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._token == UNKNOWN:
+            return
         try:
             self._stage.stop(self._frame, self._token, kind)
         except Exception:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from framescope.handover import FrameRecord, PipelineDefinition
+from framescope.handover import UNKNOWN, FrameRecord, PipelineDefinition
 from framescope.probes.device import GpuTimer
 from framescope.probes.scheduler import Reading, nothing
 from framescope.recorder.faults import Faults
@@ -42,6 +43,7 @@ class Recorder:
         self.scheduler = scheduler
         self.faults = faults or Faults()
         self.local = threading.local()
+        self.last_start_ns = UNKNOWN
         self.queues: list[Queue[object]] = []
         self.timers: list[GpuTimer] = []
         self.losses: dict[str, int] = {}
@@ -88,8 +90,19 @@ class Recorder:
         captured_at_ns: int | None = None,
         attributes: dict[str, object] | None = None,
     ) -> Frame:
-        """A new frame, on the calling thread."""
+        """A new frame, on the calling thread. What is no integer is left out and counted."""
+        if sequence is not None and type(sequence) is not int:
+            sequence = self._whole(sequence, "sequence_not_a_number")
+        if captured_at_ns is not None and type(captured_at_ns) is not int:
+            captured_at_ns = self._whole(captured_at_ns, "captured_at_not_a_time")
         return Frame(self, next(self._numbers), sequence, captured_at_ns, attributes)
+
+    def _whole(self, value: object, otherwise: str) -> int | None:
+        try:
+            return operator.index(value)  # type: ignore[arg-type]
+        except TypeError:
+            self.lose(otherwise)
+            return None
 
     # -- what came of it ----------------------------------------------------------------------------------
 
@@ -99,6 +112,17 @@ class Recorder:
             self._outbox.append(record)
         else:
             self.lose("outbox_full")
+
+    def forget(self) -> None:
+        """Start afresh in a forked child: what the parent recorded is the parent's to send."""
+        self._outbox = deque()
+        self._lock = threading.Lock()
+        self.local = threading.local()
+        self.losses, self.gauges, self.marks = {}, {}, deque(maxlen=256)
+        for stage in self._stages.values():
+            stage.rebind(self.local)
+        for queue in self.queues:
+            queue.forget()
 
     def lose(self, reason: str) -> None:
         """Count something that is missing from the record."""

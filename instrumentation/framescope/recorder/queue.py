@@ -65,8 +65,11 @@ class Queue(Generic[Item]):
                 if self.policy == "pop":
                     oldest, _ = self._items.popleft()
                     self._count("superseded")
-                else:
-                    self._wait_for_room(timeout)
+                elif not self._wait_for_room(timeout):
+                    if isinstance(frame, Frame):
+                        frame._leave(self._index)
+                    frame.take()  # the frame stays with its thread
+                    raise standard.Full
             self._items.append((frame, item))
             self._changed.notify_all()
         if oldest is not None:
@@ -85,12 +88,17 @@ class Queue(Generic[Item]):
             frame._leave(self._index)
         return frame, item
 
-    def _wait_for_room(self, timeout: float | None) -> None:
+    def forget(self) -> None:
+        """Start afresh in a forked child."""
+        self._changed = threading.Condition(threading.Lock())
+        self.blocked_ns = 0
+        self.dropped = {}
+
+    def _wait_for_room(self, timeout: float | None) -> bool:
         started = time.monotonic_ns()
         room = self._changed.wait_for(lambda: len(self._items) < self.capacity, timeout)
         self.blocked_ns += time.monotonic_ns() - started
-        if not room:
-            raise standard.Full
+        return room
 
     def _count(self, reason: str) -> None:
         self.dropped[reason] = self.dropped.get(reason, 0) + 1

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, Protocol
 
 from framescope.handover import Batch, pack
@@ -53,6 +54,7 @@ class Shipper:
         self._clock = clock
         self._recorders: list[Recorder] = []
         self._devices: list[str] = []
+        self._retired: set[int] = set()
         self._unsent: tuple[bytes, int] | None = None
         self._wake = threading.Event()
         self._stopping = False
@@ -99,10 +101,31 @@ class Shipper:
             batch, more = self._batch()
             if closing and not more:
                 batch.closing = True
-            self._unsent = (pack(batch), len(batch.frames))
+            self._unsent = (self._packed(batch), len(batch.frames))
             if more:
                 time.sleep(0)  # let the frames' threads in between two batches
         self._offer()
+
+    def _packed(self, batch: Batch) -> bytes:
+        """The batch as bytes; a frame that cannot be packed is left out and counted, not its neighbours."""
+        try:
+            return pack(batch)
+        except ValueError:
+            self._faults.note("handover.pack")
+            frames, batch.frames = batch.frames, []
+            for frame in frames:
+                try:
+                    pack(replace(batch, frames=[frame]))
+                except ValueError:
+                    key = (frame.pipeline, "malformed")
+                    batch.losses[key] = batch.losses.get(key, 0) + 1
+                else:
+                    batch.frames.append(frame)
+            return pack(batch)
+
+    def retire(self, recorder: Recorder) -> None:
+        """Ship what this recorder still holds, then forget it."""
+        self._retired.add(recorder.number)
 
     def _offer(self) -> bool:
         if self._unsent is None:
@@ -158,4 +181,7 @@ class Shipper:
                 batch.marks.append((number, at, text))
             for reason, count in list(recorder.losses.items()):
                 batch.losses[(number, reason)] = count
+        if self._retired and not more:
+            self._recorders = [r for r in self._recorders if r.number not in self._retired]
+            self._retired.clear()
         return batch, more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,10 @@ class Stage:
         self.index = index
         self.name = name
         self.kind = kind
+
+    def rebind(self, local: threading.local) -> None:
+        """Use another thread-local store (a forked child has its own)."""
+        self._local = local
 
     def start(self, frame: Frame) -> int:
         """Enter; the token is for ``stop``."""

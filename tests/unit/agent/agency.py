@@ -25,8 +25,11 @@ class Sent:
     def put_spans(self, groups):
         self.groups.extend(groups)
 
-    def put_metrics(self, data):
+    def put_metrics(self, data, settled):
         self.metrics.append(data)
+
+    def confirmed(self):
+        return 0
 
     def losses(self):
         return {}
@@ -67,6 +70,9 @@ class NoProbes:
     def device_over(self, start_ns, end_ns, device):
         return self.devices.over(start_ns, end_ns, device)
 
+    def io_stall_over(self, start_ns, end_ns):
+        return None
+
     def quota_over(self, start_ns, end_ns):
         return None
 
@@ -98,7 +104,7 @@ def record(number: int, latency_ms: float = 6, *, start: int | None = None, **ch
     b_end = begin + round(latency_ms * MS)
     given = {
         "pipeline": 0, "id": number, "sequence": number, "due_ns": begin, "start_ns": begin, "end_ns": b_end,
-        "outcome": "done", "reason": "", "gap": None,
+        "outcome": "done", "reason": "", "before_ns": -1, "gap": None,
         "marks": [0, begin, ~0, a_end, 1, a_end, ~1, a_end + MS, 2, a_end + MS, ~2, b_end],
         "segments": [
             (1, begin, (0, 0, 0), a_end, (2 * MS, 0, 0), -1),

@@ -6,7 +6,7 @@ from agency import DEFINITION, MS, S, agent, batch, record
 
 from framescope import signals as sig
 from framescope.agent.agent import SETTLE_NS, WAIT_FOR_WORK_NS
-from framescope.handover import PipelineDefinition
+from framescope.handover import Batch, PipelineDefinition
 from framescope.judge import read_verdict
 from framescope.probes.device import DeviceIdentity, DeviceReading, ProcessUse
 
@@ -253,17 +253,107 @@ def test_a_failed_frame_is_kept_with_its_error():
     assert root.status.description == "RuntimeError"
 
 
-def test_a_budget_nobody_gave_is_the_period_on_one_thread_and_learned_across_threads():
-    one_thread = PipelineDefinition("p", None, 16 * MS, DEFINITION.stages)
-    for segments, budget in (([(1, 0, (0, 0, 0), 1, (0, 0, 0), -1)], 16 * MS), (None, 16 * MS)):
-        made, sent, _ = agent(baseline_every=1, keep_budget=1000)
-        changes = {"segments": segments} if segments else {}
-        made.feed(batch(*(record(n, **changes) for n in range(150)), definition=one_thread))
+def test_a_budget_nobody_gave_is_the_period_while_frames_stay_on_one_thread():
+    definition = PipelineDefinition("p", None, 16 * MS, DEFINITION.stages)
+    one_thread = [(1, 0, (0, 0, 0), 1, (0, 0, 0), -1)]
+    made, sent, _ = agent(baseline_every=1)
+    made.feed(batch(record(0, 20, segments=one_thread), definition=definition))
+    made.tick(60 * S)
+    told = sent.frames()[0][0].attributes
+    assert told[sig.FRAME_BUDGET_LIMIT] == 0.016
+    assert sig.FRAME_BUDGET_LEARNED not in told
+    assert told[sig.FRAME_OUTCOME] == "slow"
+
+
+def test_a_budget_nobody_gave_is_learned_where_frames_cross_threads_and_says_so():
+    definition = PipelineDefinition("p", None, 4 * MS, DEFINITION.stages)
+    made, sent, _ = agent(baseline_every=1, keep_budget=1000)
+    made.feed(batch(*calm(150), definition=definition))
+    made.tick(60 * S)
+    first, last = sent.frames()[0][0].attributes, sent.frames()[-1][0].attributes
+    assert sig.FRAME_BUDGET_LIMIT not in first
+    assert last[sig.FRAME_BUDGET_LIMIT] == 0.009  # half as much again as the usual 6 ms
+    assert last[sig.FRAME_BUDGET_LEARNED] is True
+
+
+def test_the_keep_budget_is_one_for_all_pipelines_of_a_process():
+    made, sent, _ = agent(keep_budget=4, baseline_every=0)
+    both = {n: PipelineDefinition(f"p{n}", 10 * MS, 16 * MS, DEFINITION.stages) for n in (0, 1)}
+    for number in (0, 1):
+        slow = [record(40 + n, 20 + n, pipeline=number) for n in range(6)]
+        warm = [record(n, pipeline=number) for n in range(40)]
+        made.feed(Batch(1, "i", 0, both, [*warm, *slow]))
+    made.tick(60 * S)
+    made.tick(61 * S)
+    assert len(sent.frames()) == 4
+    lost = sent.counter(sig.FS_FRAMES_LOST)
+    assert sum(v for k, v in lost.items() if (sig.REASON, "keep_budget") in k) == 8
+
+
+def test_one_record_that_makes_no_sense_does_not_take_the_others_with_it():
+    made, sent, _ = agent()
+    made.feed(batch(record(0), record(1, marks=[77, 0]), record(2, due_ns=None), record(3)))
+    made.tick(60 * S)
+    made.tick(61 * S)
+    assert sent.counter(sig.FS_FRAMES_LOST)[(sig.FRAME_PIPELINE, "p"), (sig.REASON, "malformed")] == 2
+    assert sum(len(r.attributes[sig.BATCH_OUTCOMES]) for r in sent.records()) == 2
+
+
+def test_two_pipelines_of_one_name_add_up():
+    made, sent, _ = agent()
+    both = {0: DEFINITION, 1: DEFINITION}
+    queues = [(n, "q", 4, 0, 10**9, {"queue_full": 3}) for n in (0, 1)]
+    losses = {(0, "outbox_full"): 5, (1, "outbox_full"): 1}
+    made.feed(Batch(1, "i", 0, both, [record(0)], queues=queues, losses=losses))
+    made.tick(60 * S)
+    made.tick(61 * S)
+    assert sent.counter(sig.FS_FRAMES_LOST)[(sig.FRAME_PIPELINE, "p"), (sig.REASON, "outbox_full")] == 6
+    assert list(sent.counter(sig.FRAME_QUEUE_DROPPED).values()) == [6]
+    assert list(sent.counter(sig.FRAME_QUEUE_BLOCKED_TIME).values()) == [2.0]
+
+
+def test_drop_reasons_made_up_on_the_way_do_not_become_series_without_bound():
+    made, sent, _ = agent()
+    made.feed(batch(*(record(n, outcome="dropped", reason=f"late by {n} us") for n in range(100))))
+    made.tick(60 * S)
+    made.tick(61 * S)
+    counted = sent.counter(sig.FRAME_COUNT)
+    assert len(counted) == 17
+    assert sum(counted.values()) == 100
+
+
+def test_the_interval_is_the_pipelines_own_whatever_threads_take_turns():
+    made, sent, _ = agent(baseline_every=1, keep_budget=1000)
+    frames = [record(n, before_ns=(n - 1) * 16 * MS if n else -1) for n in range(20)]
+    made.feed(batch(*frames))
+    made.tick(60 * S)
+    told = sent.frames()[5][0].attributes
+    assert told[sig.FRAME_INTERVAL] == 0.016
+    assert told[sig.FRAME_LATE] is False
+
+
+def test_a_capture_time_of_another_clock_is_left_out_and_counted():
+    made, sent, _ = agent(baseline_every=1)
+    start = 4000 * S
+    made.feed(batch(record(0, start=start, due_ns=0), record(1, start=start, due_ns=start + 9 * S)))
+    made.tick(start + 60 * S)
+    made.tick(start + 61 * S)
+    for spans in sent.frames():
+        assert spans[0].end_time - spans[0].start_time == 6 * MS
+    lost = sent.counter(sig.FS_FRAMES_LOST)
+    assert lost[(sig.FRAME_PIPELINE, "p"), (sig.REASON, "captured_at_out_of_range")] == 2
+
+
+def test_blocked_time_is_called_io_only_as_far_as_the_machine_waited_for_io():
+    moved_blocks = [(1, 0, (0, 0, 0), 6 * MS, (1 * MS, 0, 5), -1)]
+    for stalled, told in ((0, 0.0), (3 * MS, 0.003), (None, None)):
+        made, sent, probes = agent(baseline_every=1)
+        probes.io_stall_over = lambda start, end, stalled=stalled: stalled
+        made.feed(batch(record(0, segments=moved_blocks)))
         made.tick(60 * S)
-        last = sent.frames()[-1][0].attributes
-        assert last[sig.FRAME_BUDGET_LIMIT] == budget / 1e9
-        assert last[sig.FRAME_BUDGET_LEARNED] is True
-        assert sig.FRAME_BUDGET_LIMIT not in sent.frames()[0][0].attributes
+        root = sent.frames()[0][0].attributes
+        assert root.get(sig.IO_WAIT_TIME) == told
+        assert root[sig.BLOCKED_TIME] == 0.005
 
 
 def test_a_mark_is_a_span_of_no_length():

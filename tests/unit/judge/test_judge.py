@@ -191,6 +191,24 @@ def test_what_was_not_measured_is_said_and_what_was_ruled_out_says_by_what():
     assert by_cause["python_gil"].status == "not_measured"
 
 
+def test_a_repeated_stage_that_took_its_usual_time_is_innocent():
+    first, second = stage("step", "cpu", 0, 5, 10), stage("step", "cpu", 5, 10, 0)
+    slow = frame(first, second, stage("x", "cpu", 10, 18, 2), latency=18, expected=12, budget=12)
+    slow = one_thread(slow, Evidence(cpu_ns=18 * MS), Evidence(cpu_ns=12 * MS))
+    assert {(s.cause, s.stage) for s in judge(slow).shares} == {("cpu_work", "x")}
+
+
+def test_a_collection_that_comes_in_every_frame_is_not_to_blame_for_this_one():
+    usual = stage("a", "cpu", 0, 14, 10, evidence=Evidence(gc_ns=5 * MS))
+    usual.expected = Evidence(gc_ns=5 * MS)
+    slow = one_thread(
+        frame(usual, latency=14, expected=10),
+        Evidence(cpu_ns=14 * MS, gc_ns=5 * MS),
+        Evidence(cpu_ns=10 * MS, gc_ns=5 * MS),
+    )
+    assert causes(judge(slow)) == {"cpu_work": 4.0}
+
+
 # -- the path -------------------------------------------------------------------------------------------
 
 

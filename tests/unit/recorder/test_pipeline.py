@@ -9,6 +9,8 @@ import pytest
 
 import framescope
 from framescope.pipeline import OffPipeline, enabled_by
+from framescope.probes.scheduler import nothing
+from framescope.recorder.faults import Faults
 
 
 @pytest.mark.parametrize("name", ["FRAMESCOPE_ENABLED", "KPI_LOGGING"])
@@ -39,6 +41,37 @@ def test_a_pipeline_switched_off_answers_every_call_and_does_nothing():
     pipeline.mark("x")
     pipeline.gauge("g", 1)
     pipeline.close()
+
+
+def test_off_is_off_whatever_else_is_wrong_with_the_configuration():
+    assert not enabled_by({"FRAMESCOPE_ENABLED": "0", "FRAMESCOPE_KEEP_BUDGET": "abc"})
+
+
+def test_a_subclass_of_a_users_is_switched_off_too():
+    class Mine(framescope.Pipeline):
+        def hello(self) -> str:
+            return "hello"
+
+    pipeline = Mine("p", enabled=False)
+    assert isinstance(pipeline, OffPipeline)
+    assert pipeline.hello() == "hello"
+
+
+def test_a_capture_time_that_is_none_is_counted_and_not_raised(monkeypatch):
+    class Nothing:
+        instance, faults, scheduler = "i", Faults(raising=True), staticmethod(nothing)
+        shipper = type("S", (), {"add": lambda self, r: None})()
+
+        def close(self, timeout):
+            pass
+
+    pipeline = framescope.Pipeline("p", enabled=True, process=Nothing())
+    for value in (float("nan"), "yesterday", float("inf")):
+        pipeline.frame(captured_at=value).end()
+    assert pipeline._recorder.losses == {"captured_at_not_a_time": 3}
+    pipeline.close()
+    pipeline.frame().end()
+    assert pipeline._recorder.losses["after_close"] == 1
 
 
 @pytest.mark.parametrize(
@@ -86,8 +119,9 @@ def test_a_forked_child_gets_an_identity_and_an_agent_of_its_own():
         mine = front._process.instance
         child = os.fork()
         if child == 0:
+            idle = front._process is None  # no agent before it records a frame, nothing of the parent's
             with p.frame(): pass
-            os._exit(0 if front._process.instance != mine else 1)
+            os._exit(0 if idle and front._process.instance != mine else 1)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         """
     )
@@ -107,3 +141,31 @@ def test_a_broken_configuration_file_does_not_stop_the_host(tmp_path):
         FRAMESCOPE_CONFIG=str(bad),
     )
     assert done.stdout.strip() == "through", done.stderr
+
+
+def test_a_host_that_is_out_of_descriptors_is_not_disturbed():
+    done = run(
+        """
+        import os, resource, threading
+        import framescope
+        p = framescope.Pipeline("p")
+        with p.frame(): pass
+        q = framescope.Queue(p, "q", 4)
+        q.put(p.begin(), "item")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        held = []
+        try:
+            while True: held.append(os.dup(0))
+        except OSError: pass
+        got = []
+        def other():
+            frame, item = q.get(timeout=1)
+            with p.frame(): pass
+            frame.end()
+            got.append(item)
+        t = threading.Thread(target=other); t.start(); t.join()
+        for h in held: os.close(h)
+        print(got)
+        """
+    )
+    assert done.stdout.strip() == "['item']", done.stderr

@@ -120,7 +120,7 @@ def test_attributes_that_cannot_be_printed_do_no_harm():
     cyclic.append(cyclic)
     p.begin(attributes={"a": Rude(), "b": cyclic, "c": "x" * 10_000, "d": 1.5}).end()
     attributes = only(p).attributes
-    assert attributes["a"] == "<Rude: unprintable>"
+    assert attributes["a"] == "<Rude>"
     assert len(attributes["c"]) == 200
     assert attributes["d"] == 1.5
 
@@ -204,6 +204,96 @@ def test_an_empty_queue_raises_empty_after_its_timeout():
 def test_a_queue_that_cannot_work_says_so_at_once(name, capacity, policy):
     with pytest.raises(ValueError, match=r"queue"):
         recorder().queue(name, capacity, policy)
+
+
+def test_odd_values_of_the_hosts_cannot_spoil_a_batch():
+    import enum
+
+    class Mode(enum.IntEnum):
+        B = 2
+
+    class Half:
+        def __index__(self) -> int:
+            return 7
+
+    p = recorder()
+    p.begin(sequence=Half(), attributes={"mode": Mode.B, "image": bytearray(10)}).end()  # type: ignore[arg-type]
+    p.begin(sequence="seven", captured_at_ns="now").end()  # type: ignore[arg-type]
+    first, second = p.drain(10)
+    assert first.sequence == 7
+    assert first.attributes == {"mode": 2, "image": "<bytearray>"}
+    assert second.sequence == second.id
+    assert p.losses == {"sequence_not_a_number": 1, "captured_at_not_a_time": 1}
+    pack(Batch(1, "i", 0, {}, [first, second]))
+
+
+def test_a_frame_that_cannot_be_packed_is_left_out_alone_and_counted():
+    link, p = Link(), Recorder(0, "p", clock=Clock(), faults=Faults(raising=False))
+    s = Shipper(link, "instance", CollectionProbe(), Faults(raising=False))
+    s._thread = threading.current_thread()
+    s.add(p)
+    for _ in range(3):
+        p.begin().end()
+    p._outbox[1].marks = object()  # type: ignore[assignment]
+    s.ship()
+    s.ship()
+    assert [frame.id for batch in link.batches for frame in batch.frames] == [0, 2]
+    assert any(batch.losses.get((0, "malformed")) == 1 for batch in link.batches)
+
+
+def test_a_put_that_times_out_leaves_the_frame_with_its_thread_and_the_queue_innocent():
+    p = recorder()
+    a = p.stage("a")
+    q = p.queue("q", 1, "block")
+    q.put(p.begin(), 0)
+    frame = p.begin()
+    with pytest.raises(queue.Full):
+        q.put(frame, 1, timeout=0.01)
+    with frame.stage(a):
+        pass
+    frame.end()
+    record = next(r for r in p.drain(10) if r.id == 1)
+    assert record.marks[0::2] == [1, ~1, 0, ~0]  # the queue's stage is closed before the next begins
+
+
+def test_a_frame_inside_a_frame_gives_the_thread_back_to_the_outer_one():
+    p = recorder()
+    a = p.stage("a")
+    with p.begin():
+        with p.begin():
+            pass
+        with a:
+            pass
+    inner, outer = p.drain(10)
+    assert (inner.id, outer.id) == (1, 0)
+    assert outer.marks[0::2] == [0, ~0]
+
+
+def test_a_stage_after_the_end_is_counted_and_ignored():
+    p = recorder()
+    a = p.stage("a")
+    frame = p.begin()
+    frame.end()
+    with frame.stage(a):
+        pass
+    assert only(p).marks == []
+    assert p.losses == {"stage_after_end": 1}
+
+
+def test_the_interval_is_counted_from_the_pipelines_frame_before_on_any_thread():
+    p = recorder()
+    starts = []
+
+    def one() -> None:
+        frame = p.begin()
+        starts.append(frame.start_ns)
+        frame.end()
+
+    for _ in range(3):
+        thread = threading.Thread(target=one)
+        thread.start()
+        thread.join()
+    assert [r.before_ns for r in p.drain(10)] == [-1, starts[0], starts[1]]
 
 
 class Link:
