@@ -135,7 +135,7 @@ def _add_histograms(rows: MetricRows, identity: dict[str, str], metric: Metric) 
     for point in _storable(rows, metric.histogram.data_points):
         bounds = tuple(point.explicit_bounds)
         counts = list(point.bucket_counts) or [point.count]
-        rising = all(low < high for low, high in pairwise(bounds))
+        rising = all(low < high for low, high in pairwise(bounds)) and all(map(math.isfinite, bounds))
         if len(counts) != len(bounds) + 1 or not rising or sum(counts) > _GREATEST:
             rows.rejected["histogram buckets do not fit their bounds"] += 1
             continue

@@ -15,11 +15,14 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 from framescope import signals
 
 from .attributes import integer, mapping, number, plain, text
+from .schema import BATCH
 
 UNKNOWN_SERVICE: Final = "unknown_service"
 """What OpenTelemetry calls a resource without ``service.name``."""
 _GREATEST_NS: Final = 2**63 - 1
 _GREATEST_US: Final = 2**53
+_GREATEST_AHEAD_NS: Final = 3_600_000_000_000
+"""How far after its arrival a ``frames`` record may end: no clock is off by more, such a number is wrong."""
 _NO_TRACE: Final = bytes(16)
 _NO_SPAN: Final = bytes(8)
 _HOT: Final = frozenset(
@@ -37,6 +40,7 @@ _HOT: Final = frozenset(
     }
 )
 _SLOW: Final = frozenset({"slow", "failed", "dropped"})
+_BATCH_END: Final = [name for name, _, _ in BATCH.columns].index("end_ns")
 
 
 @dataclass(slots=True)
@@ -61,6 +65,9 @@ class TraceRows:
     """Stages that came without their root, by trace id: the guiltiest of each trace."""
     rejected: Counter[str] = field(default_factory=Counter)
     accepted: int = 0
+    endless: int = 0
+    """Frames without an end, or with one before their start: kept as spans, since what took no known
+    time is in no list by time taken."""
 
 
 @dataclass(slots=True)
@@ -93,8 +100,11 @@ def resource_digest(body: bytes) -> int:
     return int.from_bytes(blake2b(body, digest_size=8).digest(), "little")
 
 
-def trace_rows(request: ExportTraceServiceRequest) -> TraceRows:
-    """All rows of one request. Spans that cannot be stored are counted in ``rejected`` by reason."""
+def trace_rows(request: ExportTraceServiceRequest, arrived_ns: int) -> TraceRows:
+    """All rows of one request that arrived at ``arrived_ns`` (unix).
+
+    Spans that cannot be stored are counted in ``rejected`` by reason.
+    """
     rows = TraceRows()
     for group in request.resource_spans:
         body = group.resource.SerializeToString(deterministic=True)
@@ -108,13 +118,16 @@ def trace_rows(request: ExportTraceServiceRequest) -> TraceRows:
                 else:
                     traces[span.trace_id].append(span)
         for trace_id, spans in traces.items():
-            _add_trace(rows, origin, trace_id, spans)
+            _add_trace(rows, origin, trace_id, spans, arrived_ns)
     return rows
 
 
-def _add_trace(rows: TraceRows, origin: _Origin, trace_id: bytes, spans: list[Span]) -> None:
+def _add_trace(rows: TraceRows, origin: _Origin, trace_id: bytes, spans: list[Span], arrived_ns: int) -> None:
     rows.accepted += len(spans)
     roots = [span for span in spans if span.name == signals.SPAN_FRAME and _is_root(span)]
+    ended = [root for root in roots if root.end_time_unix_nano >= root.start_time_unix_nano]
+    rows.endless += len(roots) - len(ended)
+    roots = ended
     if len(roots) == 1:
         root = roots[0]
         rows.frames.append(_frame_row(origin, root, [span for span in spans if span is not root]))
@@ -127,7 +140,11 @@ def _add_trace(rows: TraceRows, origin: _Origin, trace_id: bytes, spans: list[Sp
         spans = [span for span in spans if span.span_id not in taken]
     for span in spans:
         if span.name == signals.SPAN_FRAMES and (row := _batch_row(origin, span)):
-            rows.batches.append(row)
+            if row[_BATCH_END] > arrived_ns + _GREATEST_AHEAD_NS:
+                rows.rejected["frames that end in the future"] += 1
+                rows.accepted -= 1
+            else:
+                rows.batches.append(row)
         elif span.name == signals.SPAN_MARK and (mark := _mark_row(origin, span)):
             rows.marks.append(mark)
         else:
@@ -215,7 +232,6 @@ def _batch_row(origin: _Origin, span: Span) -> tuple[Any, ...] | None:
         for key, value in told.items()
         if key.startswith(prefix) and (values := _integers(value)) is not None
     }
-    budget = number(told.get(signals.FRAME_BUDGET_LIMIT))
     ends = [offset + max(latency, 0) for offset, latency in zip(offsets, latencies, strict=True)]
     start = span.start_time_unix_nano
     return (
@@ -231,13 +247,18 @@ def _batch_row(origin: _Origin, span: Span) -> tuple[Any, ...] | None:
         outcomes,
         causes,
         list(depths.items()),
-        None if budget is None else round(budget * 1e9),
+        _nanoseconds(number(told.get(signals.FRAME_BUDGET_LIMIT))),
     )
 
 
 def _mark_row(origin: _Origin, span: Span) -> tuple[Any, ...] | None:
     said = text(mapping(span.attributes).get(signals.MARK_TEXT))
     return None if said is None else (origin.service, span.start_time_unix_nano, said)
+
+
+def _nanoseconds(seconds: float | None) -> int | None:
+    """The same time in ns; None where no column holds it, or no time is meant."""
+    return round(seconds * 1e9) if seconds is not None and 0 < seconds * 1e9 < _GREATEST_NS else None
 
 
 def _integers(value: Any) -> list[int] | None:

@@ -86,11 +86,13 @@ class Writer:
         *,
         greatest_waiting_bytes: int = 64 * 2**20,
         now_s: Callable[[], float] = time.monotonic,
+        unix_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._segments = segments
         self._tally = tally
         self._greatest_waiting_bytes = greatest_waiting_bytes
         self._now_s = now_s
+        self._unix_ns = unix_ns
         self._waiting: list[_Waiting] = []
         self._waiting_bytes = 0
         self._changed = threading.Condition()
@@ -209,7 +211,7 @@ class Writer:
 
     def _translate(self, waiting: _Waiting, batch: _Batch) -> None:
         if isinstance(waiting.request, ExportTraceServiceRequest):
-            rows = trace_rows(waiting.request)
+            rows = trace_rows(waiting.request, self._unix_ns())
             self._add_traces(rows, batch)
             rejected = rows.rejected
         else:
@@ -230,6 +232,8 @@ class Writer:
         batch.resources.update(rows.resources)
         batch.counts["stored: spans"] += rows.accepted
         batch.counts["stored: frames"] += len(rows.frames)
+        if rows.endless:
+            batch.counts["stored as spans: frames without an end"] += rows.endless
 
     def _add_metrics(self, rows: MetricRows, batch: _Batch) -> None:
         batch.add(POINT, rows.points)

@@ -118,6 +118,7 @@ def test_an_up_down_counter_reads_as_a_gauge_and_a_sum_as_a_counter() -> None:
         (Metric(name="m", summary=Summary(data_points=[SummaryDataPoint()])), "summary unsupported"),
         (_histogram(bucket_counts=[1, 2]), "histogram buckets do not fit their bounds"),
         (_histogram(explicit_bounds=[2.0, 1.0]), "histogram buckets do not fit their bounds"),
+        (_histogram(explicit_bounds=[1.0, float("inf")]), "histogram buckets do not fit their bounds"),
         (_histogram(bucket_counts=[2**63, 1, 1]), "histogram buckets do not fit their bounds"),
     ],
 )

@@ -10,10 +10,13 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from framescope import signals
+from framescope_ui.store.schema import BATCH, FRAME
 from framescope_ui.store.trace_rows import TraceRows, trace_rows
 
 MS = 1_000_000
 TRACE = bytes(range(16))
+ARRIVED = 2000 * MS
+HOUR_US = 3_600_000_000
 
 
 def _any(value: Any) -> AnyValue:
@@ -50,7 +53,7 @@ def _stage(name: str, number: int, *, parent: int = 1, **told: Any) -> Span:
 def _rows(*spans: Span) -> TraceRows:
     request = ExportTraceServiceRequest()
     request.resource_spans.add().scope_spans.add().spans.extend(spans)
-    return trace_rows(request)
+    return trace_rows(request, ARRIVED)
 
 
 def _guilty(*spans: Span) -> str | None:
@@ -124,9 +127,17 @@ def test_what_cannot_be_stored_is_counted_by_reason(spoilt: dict[str, Any], reas
     assert rows.accepted == 1
 
 
-def test_a_frame_that_ends_before_it_starts_is_kept_as_it_is() -> None:
-    (frame,) = _rows(_span("frame", 1, {"frame.pipeline": "p"}, end_time_unix_nano=990 * MS)).frames
-    assert -10 * MS in frame.hot
+@pytest.mark.parametrize("end_ns", [0, 990 * MS])
+def test_a_frame_without_an_end_is_kept_as_spans_and_no_duration_is_made_up(end_ns: int) -> None:
+    root = _span("frame", 1, {"frame.pipeline": "p"}, end_time_unix_nano=end_ns)
+    rows = _rows(root, _stage("a", 2))
+    assert not rows.frames and len(rows.spans) == rows.accepted == 2
+    assert rows.endless == 1 and not rows.rejected
+
+
+def test_a_frame_that_took_no_time_is_a_frame() -> None:
+    rows = _rows(_span("frame", 1, {"frame.pipeline": "p"}, end_time_unix_nano=1000 * MS))
+    assert len(rows.frames) == 1 and rows.endless == 0
 
 
 def _record(**told: Any) -> TraceRows:
@@ -159,3 +170,45 @@ def test_a_frames_record_is_a_row() -> None:
 def test_a_frames_record_that_does_not_add_up_is_kept_as_an_ordinary_span(spoilt: dict[str, Any]) -> None:
     rows = _record(**spoilt)
     assert not rows.batches and len(rows.spans) == 1
+
+
+@pytest.mark.parametrize("limit", [1e12, 1e300, 0.0, -1.0])
+def test_a_budget_that_no_column_holds_is_unknown(limit: float) -> None:
+    (row,) = _record(**{signals.FRAME_BUDGET_LIMIT: limit}).batches
+    assert row[-1] is None
+    assert BATCH.arrow([row]).num_rows == 1
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, -(2**63), 1.7e308, -1.7e308])
+def test_every_number_a_span_can_tell_fits_its_column(number: float) -> None:
+    told = {
+        signals.FRAME_ID: number,
+        signals.FRAME_CAUSE_CONFIDENCE: number,
+        signals.FRAME_LOST_TOTAL: number,
+        signals.FRAME_OVERRUN_TOTAL: number,
+        signals.FRAME_BUDGET_LIMIT: number,
+    }
+    lost = {signals.FRAME_LOST_PREFIX + cause: number for cause in ("gpu_work", "io_wait")}
+    frames = _rows(_root(**told), _stage("a", 2, **lost)).frames
+    assert FRAME.arrow([frame.columns() for frame in frames]).num_rows == 1
+    record = _record(**{signals.FRAME_BUDGET_LIMIT: number})
+    assert BATCH.arrow(record.batches).num_rows == 1
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"frame.batch.latencies_us": [5, HOUR_US + 2_000_000]},
+        {"frame.batch.offsets_us": [0, HOUR_US + 2_000_000]},
+        {"frame.batch.latencies_us": [5, 2**53]},
+    ],
+)
+def test_a_frames_record_that_ends_in_the_future_is_rejected_alone(spoilt: dict[str, Any]) -> None:
+    rows = _record(**spoilt)
+    assert rows.rejected == {"frames that end in the future": 1}
+    assert not rows.batches and not rows.spans and rows.accepted == 0
+
+
+def test_a_frames_record_of_a_clock_that_is_ahead_is_kept() -> None:
+    rows = _record(**{"frame.batch.latencies_us": [5, HOUR_US - 2_000_000]})
+    assert len(rows.batches) == 1
