@@ -273,6 +273,18 @@ def test_frames_of_several_segments_are_one_answer_and_old_segments_go(tmp_path:
         store.kill()
 
 
+def test_what_it_writes_is_for_its_user_alone(tmp_path: Path) -> None:
+    data_dir = tmp_path / "new" / "data"
+    process = spawn(data_dir, umask=0o022)
+    try:
+        _until(lambda: list(data_dir.rglob("store.sock")) and list(data_dir.glob("*.duckdb.wal")))
+        found = [tmp_path / "new", data_dir, *data_dir.rglob("*")]
+        assert [path for path in found if path.stat().st_mode & 0o077] == []
+    finally:
+        process.kill()
+        process.wait(30)
+
+
 def test_a_segment_that_cannot_be_read_is_set_aside(own_store: StoreProcess) -> None:
     own_store.start()
     assert _post(own_store, _body(), PROTOBUF).status_code == 200

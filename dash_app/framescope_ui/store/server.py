@@ -57,7 +57,11 @@ class CannotStart(RuntimeError):
 
 
 def run(options: StoreOptions) -> int:
-    """Run the store until SIGINT or SIGTERM. Answers the exit code: 0, or 2 when it could not start."""
+    """Run the store until SIGINT or SIGTERM. Answers the exit code: 0, or 2 when it could not start.
+
+    The process is the store's own: from here on what it makes on disk is for its user alone.
+    """
+    os.umask(0o077)
     try:
         asyncio.run(serve(options))
     except CannotStart as error:
