@@ -69,11 +69,13 @@ def store(arguments: Sequence[str]) -> int:
 
 def demo(arguments: Sequence[str]) -> int:
     """Everything at once: the store, the pages, and the ultrasound example as a process of its own."""
-    ports = tuple(
-        setting for setting in settings.STORE if setting.key in ("store.grpc_port", "store.http_port")
+    listening = tuple(
+        setting
+        for setting in settings.STORE
+        if setting.key in ("store.host", "store.grpc_port", "store.http_port")
     )
     addresses = tuple(setting for setting in settings.UI if setting.key in ("ui.host", "ui.port"))
-    table = (settings.DEMO_DATA_DIR, *settings.DEMO, *addresses, *ports)
+    table = (settings.DEMO_DATA_DIR, *settings.DEMO, *addresses, *listening)
     parser = FlagParser("framescope demo", "Run the ultrasound example on the embedded store.", table)
     parsed = parser.parse_strictly(arguments)
     found = _in_force(parsed, table)
@@ -103,6 +105,7 @@ def demo(arguments: Sequence[str]) -> int:
             fps=found.number("demo.fps"),
             accelerator_mode=found.text("demo.accelerator_mode"),
             data_dir=found.optional_path("data_dir"),
+            store_host=found.text("store.host"),
         )
     )
 

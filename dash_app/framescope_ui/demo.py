@@ -60,7 +60,8 @@ class DemoOptions:
     ``duration`` in s, None until interrupted. ``headless``: no app. ``json``: the last line on standard
     output is one JSON object. ``report``: a file for the result, JSON or (any other suffix) Markdown.
     ``disturb``: ``default``, ``all``, ``none`` or names with commas. Ports may be 0 for any free one.
-    ``data_dir`` None: a directory of the demo's own, a temporary one when headless.
+    ``data_dir`` None: a directory of the demo's own, a temporary one when headless. ``host`` is the
+    app's, ``store_host`` is where the store takes OTLP.
     """
 
     duration: float | None = None
@@ -75,6 +76,7 @@ class DemoOptions:
     fps: float = 60.0
     accelerator_mode: str = "full"
     data_dir: Path | None = None
+    store_host: str = "127.0.0.1"
 
 
 class CannotStart(Exception):
@@ -245,22 +247,22 @@ class _Demo:
         self.data_dir = data_dir
         self.run_dir = run_dir
         self.stopping = stopping
-        host = options.host
+        store_host = options.store_host
         examples = examples_directory()
-        self.grpc_port = check_port(host, options.grpc_port, "OTLP over gRPC", "--grpc-port")
-        self.http_port = check_port(host, options.http_port, "OTLP over HTTP", "--http-port")
-        self.port = 0 if options.headless else check_port(host, options.port, "the app", "--port")
+        self.grpc_port = check_port(store_host, options.grpc_port, "OTLP over gRPC", "--grpc-port")
+        self.http_port = check_port(store_host, options.http_port, "OTLP over HTTP", "--http-port")
+        self.port = 0 if options.headless else check_port(options.host, options.port, "the app", "--port")
         self.started_ns = time.time_ns()
         self.began = time.monotonic()
         self.example_runs = 0
-        self.store = Child("store", self._store_command)
+        self.store = Child("store", self._store_command, environment={"FRAMESCOPE_STORE_HOST": store_host})
         self.app = None if options.headless else Child("app", self._app_command)
         self.example = Child(
             "ultrasound example",
             self._example_command,
             environment={
                 "PYTHONPATH": _python_path(examples),
-                "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{_reachable(host)}:{self.grpc_port}",
+                "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{_reachable(store_host)}:{self.grpc_port}",
                 "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
                 "OTEL_SERVICE_NAME": SERVICE,
             },
@@ -279,7 +281,7 @@ class _Demo:
     def _run(self) -> int:
         self._say("starting the store (OTLP on %d gRPC, %d HTTP)", self.grpc_port, self.http_port)
         self.store.start()
-        self._until_ready(self.store, lambda: _listens(self.options.host, self.http_port))
+        self._until_ready(self.store, lambda: _listens(self.options.store_host, self.http_port))
         if self.app is not None:
             self.app.start()
             self._until_ready(self.app, lambda: _healthy(self.options.host, self.port))
@@ -405,20 +407,15 @@ class _Demo:
     # -- command lines ------------------------------------------------------------------------------------
 
     def _store_command(self) -> list[str]:
-        self.data_dir.mkdir(parents=True, exist_ok=True)
         return [
-            *(sys.executable, "-m", "framescope_ui.store", "--data-dir", str(self.data_dir)),
-            *("--host", self.options.host),
+            *_command("store"),
+            *("--data-dir", str(self.data_dir)),
             *("--grpc-port", str(self.grpc_port), "--http-port", str(self.http_port)),
         ]
 
     def _app_command(self) -> list[str]:
         return [
-            *(
-                sys.executable,
-                "-c",
-                "import sys; from framescope_ui.commands import ui; sys.exit(ui(sys.argv[1:]))",
-            ),
+            *_command("ui"),
             *("--host", self.options.host, "--port", str(self.port), "--data-dir", str(self.data_dir)),
         ]
 
@@ -441,6 +438,12 @@ class _Demo:
 
     def _say(self, text: str, *values: object) -> None:
         _log.info(text, *values)
+
+
+def _command(name: str) -> list[str]:
+    """A command of ours as users start it: it reads the configuration file and the environment itself."""
+    code = f"import sys; from framescope_ui.commands import {name}; sys.exit({name}(sys.argv[1:]))"
+    return [sys.executable, "-c", code]
 
 
 def _reachable(host: str) -> str:

@@ -127,7 +127,7 @@ def store_is_away(demo: Demo) -> bool:
 async def test_the_store_is_killed_and_no_frame_is_missing_afterwards(demo: Demo):
     began = time.time()
     host = demo.find("ultrasound", "--fps")
-    demo.kill("framescope_ui.store", "--data-dir")
+    demo.kill("framescope_ui.commands import store", "--data-dir")
     until(lambda: store_is_away(demo), "the page says the store is away")
     until(demo.flowing, "frames are back on the page")
     assert host is not None and host.is_running()
@@ -139,7 +139,7 @@ async def test_the_store_is_killed_and_no_frame_is_missing_afterwards(demo: Demo
 
 
 async def test_the_app_is_killed_and_answers_again(demo: Demo):
-    demo.kill("framescope_ui.commands", str(demo.port))
+    demo.kill("framescope_ui.commands import ui", str(demo.port))
     until(lambda: demo.get("/api/health") is None, "the page is away", 10)
     until(demo.flowing, "the page is back with frames")
 

@@ -7,10 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import httpx
 import pytest
 from running_accelerator import until
 
@@ -19,6 +21,8 @@ from framescope_ui.demo import (
     CannotStart,
     Child,
     DemoOptions,
+    _Demo,
+    _listens,
     check_port,
     evaluate,
     examples_directory,
@@ -27,6 +31,7 @@ from framescope_ui.demo import (
     score,
     slow_frames,
 )
+from framescope_ui.store.address import socket_path
 
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
@@ -136,6 +141,25 @@ def test_a_demo_on_a_port_in_use_ends_with_a_usage_error(
         options = DemoOptions(grpc_port=taken.getsockname()[1], headless=True, data_dir=tmp_path / "data")
         assert run(options) == 2
     assert "--grpc-port" in capsys.readouterr().err
+
+
+def test_the_store_has_its_own_settings_from_the_environment_and_listens_where_they_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FRAMESCOPE_STORE_RETENTION_AGE", "90m")
+    options = DemoOptions(host="0.0.0.0", grpc_port=0, http_port=0, headless=True)
+    demo = _Demo(options, tmp_path / "data", tmp_path, threading.Event())
+    transport = httpx.HTTPTransport(uds=str(socket_path(tmp_path / "data")))
+    demo.store.start()
+    try:
+        until(lambda: _listens(options.store_host, demo.http_port), 60)
+        with httpx.Client(transport=transport, base_url="http://store") as client:
+            said = client.get("/status").json()
+    finally:
+        demo.store.stop(10)
+    assert said["retention_seconds"] == 5400
+    assert said["host"] == "127.0.0.1"
+    assert (tmp_path / "data").stat().st_mode & 0o077 == 0
 
 
 def test_the_example_is_found_in_a_checkout() -> None:
