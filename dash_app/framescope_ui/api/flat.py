@@ -97,6 +97,7 @@ def history_rows(live: Live, last: int) -> list[Row]:
     """The last rows of history, oldest first, one a step; what is not known in a step is None."""
     history = live.history
     lines: dict[str, tuple[Line, float]] = {}
+    counted = {f"queue_{_column(queue.name)}_drops" for queue in live.queues}
 
     def add(column: str, key: str, index: int = 0, factor: float = 1.0) -> None:
         found: Sequence[Line] = history.get(key, ())
@@ -125,7 +126,7 @@ def history_rows(live: Live, last: int) -> list[Row]:
     times = sorted(
         {x for line, _ in lines.values() for x, y in zip(line.x, line.y, strict=True) if y is not None}
     )
-    columns = {name: _Held(line, factor) for name, (line, factor) in lines.items()}
+    columns = {name: _Cells(line, factor, held=name not in counted) for name, (line, factor) in lines.items()}
     rows: list[Row] = []
     for time in times[-last:] if last > 0 else []:
         row: Row = {"timestamp": time, "time": _rfc3339(time)}
@@ -137,15 +138,18 @@ def history_rows(live: Live, last: int) -> list[Row]:
     return rows
 
 
-class _Held:
-    """A line as a column: a reading holds until the next, but not over a gap."""
+class _Cells:
+    """A line as a column: a reading holds until the next, but not over a gap.
 
-    def __init__(self, line: Line, factor: float) -> None:
+    Where ``held`` is false it stands in its own step alone: what was counted once is not counted again.
+    """
+
+    def __init__(self, line: Line, factor: float, held: bool) -> None:
         points = [(x, y) for x, y in zip(line.x, line.y, strict=True) if y is not None]
         self._x = [x for x, _ in points]
         self._y = [y for _, y in points]
         self._factor = factor
-        self._reach = GAP_SPACINGS * (usual_spacing(self._x) or 0.0)
+        self._reach = GAP_SPACINGS * (usual_spacing(self._x) or 0.0) if held else 0.0
 
     def at(self, time: float) -> float | None:
         index = bisect_right(self._x, time) - 1

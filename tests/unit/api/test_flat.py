@@ -56,3 +56,19 @@ async def test_a_hole_stays_a_hole() -> None:
 
 async def test_nothing_known_is_no_rows() -> None:
     assert history_rows(replace(await snapshot(), history={}), 300) == []
+
+
+async def test_drops_counted_once_stand_in_one_row_and_depths_hold() -> None:
+    seen = await snapshot()
+    times = list(seen.history["fps_out"][0].x)
+    queue = seen.queues[0].name
+    drops = Line(queue, "{frame}", times[::5], [3.0] * len(times[::5]))
+    depth = Line(queue, "{item}", times[::5], [2.0] * len(times[::5]))
+    rows = history_rows(
+        replace(seen, history={**seen.history, "queue_drops": [drops], "queue_depth": [depth]}), 99
+    )
+    inside = [row for row in rows if times[0] <= float(row["timestamp"] or 0) <= times[-1]]
+    assert [row["queue_rt_drops"] for row in inside] == [
+        3.0 if i % 5 == 0 else None for i in range(len(times))
+    ]
+    assert {row["queue_rt_depth"] for row in inside} == {2.0}
