@@ -102,6 +102,6 @@ def _known(name: str, values: Sequence[str] | None, known: Iterable[str]) -> tup
 
 
 def _limit(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST_FRAMES:
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= MOST_FRAMES:
         raise BadParameter("limit", f"limit: give a whole number from 1 to {MOST_FRAMES}")
     return int(text)

@@ -56,6 +56,6 @@ def metrics_routes(feed: LiveFeed, history: int, interval_seconds: float) -> API
 def _count(text: str | None, otherwise: int) -> int:
     if text is None:
         return otherwise
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST_ROWS:
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= MOST_ROWS:
         raise BadParameter("last", f"last: give a whole number of rows from 1 to {MOST_ROWS}")
     return int(text)
