@@ -10,6 +10,7 @@ from framescope_ui.figures.live import gpu_title, live_figure
 from framescope_ui.pages import elements
 from framescope_ui.pages.elements import Part
 from framescope_ui.pages.viewer import RANGES, Viewer
+from framescope_ui.questions.sources import missing
 from framescope_ui.questions.views import GpuNow, Live
 
 KEEP_BUDGET = "keep_budget"
@@ -54,11 +55,10 @@ def alerts(live: Live) -> list[Part]:
     """What limits the numbers on this page: losses, sources that are away."""
     found: list[Part] = []
     for source in live.health.sources:
-        if source.status == "away":
+        if missing(source):
             since = f" since {quantity.moment(source.since)}" if source.since is not None else ""
-            found.append(
-                elements.notice(f"{source.name} does not answer{since}.", source.reason, kind="trouble")
-            )
+            what = "does not answer" if source.status == "away" else "answers with an error"
+            found.append(elements.notice(f"{source.name} {what}{since}.", source.reason, kind="trouble"))
     for whole, reasons in (
         (False, [one for one in live.losses if one[0] != KEEP_BUDGET]),
         (True, [one for one in live.losses if one[0] == KEEP_BUDGET]),

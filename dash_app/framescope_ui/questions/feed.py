@@ -18,7 +18,7 @@ from framescope_ui.questions.health import carried_since, no_data
 from framescope_ui.questions.live import live
 from framescope_ui.questions.pipelines import picked, pipelines
 from framescope_ui.questions.rolling import rolling
-from framescope_ui.questions.sources import Absences
+from framescope_ui.questions.sources import Absences, missing, source_of, trouble
 from framescope_ui.questions.stores import Stores, seconds
 from framescope_ui.questions.thresholds import Thresholds
 from framescope_ui.questions.views import Live, Source
@@ -167,7 +167,7 @@ class LiveFeed:
                     stores, service, pipeline, now_ns, self._thresholds, window_seconds, self._step
                 )
         except BackendError as error:
-            return self._empty(window, key, now, [Source(error.backend, "away", None, None, error.reason)])
+            return self._empty(window, key, now, [source_of(error)])
         except TimeoutError:
             reason = f"no answer within {self._patience:g} s"
             return self._empty(window, key, now, [Source(n, "away", None, None, reason) for n in names])
@@ -175,10 +175,10 @@ class LiveFeed:
             # A fault of ours must not end the feed: the page says so and the next poll tries again.
             log.exception("live snapshot of %s/%s failed", service, pipeline)
             reason = f"internal error ({type(error).__name__}), see the log"
-            return self._empty(window, key, now, [Source("app", "away", None, None, reason)])
+            return self._empty(window, key, now, [Source("app", "error", None, None, reason)])
         self._absences.dated([Source("app", "ok", None, None, "")], now)
         sources = self._absences.dated(answer.health.sources, now)
-        away = [source.since for source in sources if source.status == "away"]
+        away = [source.since for source in sources if missing(source)]
         health = replace(answer.health, sources=sources)
         if health.state == "NO DATA" and health.since is None and away:
             health = replace(health, since=away[0])
@@ -194,10 +194,9 @@ class LiveFeed:
     def _empty(self, window: _Window, key: Key, now: float, sources: list[Source]) -> Live:
         """A snapshot without any value, and why there is none."""
         dated = self._absences.dated(sources, now)
-        away = [source for source in dated if source.status == "away"]
+        away = [source for source in dated if missing(source)]
         if away:
-            names = " and ".join(source.name for source in away)
-            text = f"{names} away: {away[0].reason}"
+            text = f"{' and '.join(trouble(source) for source in away)}: {away[0].reason}"
             since = away[0].since
         else:
             text, since = "no pipeline has sent anything in the last day", None

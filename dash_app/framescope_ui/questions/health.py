@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Literal
 
+from framescope_ui.questions.sources import missing, trouble
 from framescope_ui.questions.thresholds import Limits, Thresholds
 from framescope_ui.questions.views import Health, Reason, Source, State
 
@@ -163,11 +164,11 @@ def health(rules: Sequence[Rule], went: Course, sources: Sequence[Source] = ()) 
     broken = [rule for rule in rules if went.signals[rule.signal].level > Level.OK]
     broken.sort(key=lambda rule: -went.signals[rule.signal].level)
     reasons = [_reason(rule, went.signals[rule.signal], went.start) for rule in broken]
-    away = [source.name for source in sources if source.status == "away"]
+    away = [trouble(source) for source in sources if missing(source)]
     if reasons:
         text = "; ".join(reason.text for reason in reasons)
     elif away:
-        text = f"{' and '.join(away)} away: the state is judged without it"
+        text = f"{' and '.join(away)}: the state is judged without it"
     else:
         text = "every signal is inside its limits"
     # A state made by a signal that was bad from the first moment looked at is older than that moment.

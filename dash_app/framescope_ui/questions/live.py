@@ -25,7 +25,7 @@ from framescope_ui.questions.latencies import Latencies, unpacked
 from framescope_ui.questions.quantiles import histogram_quantile, merged_counts
 from framescope_ui.questions.queues import queues_now
 from framescope_ui.questions.readings import grouped, joined, newest, newest_by, newest_time, since, total_by
-from framescope_ui.questions.sources import SILENT_SECONDS, sources_of
+from framescope_ui.questions.sources import SILENT_SECONDS, missing, sources_of, trouble
 from framescope_ui.questions.stores import NS, Stores, Troubles, seconds
 from framescope_ui.questions.thresholds import Thresholds
 from framescope_ui.questions.timeline import (
@@ -50,6 +50,11 @@ MINUTE_NS = 60 * NS
 LATEST_SLOW = 12
 SAME_FRAME_NS = 50_000_000
 MARKED_SLOW = 300
+MOST_RECORDS = 100_000
+"""What a store answers at most to one question; two records a second for half a day."""
+READINGS_PER_SECOND = 12
+"""More than the fastest probe's ten: with fewer points than there are, a long window loses its beginning."""
+MOST_READINGS = 1_000_000
 TARGET_FRESH_SECONDS = 300.0
 """Budget, period and capacities hardly change: an old reading still holds."""
 
@@ -127,7 +132,9 @@ async def _ask(
         found = await asyncio.gather(*(troubles.answer_or(q, []) for q in questions.values()))
         return dict(zip(questions, found, strict=True))
 
-    limit = int((now_ns - start_ns) / NS) * 2 + 20
+    window_seconds = (now_ns - start_ns) // NS
+    limit = min(2 * window_seconds + 20, MOST_RECORDS)
+    readings = min(READINGS_PER_SECOND * window_seconds + 1000, MOST_READINGS)
     batches, kept, marks, gauges, counters = await asyncio.gather(
         troubles.answer_or(traces.every_frame(service, pipeline, start_ns, end_ns, limit=limit), []),
         troubles.answer_or(
@@ -145,8 +152,11 @@ async def _ask(
         ),
         troubles.answer_or(traces.marks(service, start_ns, end_ns), []),
         each(
-            {m: metrics.gauge(m, of_pipeline, start_ns, end_ns) for m in _FRAME_GAUGES}
-            | {m: metrics.gauge(m, of_service, start_ns, end_ns) for m in (*_HOST_GAUGES, *gpus.GAUGES)}
+            {m: metrics.gauge(m, of_pipeline, start_ns, end_ns, readings) for m in _FRAME_GAUGES}
+            | {
+                m: metrics.gauge(m, of_service, start_ns, end_ns, readings)
+                for m in (*_HOST_GAUGES, *gpus.GAUGES)
+            }
         ),
         each(
             {m: metrics.increase(m, of_pipeline, start_ns, end_ns, step_ns) for m in _FRAME_COUNTERS}
@@ -184,8 +194,8 @@ def assembled(
 ) -> Live:
     """The snapshot from what the stores said. Pure."""
     gauges, counters = answers.gauges, answers.counters
-    frames = unpacked(answers.batches)
-    heard = _newest_ns(frames, answers)
+    frames = _ended(unpacked(answers.batches), now_ns)
+    heard = _newest_ns(frames, answers, now_ns)
     age = None if heard is None else max(0.0, (now_ns - heard) / NS)
     target = _target_fps(gauges, now_ns)
     budget = _budget(frames, gauges, now_ns)
@@ -220,7 +230,6 @@ def assembled(
     )
     steps = max(1, round(RATE_SECONDS * NS / step_ns))
     fresh = age is not None and age <= SILENT_SECONDS
-    recent = frames.end_ns[-1:].max(initial=0) - int(QUANTILE_SECONDS * NS)
     lost = total_by(
         since(counters.get(signals.FRAME_LOST_TIME, ()), now_ns - MINUTE_NS), signals.FRAME_CAUSE_NAME
     )
@@ -235,9 +244,9 @@ def assembled(
         fps_in=_mean(rate_in[-steps:]) if fresh else None,
         fps_out=_mean(rate_out[-steps:]) if fresh else None,
         target_fps=target,
-        latency_p50=_now_quantile(frames, answers, 0.50, int(recent), fresh),
-        latency_p95=_now_quantile(frames, answers, 0.95, int(recent), fresh),
-        latency_p99=_now_quantile(frames, answers, 0.99, int(recent), fresh),
+        latency_p50=_now_quantile(frames, answers, 0.50, now_ns),
+        latency_p95=_now_quantile(frames, answers, 0.95, now_ns),
+        latency_p99=_now_quantile(frames, answers, 0.99, now_ns),
         budget_seconds=budget,
         slow_share=slow_share[-1] if slow_share and fresh else None,
         dropped_per_minute=_dropped(frames, now_ns) if fresh else None,
@@ -282,10 +291,20 @@ def assembled(
     )
 
 
-def _newest_ns(frames: Latencies, answers: Answers) -> int | None:
+def _ended(frames: Latencies, now_ns: int) -> Latencies:
+    """The frames that can have ended by now, give or take a second between two clocks.
+
+    One that claims a later end has a broken latency or clock: a chart up to that end would reach days into
+    the future and show nothing of today.
+    """
+    return frames.only(frames.end_ns <= now_ns + NS)
+
+
+def _newest_ns(frames: Latencies, answers: Answers, now_ns: int) -> int | None:
     times = [newest_time(series) for series in answers.gauges.values()]
     times.append(int(frames.end_ns.max()) if len(frames) else None)
-    return max((t for t in times if t is not None), default=None)
+    found = max((t for t in times if t is not None), default=None)
+    return None if found is None else min(found, now_ns)
 
 
 def _target_fps(gauges: Mapping[str, Sequence[Series]], now_ns: int) -> float | None:
@@ -306,10 +325,10 @@ def _rates(
     signs = [s for m in _HOST_GAUGES for s in answers.gauges.get(m, ())]
     sign_ns = newest_time(signs)
     if len(frames):
-        newest_out = int(frames.end_ns.max())
+        newest_out = min(int(frames.end_ns.max()), now_ns)
         end_ns = newest_out
         if sign_ns is not None and sign_ns - newest_out > STALL_SECONDS * NS:
-            end_ns = sign_ns
+            end_ns = min(sign_ns, now_ns)
         grid = Grid.over(start_ns, end_ns, step_ns)
         living = alive(grid, signs)
         done = frames.only(frames.finished)
@@ -323,7 +342,7 @@ def _rates(
         return grid, rate_in, rate_out
     counted = answers.counters.get(signals.FRAME_COUNT, ())
     ends = [t for t in (newest_time(counted), sign_ns) if t is not None]
-    grid = Grid.over(start_ns, max(ends, default=start_ns), step_ns)
+    grid = Grid.over(start_ns, min(max(ends, default=start_ns), now_ns), step_ns)
     done_counts = [s for s in counted if s.attributes.get(signals.FRAME_OUTCOME) in ("on_time", "slow")]
     per_second = NS / step_ns
     return (
@@ -365,15 +384,21 @@ def _histogram_values(grid: Grid, series: Sequence[HistogramSeries], q: float) -
     return values
 
 
-def _now_quantile(
-    frames: Latencies, answers: Answers, q: float, ended_after_ns: int, fresh: bool
-) -> float | None:
-    if not fresh:
-        return None
+def _now_quantile(frames: Latencies, answers: Answers, q: float, now_ns: int) -> float | None:
+    """Over the last seconds with frames; None where the pipeline has stalled since: that is not now."""
+    stalled_ns = now_ns - int(STALL_SECONDS * NS)
     if len(frames):
-        return frames.quantile_seconds(q, ended_after_ns)
-    newest_ns = max((t for one in answers.latency for t in one.times_ns), default=None)
-    if newest_ns is None:
+        newest_out = int(frames.end_ns.max())
+        if newest_out < stalled_ns:
+            return None
+        return frames.quantile_seconds(q, newest_out - int(QUANTILE_SECONDS * NS))
+    # A histogram goes on being exported without new frames, so only steps with some count.
+    newest_ns = max(
+        (t for one in answers.latency for t, n in zip(one.times_ns, one.counts, strict=True) if sum(n) > 0),
+        default=None,
+    )
+    # It is answered in steps as long as the quantile's span, and dated at their ends.
+    if newest_ns is None or newest_ns < stalled_ns - int(QUANTILE_SECONDS * NS):
         return None
     bounds, counts = merged_counts(answers.latency, newest_ns - int(QUANTILE_SECONDS * NS))
     return histogram_quantile(bounds, counts, q) if counts else None
@@ -391,12 +416,12 @@ def _health(
     service: str,
     now_ns: int,
 ) -> tuple[Values, Health]:
-    frames_away = next((s for s in sources if s.status == "away" and s.name == traces), None)
+    frames_away = next((s for s in sources if missing(s) and s.name == traces), None)
     rules = rules_for(thresholds, target, budget)
     went = course(rules, grid.times, readings)
     levels: Values = [None if level is None else float(level) for level in went.levels]
     if frames_away is not None:
-        return levels, no_data(f"{frames_away.name} away: {frames_away.reason}", sources=sources)
+        return levels, no_data(f"{trouble(frames_away)}: {frames_away.reason}", sources=sources)
     if age is None:
         return levels, no_data(f"nothing has arrived from {service} yet", sources=sources)
     if age > SILENT_SECONDS:

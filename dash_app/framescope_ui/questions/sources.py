@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Literal
 
-from framescope_ui.backends.protocols import Unsupported
+from framescope_ui.backends.protocols import BackendError, BackendRefused, Unsupported
 from framescope_ui.questions.stores import Stores, Troubles
 from framescope_ui.questions.views import Source
 
@@ -23,11 +24,27 @@ def sources_of(
         found.append(
             Source(name, "ok", newest_age_seconds, None, "")
             if error is None or isinstance(error, Unsupported)
-            else Source(name, "away", None, None, error.reason)
+            else source_of(error)
         )
-    if service is not None and not any(source.status == "away" for source in found):
+    if service is not None and not any(missing(source) for source in found):
         found.append(_emitter(service, newest_age_seconds, now))
     return found
+
+
+def source_of(error: BackendError) -> Source:
+    """The backend as it showed itself by an error: away, or there and answering with one."""
+    status: Literal["away", "error"] = "error" if isinstance(error, BackendRefused) else "away"
+    return Source(error.backend, status, None, None, error.reason)
+
+
+def missing(source: Source) -> bool:
+    """Whether it is a backend whose answer is missing."""
+    return source.status in ("away", "error")
+
+
+def trouble(source: Source) -> str:
+    """What is wrong with a backend whose answer is missing, without its reason."""
+    return f"{source.name} {'away' if source.status == 'away' else 'answered with an error'}"
 
 
 def _emitter(service: str, age: float | None, now: float) -> Source:

@@ -26,10 +26,14 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One backend or emitter the page depends on."""
+    """One backend or emitter the page depends on.
+
+    ``away`` is a backend that does not answer, ``error`` one that answered with an error, ``silent`` an
+    emitter nothing arrives from.
+    """
 
     name: str
-    status: Literal["ok", "away", "silent"]
+    status: Literal["ok", "away", "error", "silent"]
     newest_age_seconds: float | None
     since: float | None
     reason: str

@@ -7,6 +7,7 @@ import asyncio
 from memory_stores import away
 from scene import NOW_NS, NS, PIPELINE, SERVICE, Scene, scene
 
+from framescope_ui.backends.protocols import BackendRefused
 from framescope_ui.questions.feed import LiveFeed
 
 FAST = 0.1
@@ -72,6 +73,14 @@ async def test_a_store_that_hangs_counts_as_away() -> None:
     made.traces.hangs = True
     snapshot = await feed_of(made, patience=0.05).snapshot(SERVICE, PIPELINE)
     assert "no answer" in snapshot.health.text
+
+
+async def test_a_store_that_refuses_is_not_said_to_be_away() -> None:
+    made = scene(5)
+    made.traces.error = made.metrics.error = BackendRefused("tempo", "limit too large")
+    snapshot = await feed_of(made).snapshot(SERVICE, PIPELINE)
+    assert snapshot.health.sources[0].status == "error"
+    assert snapshot.health.text == "tempo answered with an error: limit too large"
 
 
 async def test_a_fault_of_ours_is_said_and_does_not_end_the_feed() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import pytest
 from memory_stores import MemoryMetrics, away
 from scene import NOW_NS, NS, PIPELINE, SERVICE, Scene, scene, trace_id_of
 
 from framescope import signals as sig
-from framescope_ui.backends.protocols import BackendAway, HistogramSeries
+from framescope_ui.backends.protocols import BackendAway, BackendRefused, FrameBatch, HistogramSeries, Series
 from framescope_ui.questions.live import live
 from framescope_ui.questions.thresholds import Limits, Thresholds
 from framescope_ui.questions.views import Live
@@ -146,3 +149,69 @@ async def test_without_records_the_histogram_answers_within_its_buckets() -> Non
     assert now.latency_p50 is not None
     assert 0.01 <= now.latency_p50 <= 0.02
     assert now.fps_out == pytest.approx(50, abs=0.3)
+
+
+async def test_a_frame_that_claims_to_end_in_days_to_come_stretches_nothing() -> None:
+    made = scene()
+    last = made.traces.batches[-1]
+    made.traces.batches[-1] = replace(last, latencies_us=[*last.latencies_us[:-1], 600_000_000_000])
+    now = await seen(made)
+    assert all(x <= NOW_NS / NS for lines in now.history.values() for line in lines for x in line.x)
+    assert now.health.state == "OK"
+    assert now.fps_out == pytest.approx(50, abs=0.5)
+    assert now.latency_p99 == pytest.approx(0.012)
+    assert now.newest_age_seconds == pytest.approx(0, abs=1)
+
+
+async def test_a_stalled_pipeline_has_no_latency_now() -> None:
+    made = scene(120)
+    made.traces.batches = made.traces.batches[:-100]
+    now = await seen(made)
+    assert (now.latency_p50, now.latency_p95, now.latency_p99) == (None, None, None)
+    assert now.fps_out == 0
+
+
+async def test_a_stalled_pipeline_has_none_by_its_histogram_either() -> None:
+    made = scene(120)
+    made.traces.batches = []
+    ends = [NOW_NS - at * NS for at in (100, 90, 50, 10, 0)]
+    counts = [[0.0, 99.0, 1.0], [0.0, 99.0, 1.0], *([[0.0] * 3] * 3)]
+    made.metrics.histograms[sig.FRAME_LATENCY] = [HistogramSeries({}, [0.01, 0.02], ends, counts, [1.0] * 5)]
+    assert (await seen(made)).latency_p50 is None
+
+
+async def test_no_window_asks_for_more_records_than_a_store_gives_and_each_for_all_its_readings() -> None:
+    made = scene(5)
+    limits: list[int] = []
+    points: list[int] = []
+    records, gauge = made.traces.every_frame, made.metrics.gauge
+
+    async def every_frame(
+        service: str, pipeline: str, start_ns: int, end_ns: int, limit: int = 3600
+    ) -> list[FrameBatch]:
+        limits.append(limit)
+        return await records(service, pipeline, start_ns, end_ns, limit)
+
+    async def counted(
+        metric: str, where: Mapping[str, str], start_ns: int, end_ns: int, max_points: int = 20_000
+    ) -> list[Series]:
+        if metric == sig.HW_GPU_UTILIZATION:
+            points.append(max_points)
+        return await gauge(metric, where, start_ns, end_ns, max_points)
+
+    made.traces.every_frame = every_frame  # type: ignore[method-assign]
+    made.metrics.gauge = counted  # type: ignore[method-assign]
+    for window in (3600.0, 60_000.0):
+        await live(made.stores, SERVICE, PIPELINE, NOW_NS, Thresholds(), window, step_seconds=60)
+    assert limits == [7220, 100_000]
+    assert points[0] >= 36_000
+    assert points[1] <= 1_000_000
+
+
+async def test_a_store_that_refuses_has_answered_with_an_error_and_is_not_away() -> None:
+    made = scene()
+    made.traces.name = "tempo"
+    made.traces.error = BackendRefused("tempo", "query too long")
+    now = await seen(made)
+    assert {s.name: s.status for s in now.health.sources} == {"tempo": "error", "memory": "ok"}
+    assert now.health.text == "tempo answered with an error: query too long"
