@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MAX_MARKS: Final = 4096
 """Numbers in one frame's marks: 1 024 stages. More are counted as lost, so a runaway loop inside a
 frame cannot take the host's memory."""
+MOST_MARKS: Final = MAX_MARKS + MAX_MARKS // 2
+"""Room for the exits of what was entered."""
+MAX_ERRORS: Final = 16
 MAX_ATTRIBUTES: Final = 16
 MAX_TEXT: Final = 200
 MAX_NAME: Final = 64
@@ -124,9 +127,13 @@ class Frame:
 
     def _leave(self, index: int) -> None:
         marks = self._marks
-        if len(marks) < MAX_MARKS + MAX_MARKS // 2:  # room for the exits of what was entered
+        if len(marks) < MOST_MARKS:
             marks.append(~index)
             marks.append(self._recorder.clock())
+
+    def _note(self, index: int, error: type[BaseException]) -> None:
+        if len(self._errors) < MAX_ERRORS:
+            self._errors.append((index, error.__name__))
 
     # -- threads --------------------------------------------------------------------------------------
 

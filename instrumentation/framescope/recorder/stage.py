@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from framescope.probes.device import GpuTimer
-from framescope.recorder.frame import Frame
+from framescope.recorder.frame import MAX_MARKS, MOST_MARKS, Frame
 
 if TYPE_CHECKING:
     from framescope.recorder.pipeline import Recorder
@@ -20,11 +20,13 @@ class Stage:
     threads enters it by ``with frame.stage(stage):``.
     """
 
-    __slots__ = ("_local", "_recorder", "index", "kind", "name")
+    __slots__ = ("_clock", "_leaving", "_local", "_recorder", "index", "kind", "name")
 
     def __init__(self, recorder: Recorder, index: int, name: str, kind: str) -> None:
         self._recorder = recorder
         self._local = recorder.local
+        self._clock = recorder.clock
+        self._leaving = ~index
         self.index = index
         self.name = name
         self.kind = kind
@@ -41,14 +43,21 @@ class Stage:
     def stop(self, frame: Frame, token: int, error: type[BaseException] | None) -> None:
         """Leave, noting an exception that passed through."""
         frame._leave(self.index)
-        if error is not None and len(frame._errors) < 16:
-            frame._errors.append((self.index, error.__name__))
+        if error is not None:
+            frame._note(self.index, error)
 
+    # Written out: a call less on either side is a fifth of what a stage costs.
     def __enter__(self) -> Stage:
         try:
-            self._local.frame._enter(self.index)
+            marks = self._local.frame._marks
         except AttributeError:
             self._recorder.lose("stage_without_frame")
+            return self
+        if len(marks) < MAX_MARKS:
+            marks.append(self.index)
+            marks.append(self._clock())
+        else:
+            self._recorder.lose("stage_limit")
         return self
 
     def __exit__(
@@ -56,11 +65,14 @@ class Stage:
     ) -> None:
         try:
             frame = self._local.frame
-            frame._leave(self.index)
-            if kind is not None and len(frame._errors) < 16:
-                frame._errors.append((self.index, kind.__name__))
+            marks = frame._marks
         except AttributeError:
-            pass  # already counted on entry
+            return  # already counted on entry
+        if len(marks) < MOST_MARKS:
+            marks.append(self._leaving)
+            marks.append(self._clock())
+        if kind is not None:
+            frame._note(self.index, kind)
 
 
 class GpuStage(Stage):
