@@ -197,6 +197,7 @@ class Accelerator:
         self._core = core
         self._selector = selectors.DefaultSelector()
         self._clients: dict[socket.socket, Client] = {}
+        self._held_back_by: Client | None = None
         self._started_ns = time.monotonic_ns()
         self._sampled: Status | None = None
         self._core_hz: float | None = None
@@ -291,6 +292,7 @@ class Accelerator:
         elif kind == wire.CLOCK:
             (ratio,) = wire.RATIO.unpack(body)
             self.executor.ratio = min(1.0, max(MIN_RATIO, ratio))
+            self._held_back_by = client
             client.connection.send(wire.CLOCK + wire.RATIO.pack(self.executor.ratio))
         else:
             raise ValueError(f"a message of kind {kind!r}")
@@ -304,6 +306,8 @@ class Accelerator:
 
     def _forget(self, client: Client) -> None:
         client.gone = True
+        if client is self._held_back_by:  # nobody else would set it free
+            self.executor.ratio, self._held_back_by = 1.0, None
         self._selector.unregister(client.connection)
         self._clients.pop(client.connection, None)
         client.connection.close()

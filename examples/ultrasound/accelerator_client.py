@@ -91,7 +91,11 @@ class AcceleratorClient:
         return result
 
     def set_clock(self, ratio: float) -> float:
-        """Hold the accelerator's clock back to ``ratio`` of the time; answers what is in force."""
+        """Hold the accelerator's clock back to ``ratio`` of the time; answers what is in force.
+
+        It is in force until another is set or this client's connection ends, as it does when an answer
+        comes too late: ``AcceleratorAway`` means the clock runs free again.
+        """
         with self._lock:
             connection, _ = self._connected()
             answer = self._ask(connection, wire.CLOCK + wire.RATIO.pack(ratio), wire.CLOCK)

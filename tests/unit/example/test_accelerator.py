@@ -97,6 +97,28 @@ def test_a_clock_held_back_stretches_busy_and_counts_the_gated_time(
     assert told(timed(client, grey, "despeckle"))[3] == 0
 
 
+def test_a_clock_is_free_again_when_who_held_it_back_is_gone(accelerator: Running, grey: Image) -> None:
+    holder, client = accelerator.client("holder"), accelerator.client("one")
+    holder.set_clock(0.25)
+    assert told(timed(client, grey, "despeckle"))[3] > 0
+    accelerator.client("bystander").close()
+    assert told(timed(client, grey, "despeckle"))[3] > 0
+    holder.close()
+    until(lambda: told(timed(client, grey, "despeckle"))[3] == 0)
+
+
+def test_a_clock_whose_answer_came_too_late_is_free_again(accelerator: Running, grey: Image) -> None:
+    holder, client = accelerator.client("holder", timeout=0.2), accelerator.client("one")
+    holder.set_clock(0.25)
+    os.kill(accelerator.process.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(AcceleratorAway):
+            holder.set_clock(0.5)
+    finally:
+        os.kill(accelerator.process.pid, signal.SIGCONT)
+    until(lambda: told(timed(client, grey, "despeckle"))[3] == 0)
+
+
 def test_no_clock_is_slower_than_the_slowest(accelerator: Running) -> None:
     client = accelerator.client("one")
     assert client.set_clock(0.0) > 0
