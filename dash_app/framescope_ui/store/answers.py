@@ -170,7 +170,8 @@ _PAGE: Final = "trace_id, service, start_ns, latency_ns, stage"
 
 def frames(question: Frames, segments: Segments, ask: Ask) -> Any:
     """trace_id, service, start_ns, latency_ns, stage, root (an OTLP span); in order, one more than asked
-    where there is more. The first page's metadata tells the total."""
+    where there is more. The first page's metadata tells the total, unless that means counting all there
+    is: without a start, or for one frame only, it is left out."""
     found = segments.covering(FRAME, question.start_ns, question.end_ns)
     tests, values = _frame_tests(question)
     key = "latency_ns" if question.order == "duration" else "start_ns"
@@ -192,10 +193,12 @@ def frames(question: Frames, segments: Segments, ask: Ask) -> Any:
         )
         page = rows if page is None else pa.concat_tables([page, rows])
         page = page.sort_by([(key, "descending"), ("trace_id", "descending")]).slice(0, question.limit + 1)
+    counted = not after and question.start_ns is not None and question.limit > 1
     if page is None:
-        return FRAME.empty((*_PAGE.split(", "), "root")).replace_schema_metadata({"total": "0"})
+        empty = FRAME.empty((*_PAGE.split(", "), "root"))
+        return empty.replace_schema_metadata({"total": "0"}) if counted else empty
     page = page.append_column("root", pa.array(_roots(page, found, ask), pa.binary()))
-    if not after:
+    if counted:
         counts = [
             ask(f"SELECT count(*) AS n FROM {segment.schema}.frame{_where(tests)}", values)["n"][0].as_py()
             for segment in found
