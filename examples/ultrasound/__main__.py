@@ -133,7 +133,8 @@ def run(options: argparse.Namespace, stopping: threading.Event) -> dict[str, obj
         pipeline = framescope.Pipeline("ultrasound", target_fps=options.fps, budget_ms=options.budget_ms)
         stack.callback(pipeline.close)
         pipeline.watch_device(accelerator.status_page)
-        host = Host(loop, client, pipeline, fps=options.fps, sink=sink)
+        budget_ns = round(options.budget_ms * 1e6)
+        host = Host(loop, client, pipeline, fps=options.fps, sink=sink, budget_ns=budget_ns)
         around = disturb.Surroundings(
             host.load, loop, accelerator.socket, accelerator.status_page, Path(tempfile.gettempdir())
         )
@@ -146,7 +147,7 @@ def run(options: argparse.Namespace, stopping: threading.Event) -> dict[str, obj
         gc.freeze()  # as a real-time program does: what is here to stay is not looked at again and again
         began = time.monotonic()
         if stopping.is_set():  # asked to end before the first frame
-            return _counts(host, accelerator.restarts, 0.0, options.budget_ms)
+            return _counts(host, accelerator.restarts, 0.0)
         host.start()
         directing.start()
         until = None if options.duration is None else began + options.duration
@@ -158,7 +159,7 @@ def run(options: argparse.Namespace, stopping: threading.Event) -> dict[str, obj
         host.stop()
         if not host.join():
             log.error("a thread of the pipeline did not end in time")
-        return _counts(host, accelerator.restarts, time.monotonic() - began, options.budget_ms)
+        return _counts(host, accelerator.restarts, time.monotonic() - began)
 
 
 def _wait_for(client: AcceleratorClient, accelerator: AcceleratorProcess, stopping: threading.Event) -> None:
@@ -186,21 +187,20 @@ def _output(path: Path | None) -> Iterator[Callable[[bytes], object]]:
         yield file.write
 
 
-def _counts(host: Host, restarts: int, seconds: float, budget_ms: float) -> dict[str, object]:
+def _counts(host: Host, restarts: int, seconds: float) -> dict[str, object]:
     counts = host.counts
-    latencies = np.asarray(counts.latencies_ns, np.float64) / 1e9
-    quantiles = np.quantile(latencies, (0.5, 0.95, 0.99)) if len(latencies) else None
+    quantiles = host.latencies.quantiles((0.5, 0.95, 0.99))
     return {
         "frames": counts.offered,
         "finished": counts.finished,
-        "slow": int((latencies > budget_ms / 1e3).sum()),
+        "slow": host.latencies.slow,
         "dropped": dict(counts.dropped),
         "failed": dict(counts.failed),
         "seconds": round(seconds, 3),
         "accelerator_restarts": restarts,
         "latency_seconds": None
         if quantiles is None
-        else dict(zip(("p50", "p95", "p99"), (round(float(q), 6) for q in quantiles), strict=True)),
+        else dict(zip(("p50", "p95", "p99"), (round(q, 6) for q in quantiles), strict=True)),
     }
 
 

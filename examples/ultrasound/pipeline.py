@@ -22,6 +22,7 @@ from framescope.probes.device import GpuTimer
 from ultrasound import jpeg
 from ultrasound.cine import Cine
 from ultrasound.jpeg import Image
+from ultrasound.latencies import Latencies
 
 QUEUE_CAPACITY = 4
 _POLL = 0.2
@@ -60,7 +61,6 @@ class Counts:
     finished: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
-    latencies_ns: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -85,14 +85,17 @@ class Host:
         fps: float,
         sink: Callable[[bytes], object],
         limit: int | None = None,
+        budget_ns: int | None = None,
     ) -> None:
-        """``limit``: end after so many frames. ``sink`` gets every encoded picture."""
+        """``limit``: end after so many frames. ``sink`` gets every encoded picture. A frame that took
+        longer than ``budget_ns`` (the period, where not given) counts as slow."""
         self.load = Load()
         self.counts = Counts()
         self._cine = loop
         self._accelerator = accelerator
         self._pipeline = pipeline
         self._period_ns = round(1e9 / fps)
+        self.latencies = Latencies(self._period_ns if budget_ns is None else budget_ns)
         self._sink = sink
         self._limit = limit
         self._decode, self._overlay, self._encode = pipeline.stages("decode", "overlay", "encode")
@@ -211,7 +214,7 @@ class Host:
                 write(encoded)
         frame.end()
         self.counts.finished += 1
-        self.counts.latencies_ns.append(time.monotonic_ns() - work.due_ns)
+        self.latencies.add(time.monotonic_ns() - work.due_ns)
         if self.counts.finished % 30 == 0:
             self._pipeline.gauge("dark_area", share)
         image, after = work.image, self.load.after_frame
