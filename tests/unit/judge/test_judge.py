@@ -72,6 +72,20 @@ def test_a_collection_in_this_thread_is_not_called_its_work():
     assert causes(judge(slow)) == {"gc_pause": 9.0, "cpu_work": 1.0}
 
 
+def test_the_cpu_time_of_a_collection_explains_nothing_in_another_stage():
+    collected = stage("a", "cpu", 0, 13, 4, evidence=Evidence(gc_ns=9 * MS))
+    stalled = stage("b", "cpu", 13, 22, 4)
+    slow = one_thread(
+        frame(collected, stalled, latency=22),
+        Evidence(cpu_ns=17 * MS, runqueue_ns=0, blocked_ns=5 * MS, gc_ns=9 * MS),
+        Evidence(cpu_ns=8 * MS, runqueue_ns=0, blocked_ns=0, gc_ns=0),
+    )
+    assert {(s.cause, s.stage): s.lost_ns / MS for s in judge(slow).shares} == {
+        ("gc_pause", "a"): 9.0,
+        ("blocked", "b"): 5.0,
+    }
+
+
 def test_a_collection_elsewhere_shows_as_blocked_and_is_told_as_the_collection():
     slow = one_thread(
         frame(stage("a", "cpu", 0, 18, 8), latency=18),
