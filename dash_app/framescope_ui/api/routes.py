@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
 
 from framescope_ui.api.docs import docs_routes
+from framescope_ui.api.exposition import exposition_routes
 from framescope_ui.api.frames import frames_routes
 from framescope_ui.api.metrics import metrics_routes
-from framescope_ui.api.problems import NotFound, install_problems
+from framescope_ui.api.problems import NotFound, install_problems, problem
 from framescope_ui.api.push import push_routes
 from framescope_ui.api.state import state_routes
 from framescope_ui.options import AppOptions
 from framescope_ui.questions.feed import LiveFeed
 from framescope_ui.questions.stores import Stores
+
+EVERY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+NOT_BUILT = ("/report", "/api/correlate", "/api/incidents", "/api/export")
+"""Paths of the plan that nothing answers yet: said, rather than answered with a page."""
 
 
 def install_routes(
@@ -27,16 +35,40 @@ def install_routes(
 ) -> None:
     """Put the interface onto an app, before anything that catches every path."""
     install_problems(app)
-    app.include_router(metrics_routes(feed, options.history, options.interval_seconds))
-    app.include_router(frames_routes(stores))
-    app.include_router(state_routes(stores, feed, clock_ns))
-    app.include_router(push_routes(feed, options.allowed_origins))
-    app.include_router(docs_routes(app))
-
-    @app.api_route(
-        "/api/{path:path}",
-        methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        include_in_schema=False,
+    routers = (
+        metrics_routes(feed, options.history, options.interval_seconds),
+        exposition_routes(feed),
+        frames_routes(stores),
+        state_routes(stores, feed, clock_ns),
+        push_routes(feed, options.allowed_origins),
+        docs_routes(app),
     )
-    async def unknown(path: str) -> None:
+    for router in routers:
+        app.include_router(router)
+    known = [route for router in routers for route in router.routes]
+
+    async def not_built(request: Request) -> Response:
+        return problem(
+            501, f"{request.url.path} is not built yet. /docs lists what there is.", request.url.path
+        )
+
+    for path in NOT_BUILT:
+        app.add_api_route(path, not_built, methods=EVERY_METHOD, include_in_schema=False)
+
+    @app.api_route("/api/{path:path}", methods=EVERY_METHOD, include_in_schema=False)
+    async def unknown(request: Request, path: str) -> None:
+        allowed = _methods(known, request)
+        if allowed:
+            raise HTTPException(405, f"This path answers {allowed}.", {"Allow": allowed})
         raise NotFound(f"There is no /api/{path[:80]}. /docs lists what there is.")
+
+
+def _methods(routes: Sequence[BaseRoute], request: Request) -> str:
+    """The methods that a known path answers; empty for an unknown one."""
+    found = {
+        method
+        for route in routes
+        if route.matches(request.scope)[0] is Match.PARTIAL
+        for method in getattr(route, "methods", None) or ()
+    }
+    return ", ".join(sorted(found))

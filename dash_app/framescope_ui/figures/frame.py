@@ -22,13 +22,15 @@ ROW = 19
 MOST_ROWS = 12
 """More stages than this: the longest, until all are asked for."""
 MOST_ROWS_PHONE = 5
+START_NAMED = 0.12
+"""Share of the x range, some 60 px, that the frame's start has to itself where it is named."""
 NEIGHBOURS = 25
 """Frames drawn on either side of the one looked at."""
 
 
 def shown_range(view: FrameView) -> tuple[float, float]:
     """s after the due time that the waterfall shows: the frame, and some before and after it."""
-    end = max([view.item.latency_seconds, *(row.end for row in view.stages)])
+    end = max([view.item.latency_seconds or 0.0, *(row.end for row in view.stages)])
     first = min([0.0, *(row.start for row in view.stages)])
     around = 0.0 if view.foreign else max(0.55 * end, 0.004)
     return first - around, end + (around or 0.04 * end or 0.001)
@@ -134,7 +136,7 @@ def waterfall_figure(
     _draw_stages(figure, stages, rows, view, at, phone)
     if load_lane in shown:
         split = {line.name: line for line in others}
-        dim = window > view.item.latency_seconds
+        dim = window > (view.item.latency_seconds or 0.0)
         for line in load[:1]:
             wide = _as_wide_as_its_window(line, window)
             draw_load(figure, load_lane, wide, split.get(line.name), at, dim=dim)
@@ -155,9 +157,10 @@ def _any(found: Sequence[Line]) -> bool:
 
 
 def _frame_itself(figure: go.Figure, view: FrameView, at: Theme, phone: bool) -> None:
-    latency = view.item.latency_seconds * 1e3
+    ended = view.item.latency_seconds is not None
+    latency = (view.item.latency_seconds or 0.0) * 1e3
     budget = view.budget_seconds * 1e3 if view.budget_seconds else None
-    shades = [(0.0, latency, "shade")]
+    shades = [(0.0, latency, "shade")] if ended else []
     if budget is not None and latency > budget:
         shades.append((budget, latency, "shade-2"))
     for left, right, shade in shades:
@@ -173,9 +176,14 @@ def _frame_itself(figure: go.Figure, view: FrameView, at: Theme, phone: bool) ->
             line={"width": 0},
             layer="below",
         )
-    edges: list[tuple[float, str, str | None]] = [(0.0, "start", None), (latency, f"end {latency:.1f}", None)]
+    edges: list[tuple[float, str, str | None]] = [(0.0, "start", None)]
+    if ended:
+        edges.append((latency, f"end {latency:.1f}", None))
     if budget is not None:
         edges.append((budget, f"budget {budget:.1f}", "4px,3px"))
+    start, end = shown_range(view)
+    nearest = min((x for x, _, _ in edges[1:]), default=None)
+    crowded = nearest is not None and nearest < START_NAMED * (end - start) * 1e3
     for x, text, dash in edges:
         figure.add_shape(
             type="line",
@@ -192,7 +200,7 @@ def _frame_itself(figure: go.Figure, view: FrameView, at: Theme, phone: bool) ->
             },
         )
         close = budget is not None and x != budget and abs(x - budget) < 0.12 * max(latency, budget)
-        if phone and text == "start":
+        if text == "start" and (phone or crowded):
             continue
         figure.add_annotation(
             text=text,
@@ -510,11 +518,12 @@ def neighbours_figure(view: FrameView, at: Theme, *, phone: bool = False) -> go.
                 theme.token("ink-2", at),
             )
         )
+    took = view.item.latency_seconds
     latency.labels.append(
         Label(
             f"<b>{quantity.whole(view.item.frame_id)}</b>, "
-            f"{quantity.milliseconds(view.item.latency_seconds)} ms",
-            view.item.latency_seconds * 1e3,
+            + ("not ended" if took is None else f"{quantity.milliseconds(took)} ms"),
+            (took or 0.0) * 1e3,
             theme.token("ink", at),
         )
     )

@@ -114,7 +114,11 @@ def headline(view: FrameView) -> str:
     """The sentence of the page."""
     if view.verdict is not None:
         return view.verdict.sentence
-    took = quantity.duration_text(view.item.latency_seconds)
+    took = (
+        "Not ended"
+        if view.item.latency_seconds is None
+        else quantity.duration_text(view.item.latency_seconds)
+    )
     if view.foreign:
         return (
             f"{took}. This trace carries nothing of framescope's: it is shown as it came, without a verdict."
@@ -141,7 +145,14 @@ def _key_numbers(view: FrameView) -> html.Dl:
         value, unit = quantity.duration(seconds)
         return elements.number(value, unit, strong=True)
 
-    pairs: list[tuple[str, Part]] = [("Latency", timed(item.latency_seconds))]
+    pairs: list[tuple[str, Part]] = [
+        (
+            "Latency",
+            html.Span("not ended", className="fs-strong")
+            if item.latency_seconds is None
+            else timed(item.latency_seconds),
+        )
+    ]
     if view.budget_seconds is not None:
         pairs.append(("Budget", timed(view.budget_seconds)))
     if verdict is not None:

@@ -213,7 +213,9 @@ def phone_row(item: FrameItem, viewer: Viewer) -> Part:
                 html.Span(
                     [
                         html.Span(
-                            f"{quantity.milliseconds(item.overrun_seconds, signed=True)} ms",
+                            "not ended"
+                            if item.latency_seconds is None
+                            else f"{quantity.milliseconds(item.overrun_seconds, signed=True)} ms",
                             className="fs-num fs-strong",
                         ),
                         elements.chip(item.cause),
@@ -239,7 +241,9 @@ def row_of(item: FrameItem, viewer: Viewer) -> dict[str, Any]:
         "href": viewer.frame_href(item.trace_id),
         "time": quantity.clock(item.start, fraction=True),
         "frame": quantity.whole(item.frame_id) if item.frame_id is not None else item.trace_id[:8],
-        "latency": quantity.milliseconds(item.latency_seconds),
+        "latency": "not ended"
+        if item.latency_seconds is None
+        else quantity.milliseconds(item.latency_seconds),
         "over": quantity.milliseconds(item.overrun_seconds, signed=True),
         "shares": [
             {

@@ -26,7 +26,7 @@ from framescope_ui.questions.latencies import Latencies, unpacked
 from framescope_ui.questions.readings import grouped, joined, newest
 from framescope_ui.questions.stores import NS, Stores, Troubles, seconds
 from framescope_ui.questions.verdict import view_of
-from framescope_ui.questions.views import FrameItem, FrameView, Line
+from framescope_ui.questions.views import FrameItem, FrameView, Line, SpanEventView, SpanView
 from framescope_ui.questions.waterfall import is_foreign, root_of, stages_of
 
 LATER_STEPS_SECONDS = (2, 16, 128, 1024)
@@ -64,7 +64,13 @@ async def frame(
         gauges, (near, _), earlier, later = await asyncio.gather(
             _gauges(stores.metrics, troubles, service, pipeline, start_ns, end_ns),
             troubles.answer_or(
-                latencies(stores, service, pipeline, root.start_ns - near_ns, root.end_ns + near_ns),
+                latencies(
+                    stores,
+                    service,
+                    pipeline,
+                    root.start_ns - near_ns,
+                    max(root.end_ns, root.start_ns) + near_ns,
+                ),
                 (near, None),
             ),
             troubles.answer_or(_earlier(stores, service, pipeline, root), None),
@@ -77,7 +83,7 @@ async def frame(
     return FrameView(
         item=_item(trace, root, service, stage=_guilty_stage(root, trace.spans)),
         due=seconds(root.start_ns),
-        end=seconds(root.end_ns),
+        end=seconds(root.end_ns) if root.end_ns > root.start_ns else None,
         budget_seconds=number(root.attributes, signals.FRAME_BUDGET_LIMIT),
         period_seconds=number(root.attributes, signals.FRAME_PERIOD),
         interval_seconds=number(root.attributes, signals.FRAME_INTERVAL),
@@ -95,8 +101,23 @@ async def frame(
         earlier_slow=earlier,
         later_slow=later,
         attributes=[*_shown(trace.resource), *_shown(root.attributes)],
-        missing=_missing(stores, troubles, trace, gauges, near, foreign, verdict is None),
+        missing=_missing(stores, troubles, trace, root, gauges, near, foreign, verdict is None),
+        spans=[_span(span) for span in trace.spans],
         foreign=foreign,
+    )
+
+
+def _span(span: Span) -> SpanView:
+    return SpanView(
+        span_id=span.span_id,
+        parent_span_id=span.parent_span_id,
+        name=span.name,
+        start=seconds(span.start_ns),
+        end=seconds(span.end_ns) if span.end_ns >= span.start_ns else None,
+        attributes=span.attributes,
+        status=span.status,
+        status_message=span.status_message,
+        events=[SpanEventView(event.name, seconds(event.time_ns), event.attributes) for event in span.events],
     )
 
 
@@ -235,6 +256,7 @@ def _missing(
     stores: Stores,
     troubles: Troubles,
     trace: Trace,
+    root: Span,
     gauges: Mapping[str, Sequence[Series]],
     near: Latencies,
     foreign: bool,
@@ -258,6 +280,8 @@ def _missing(
         said.append(f"No neighbouring frames: {trace_trouble}.")
     elif not len(near) and trace_trouble is None:
         said.append("No neighbouring frames: no record of every frame is stored around this one.")
+    if root.end_ns <= root.start_ns:
+        said.append("The frame has not ended: its latency is not known.")
     if unjudged:
         said.append("No verdict: the trace lacks the root span or the baseline that a judgement needs.")
     if integer(trace.spans[0].attributes, signals.FRAME_ID) is None and not any(

@@ -13,10 +13,10 @@ from framescope_ui.questions.views import FrameItem
 def item_of(row: FrameRow) -> FrameItem:
     """The list line of a kept frame, from its root span's attributes."""
     attributes = row.attributes
-    latency = row.latency_ns / NS
+    latency = row.latency_ns / NS if row.latency_ns > 0 else None
     overrun = number(attributes, signals.FRAME_OVERRUN_TOTAL)
     budget = number(attributes, signals.FRAME_BUDGET_LIMIT)
-    if overrun is None and budget is not None:
+    if overrun is None and budget is not None and latency is not None:
         overrun = latency - budget
     return FrameItem(
         trace_id=row.trace_id,

@@ -6,7 +6,7 @@ and its page. Every field that may be unknown is ``None`` then, never 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -153,14 +153,17 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class FrameItem:
-    """One frame in a list. The JSON of ``/api/frames`` is exactly this, field by field."""
+    """One frame in a list. The JSON of ``/api/frames`` is exactly this, field by field.
+
+    ``latency_seconds`` is None for a frame that has not ended.
+    """
 
     trace_id: str
     frame_id: int | None
     service: str
     pipeline: str | None
     start: float
-    latency_seconds: float
+    latency_seconds: float | None
     overrun_seconds: float | None
     lost_seconds: float | None
     outcome: str | None
@@ -213,6 +216,30 @@ class StageRow:
     depth_at_entry: int | None = None
     status: str = "unset"
     message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SpanEventView:
+    """Something that happened inside a span."""
+
+    name: str
+    time: float
+    attributes: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class SpanView:
+    """One span as the store has it; ``end`` None for one that has not ended."""
+
+    span_id: str
+    parent_span_id: str | None
+    name: str
+    start: float
+    end: float | None
+    attributes: Mapping[str, object]
+    status: str
+    status_message: str
+    events: Sequence[SpanEventView]
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +297,8 @@ class FrameView:
 
     item: FrameItem
     due: float
-    end: float
+    end: float | None
+    """None for a frame that has not ended."""
     budget_seconds: float | None
     period_seconds: float | None
     interval_seconds: float | None
@@ -290,6 +318,8 @@ class FrameView:
     attributes: Sequence[tuple[str, str]] = ()
     missing: Sequence[str] = ()
     """Sentences: what is not shown here and why (a backend away, a probe off)."""
+    spans: Sequence[SpanView] = ()
+    """Every span of the trace, as the store has it."""
     foreign: bool = False
     """True for a trace without any framescope attribute: shown as an ordinary trace."""
 

@@ -74,7 +74,8 @@ def _row(root: Span, span: Span, parent: str | None) -> StageRow:
         name=_name(span),
         kind=text(attributes, signals.FRAME_STAGE_KIND) or "",
         start=(span.start_ns - root.start_ns) / NS,
-        end=(span.end_ns - root.start_ns) / NS,
+        # One that has not ended has no length yet, and never a negative one.
+        end=(max(span.end_ns, span.start_ns) - root.start_ns) / NS,
         expected=number(attributes, signals.FRAME_STAGE_EXPECTED),
         lost=total,
         lost_by_cause=lost,

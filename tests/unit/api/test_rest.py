@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -14,6 +16,7 @@ from fastapi import FastAPI
 from memory_stores import MemoryMetrics, away
 from scene import NOW_NS, NS, PIPELINE, SERVICE, Scene, scene, trace_id_of
 
+from framescope_ui.api.exposition import exposition
 from framescope_ui.api.routes import install_routes
 from framescope_ui.api.table import csv_text
 from framescope_ui.backends.protocols import BackendRefused, Unsupported
@@ -221,6 +224,26 @@ async def test_one_frame_whole(client: httpx.AsyncClient) -> None:
     assert [stage["name"] for stage in body["stages"]] == ["capture", "denoise", "denoise", "render"]
     assert body["series"]["gpu_utilization"][0]["y"]
     assert body["earlier_slow"] == trace_id_of(2899)
+    assert [span["name"] for span in body["spans"]] == ["frame", "capture", "denoise", "denoise", "render"]
+    span = body["spans"][3]
+    assert (span["span_id"], span["parent_span_id"]) == ("d" * 16, "c" * 16)
+    assert span["end"] - span["start"] == pytest.approx(0.022, abs=1e-5)
+    assert span["attributes"]["frame.gpu.time"] == 0.022
+    assert (span["status"], span["events"]) == ("unset", [])
+
+
+@pytest.mark.parametrize("end_ns", [0, -1])
+async def test_a_frame_that_has_not_ended_has_no_latency(
+    made: Scene, client: httpx.AsyncClient, end_ns: int
+) -> None:
+    whole = made.traces.kept[-1]
+    root = replace(whole.spans[0], end_ns=end_ns)
+    made.traces.kept[-1] = replace(whole, spans=(root, *whole.spans[1:]))
+    body = strict(await client.get(f"/api/frames/{trace_id_of(2999)}"))
+    assert (body["latency_seconds"], body["end"], body["spans"][0]["end"]) == (None, None, None)
+    assert any("not ended" in sentence for sentence in body["missing"])
+    item = strict(await client.get("/api/frames?limit=1"))["frames"][0]
+    assert (item["trace_id"], item["latency_seconds"]) == (trace_id_of(2999), None)
 
 
 async def test_an_unknown_trace_is_a_404_that_helps(client: httpx.AsyncClient) -> None:
@@ -236,10 +259,41 @@ async def test_an_unknown_path_is_a_404_problem(client: httpx.AsyncClient, path:
     assert "/docs" in problem_of(await client.get(path), 404)["detail"]
 
 
-async def test_a_wrong_method_is_refused_as_a_problem(client: httpx.AsyncClient) -> None:
-    response = await client.post("/api/frames")
-    assert response.status_code in (404, 405)
-    assert response.headers["content-type"] == "application/problem+json"
+@pytest.mark.parametrize(
+    "path", ["/api/frames", f"/api/frames/{'1' * 32}", "/api/health", "/metrics", "/healthz", "/docs"]
+)
+async def test_a_wrong_method_is_refused_and_the_right_one_named(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    for method in ("POST", "DELETE"):
+        response = await client.request(method, path)
+        problem_of(response, 405)
+        assert response.headers["allow"] == "GET"
+
+
+@pytest.mark.parametrize("path", ["/report", "/api/correlate", "/api/incidents", "/api/export"])
+async def test_what_is_not_built_yet_says_so(client: httpx.AsyncClient, path: str) -> None:
+    assert "not built" in problem_of(await client.get(path), 501)["detail"]
+
+
+async def test_the_newest_numbers_as_prometheus_reads_them(client: httpx.AsyncClient) -> None:
+    response = await client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+    labels = f'service="{SERVICE}",pipeline="{PIPELINE}"'
+    lines = response.text.splitlines()
+    assert f"framescope_queue_rt_depth{{{labels}}} 2.0" in lines
+    assert f'framescope_health{{{labels},state="OK"}} 1' in lines
+    assert "# TYPE framescope_latency_p99_ms gauge" in lines
+    assert "# HELP framescope_latency_p99_ms ms" in lines
+    assert not any("gpu_temperature" in line for line in lines)
+    sample = re.compile(r'[a-z_0-9]+\{([a-z]+="[^"\\]*",?)*\} -?[0-9.e+-]+')
+    assert all(sample.fullmatch(line) for line in lines if not line.startswith("#"))
+
+
+def test_a_name_with_quotes_and_lines_stays_inside_its_label() -> None:
+    text = exposition({"service": 'a"b\\c\nd', "health": "OK", "fps_in": 1.5, "cpu": None})
+    assert 'framescope_fps_in{service="a\\"b\\\\c\\nd"} 1.5' in text.splitlines()
+    assert "cpu" not in text
 
 
 @pytest.mark.parametrize("path", ["/api/frames", f"/api/frames/{'1' * 32}", "/api/pipelines"])
