@@ -86,6 +86,8 @@ def demo(arguments: Sequence[str]) -> int:
         raise ConfigError(
             [f"demo.report ({found.origin('demo.report')}): {report.parent} is not a directory"]
         )
+    # The store and the app read their own settings: what is wrong there is said before anything starts.
+    _resolved((*settings.UI, *settings.THRESHOLDS, *settings.STORE), parsed)
     with needs_extra("demo", "ui,demo"):
         from framescope_ui.demo import DemoOptions, run
     if parsed.config is not None:
@@ -120,7 +122,15 @@ def _data_dir() -> Setting:
 
 def _in_force(parsed: argparse.Namespace, table: Sequence[Setting]) -> Configuration | None:
     """The configuration, or ``None`` once `--print-config` has shown it. Raises `ConfigError`."""
-    found = resolve(
+    found = _resolved(table, parsed)
+    if parsed.print_config:
+        print(found.table())
+        return None
+    return found
+
+
+def _resolved(table: Sequence[Setting], parsed: argparse.Namespace) -> Configuration:
+    return resolve(
         table,
         environ=os.environ,
         read_file=read_text,
@@ -128,7 +138,3 @@ def _in_force(parsed: argparse.Namespace, table: Sequence[Setting]) -> Configura
         file=parsed.config,
         also_known=settings.every_setting(os.environ, Path.home()),
     )
-    if parsed.print_config:
-        print(found.table())
-        return None
-    return found

@@ -144,6 +144,8 @@ def test_the_data_directory_follows_the_platforms_convention(framescope: Run, tm
         ),
         (["demo", "--report", "none/there.json"], {}, "is not a directory"),
         (["demo", "--duration", "soon"], {}, "a duration such as"),
+        (["demo"], {"FRAMESCOPE_STORE_RETENTION_AGE": "soon"}, "store.retention_age"),
+        (["demo"], {"FRAMESCOPE_THRESHOLDS_FPS_SHARE_WARNING": "much"}, "thresholds.fps_share.warning"),
     ],
 )
 def test_a_configuration_that_cannot_be_used_is_explained_and_exits_2(
