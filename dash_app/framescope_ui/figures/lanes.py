@@ -257,11 +257,19 @@ def tick_step(high: float) -> float:
 
 
 def draw_marks(
-    figure: go.Figure, marks: Sequence[tuple[float, str]], start: float, end: float, at: Theme
+    figure: go.Figure,
+    marks: Sequence[tuple[float, str]],
+    start: float,
+    end: float,
+    at: Theme,
+    *,
+    named: bool = True,
+    written: Sequence[tuple[float, float]] = (),
 ) -> None:
     """Change markers in the range: a dotted vertical through all lanes, named at the top where it fits.
 
-    The newest are named first; a name that would touch another is left to the list under the chart.
+    The newest are named first; a name that would touch another, or lie in a stretch where something is
+    ``written`` already, is left to the list under the chart. On a phone that is all of them.
     """
     taken = (end - start) * 2 + end
     for time, text in sorted(marks, reverse=True):
@@ -281,7 +289,7 @@ def draw_marks(
         width = len(name) * NAME_CHARACTER * (end - start)
         right_half = time - start > (end - start) / 2
         left, right = (time - width, time) if right_half else (time, time + width)
-        if right > taken:
+        if not named or right > taken or any(left < b and a < right for a, b in written):
             continue
         taken = left
         figure.add_annotation(

@@ -47,7 +47,12 @@ def live_figure(live: Live, at: Theme, window_seconds: float = 300.0, *, phone: 
     if queues in shown:
         draw_queues(figure, queues, live.history.get("queue_depth", ()), at)
     _draw_host(figure, host, live, at)
-    lanes.draw_marks(figure, live.marks, start, end, at)
+    written = [
+        gap
+        for line in live.history.get("latency_p99", ())[:1]
+        for gap in lanes.gaps(line, start, end, (end - start) * lanes.GAP_WRITTEN)
+    ]
+    lanes.draw_marks(figure, live.marks, start, end, at, named=not phone, written=written)
     return lanes.finish(figure, shown, at, phone=phone)
 
 
