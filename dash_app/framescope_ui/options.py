@@ -13,7 +13,8 @@ class AppOptions:
 
     ``interval_seconds`` is the pace of live updates; ``history`` the number of live points a chart and
     ``/api/metrics/history`` hold. ``allowed_origins`` are origins, beside the app's own, whose pages may
-    open its websockets. ``brand_color`` is a CSS colour, ``brand_logo`` a file in the assets folder.
+    open its websockets. ``brand_color`` is ``#rrggbb``; it takes the place of our
+    own accent in the themes where it can be read.
     """
 
     host: str = "127.0.0.1"
@@ -23,7 +24,6 @@ class AppOptions:
     thresholds: Thresholds = field(default_factory=Thresholds)
     brand_name: str = "framescope"
     brand_color: str | None = None
-    brand_logo: str | None = None
     theme: str = "auto"
     allowed_origins: tuple[str, ...] = ()
 

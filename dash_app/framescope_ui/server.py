@@ -82,6 +82,11 @@ def create_app(options: AppOptions, stores: Stores, clock_ns: Callable[[], int] 
 def serve(options: AppOptions, stores: Stores) -> int:
     """Serve until interrupted; the exit code: 0, or 2 where the address cannot be listened on."""
     try:
+        app = create_app(options, stores)
+    except ValueError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return USAGE_ERROR
+    try:
         listener = _listen(options.host, options.port)
     except OSError as error:
         print(_refusal(options, error), file=sys.stderr)  # noqa: T201
@@ -89,7 +94,7 @@ def serve(options: AppOptions, stores: Stores) -> int:
     # It says a line for every question to a store, some twenty a second.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     config = uvicorn.Config(
-        create_app(options, stores),
+        app,
         host=options.host,
         port=options.port,
         loop="asyncio",

@@ -80,7 +80,7 @@ UI: Final[tuple[Setting, ...]] = (
         "ui.brand_color",
         "color",
         None,
-        "accent colour of the pages instead of framescope's own",
+        "accent colour of the pages, in the themes where it can be read, instead of framescope's own",
         env=("FRAMESCOPE_UI_BRAND_COLOR",),
     ),
     Setting(
@@ -89,13 +89,6 @@ UI: Final[tuple[Setting, ...]] = (
         "framescope",
         "name shown at the top of the pages",
         env=("FRAMESCOPE_UI_BRAND_NAME",),
-    ),
-    Setting(
-        "ui.brand_logo",
-        "str",
-        None,
-        "picture shown at the top, a file in the assets folder",
-        env=("FRAMESCOPE_UI_BRAND_LOGO",),
     ),
     Setting(
         "ui.theme",
@@ -279,7 +272,6 @@ def app_options(found: Configuration) -> AppOptions:
         thresholds=thresholds(found),
         brand_name=found.text("ui.brand_name"),
         brand_color=found.optional_text("ui.brand_color"),
-        brand_logo=found.optional_text("ui.brand_logo"),
         theme=found.text("ui.theme"),
         allowed_origins=tuple(origin for origin in origins if origin),
     )

@@ -64,3 +64,13 @@ def test_causes_of_one_pattern_differ_in_colour() -> None:
         for cause, one in theme.CAUSE_LOOKS.items():
             assert (one.pattern, one.colour(at)) not in seen, cause
             seen.add((one.pattern, one.colour(at)))
+
+
+def test_a_brand_colour_is_used_in_the_theme_it_can_be_read_in() -> None:
+    assert theme.brand_style("#003366") == '[data-bs-theme="light"]{--fs-brand:#003366}'
+    assert theme.brand_style("#ffcc66") == '[data-bs-theme="dark"]{--fs-brand:#ffcc66}'
+
+
+def test_a_brand_colour_that_can_be_read_nowhere_is_refused_with_what_to_do() -> None:
+    with pytest.raises(ValueError, match=r"ui\.brand_color #808080: .* lighter or a darker"):
+        theme.brand_style("#808080")

@@ -153,6 +153,30 @@ def contrast(first: str, second: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
+LEAST_CONTRAST: Final = 4.5
+"""What WCAG asks of text (AA)."""
+
+
+def brand_style(colour: str) -> str:
+    """The rules that put a brand's colour (``#rrggbb``) in the place of our own, where it can be read.
+
+    No colour reaches ``LEAST_CONTRAST`` on the grounds of both themes; in the other one ours stays. Raises
+    ``ValueError`` for a colour that can be read in neither.
+    """
+    readable = [at for at in THEMES if _worst_contrast(colour, at) >= LEAST_CONTRAST]
+    if not readable:
+        found = " and ".join(f"{_worst_contrast(colour, at):.1f} on {at}" for at in THEMES)
+        raise ValueError(
+            f"ui.brand_color {colour}: its contrast is only {found} grounds. Take a lighter or a darker one: "
+            f"at least {LEAST_CONTRAST} in one of the themes."
+        )
+    return "".join(f'[data-bs-theme="{at}"]{{--fs-brand:{colour}}}' for at in readable)
+
+
+def _worst_contrast(colour: str, at: Theme) -> float:
+    return min(contrast(colour, token(ground, at)) for ground in ("bg", "surface", "raised"))
+
+
 def _luminance(colour: str) -> float:
     channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]

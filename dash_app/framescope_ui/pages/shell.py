@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from dash import Dash, Input, Output, Patch, State, ctx, dcc, html, no_update, set_props
 
 from framescope_ui.backends.protocols import BackendAway, BackendError
-from framescope_ui.figures import quantity
+from framescope_ui.figures import quantity, theme
 from framescope_ui.options import AppOptions
 from framescope_ui.pages import elements, push
 from framescope_ui.pages.elements import Part
@@ -53,6 +53,7 @@ INDEX = """<!DOCTYPE html>
     <title>{%title%}</title>
     {%favicon%}
     {%css%}
+    <style>{brand}</style>
   </head>
   <body>
     {%app_entry%}
@@ -69,6 +70,7 @@ def install(app: Dash, stores: Stores, feed: LiveFeed, options: AppOptions) -> N
     app.index_string = (
         INDEX.replace("{theme}", "dark" if options.theme == "auto" else options.theme)
         .replace("{option}", options.theme)
+        .replace("{brand}", theme.brand_style(options.brand_color) if options.brand_color else "")
         .replace("{boot}", app.get_asset_url("theme.js"))
     )
     app.layout = layout(options)
@@ -379,9 +381,7 @@ def _paused_line(paused: float) -> Part:
 
 def _routes(app: Dash, pages: Pages) -> None:
     callback: Registration[Any] = app.callback
-    app.clientside_callback(
-        "function(_) { return window.framescope.screen(); }", Output("screen", "data"), Input("shell", "id")
-    )
+    app.clientside_callback(in_browser("screen"), Output("screen", "data"), Input("shell", "id"))
 
     @callback(
         Output("page", "children"),
@@ -450,6 +450,19 @@ def _more_rows(app: Dash, stores: Stores) -> None:
         return lines, following_place, page.next_cursor is None
 
 
+def in_browser(does: str) -> str:
+    """A clientside callback into the script in ``assets``, which may arrive after Dash has begun."""
+    return (
+        "function(data) {"
+        f" const go = () => window.framescope.{does}(data);"
+        " if (window.framescope) return go();"
+        " return new Promise((done) => {"
+        " const again = setInterval(() => {"
+        " if (!window.framescope) return;"
+        " clearInterval(again); done(go()); }, 50); }); }"
+    )
+
+
 def _seen(data: dict[str, Any] | None) -> Viewer:
     data = data or {}
     return viewer_of(data.get("path"), data.get("search"), data.get("screen"))
@@ -497,7 +510,7 @@ def _updates(app: Dash, feed: LiveFeed) -> None:
         return push.snapshot(await feed.snapshot(*_watched(viewer)), viewer)
 
     app.clientside_callback(
-        "function(data) { return window.framescope.place(data); }",
+        in_browser("place"),
         Output("placed", "data"),
         Input("push", "data"),
         prevent_initial_call=True,
@@ -509,7 +522,7 @@ def _updates(app: Dash, feed: LiveFeed) -> None:
         ("page", "children", "arrived"),
     ):
         app.clientside_callback(
-            f"function(data) {{ return window.framescope.{does}(data); }}",
+            in_browser(does),
             Output("placed", "data", allow_duplicate=True),
             Input(figure, prop),
             prevent_initial_call=True,

@@ -52,6 +52,31 @@ def test_pages_are_html_in_english(client: TestClient) -> None:
         assert '<html lang="en"' in page.text
 
 
+@pytest.mark.parametrize("path", ["/metrics", "/api/health", "/healthz", "/docs"])
+def test_a_wrong_method_is_a_405_problem_that_names_the_right_one(client: TestClient, path: str) -> None:
+    answer = client.post(path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_what_is_not_built_is_no_page(client: TestClient) -> None:
+    assert client.get("/report").status_code == 501
+    assert client.get("/metrics").headers["content-type"].startswith("text/plain")
+
+
+def test_a_brand_colour_is_in_every_page(made: Scene) -> None:
+    app = create_app(AppOptions(brand_color="#003366"), made.stores)
+    with TestClient(app) as client:
+        assert '[data-bs-theme="light"]{--fs-brand:#003366}' in client.get("/frames").text
+
+
+def test_a_brand_colour_nobody_could_read_ends_the_start_with_what_to_do(
+    made: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert serve(AppOptions(port=0, brand_color="#808080"), made.stores) == 2
+    assert "ui.brand_color" in capsys.readouterr().err
+
+
 def test_dash_does_not_answer_for_the_interface(client: TestClient) -> None:
     assert client.get("/api/nope").status_code == 404
     assert client.get("/api/nope").headers["content-type"] == "application/problem+json"

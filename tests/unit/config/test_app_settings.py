@@ -48,7 +48,7 @@ def test_the_file_sets_address_pace_looks_and_origins() -> None:
       port: 9000
       interval: 500ms
       history: 600
-      brand_color: "#AA00FF"
+      brand_color: "#8800CC"
       theme: light
       allowed_origins: "https://a.example, https://b.example"
     """
@@ -59,7 +59,7 @@ def test_the_file_sets_address_pace_looks_and_origins() -> None:
         0.5,
         600,
     )
-    assert (options.brand_color, options.theme) == ("#aa00ff", "light")
+    assert (options.brand_color, options.theme) == ("#8800cc", "light")
     assert options.allowed_origins == ("https://a.example", "https://b.example")
 
 
