@@ -149,6 +149,7 @@ def _server(app: Starlette) -> _Server:
         uvicorn.Config(
             app,
             log_config=None,
+            log_level="warning",  # two servers, one process: what they say of starting twice is noise
             access_log=False,
             lifespan="off",
             ws="none",
