@@ -122,12 +122,11 @@ class MemoryStore:
         if query.stage is not None:
             found = [k for k in found if GUILTY[self.cause_of(k)] == query.stage]
         found.sort(key=self.latency_ns if query.order == "duration" else self.due_ns, reverse=True)
-        begin = int(query.cursor or 0)
+        # The cursor is a frame, not a place: new frames come in front while somebody reads on.
+        begin = found.index(int(query.cursor)) + 1 if query.cursor else 0
         page = found[begin : begin + query.limit]
-        following = begin + query.limit
-        return FramePage(
-            tuple(self._row(k) for k in page), str(following) if following < len(found) else None, len(found)
-        )
+        more = begin + query.limit < len(found)
+        return FramePage(tuple(self._row(k) for k in page), str(page[-1]) if more else None, len(found))
 
     def _row(self, k: int) -> FrameRow:
         return FrameRow(
