@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from framescope.agent.lifecycle import command
-from framescope.config import ConfigError, ReadFile, emitter_settings, read_text
+from framescope.config import EMITTER, ConfigError, ReadFile, emitter_settings, read_text, resolve
 from framescope.exit_codes import BROKEN, OK, UNREACHABLE
 
 if TYPE_CHECKING:
@@ -76,10 +76,16 @@ def doctor(arguments: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    as_json = parser.parse_args(arguments).json
+    parser.add_argument(
+        "--print-config", action="store_true", help="show the emitter's settings and their origin, and end"
+    )
+    asked = parser.parse_args(arguments)
+    if asked.print_config:
+        print(resolve(EMITTER, environ=os.environ, read_file=read_text, strict=False).table())
+        return OK
     scene = Scene(os.environ, read_text, _connect)
     findings = examine(scene, [*CHECKS_HERE, *_contributed()])
-    print(json.dumps(as_object(findings), indent=2) if as_json else as_text(findings))
+    print(json.dumps(as_object(findings), indent=2) if asked.json else as_text(findings))
     return exit_code(findings)
 
 

@@ -225,3 +225,13 @@ def test_no_endpoint_breaks_the_check(url: str) -> None:
 def test_a_disabled_sdk_is_a_warning_not_a_failure() -> None:
     finding = only(list(doctor.otlp(scene(environ={"OTEL_SDK_DISABLED": "true"}))))
     assert finding.status == "warn"
+
+
+def test_it_shows_the_settings_in_force_and_where_they_came_from(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FRAMESCOPE_KEEP_BUDGET", "7")
+    assert doctor.doctor(["--print-config"]) == 0
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if "keep_budget" in one]
+    assert "7.0" in line
+    assert "environment FRAMESCOPE_KEEP_BUDGET" in line
