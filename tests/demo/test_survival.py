@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -122,6 +123,17 @@ async def frames_of(demo: Demo, since: float) -> list[tuple[int, int]]:
 def store_is_away(demo: Demo) -> bool:
     sources = demo.health().get("sources")
     return isinstance(sources, list) and any(s.get("status") == "away" for s in sources)
+
+
+def test_the_documented_call_from_pandas_works_on_the_running_demo(demo: Demo):
+    text = (ROOT / "docs" / "api.md").read_text()
+    examples = [code for code in re.findall(r"```python\n(.*?)```", text, re.S) if "127.0.0.1:8050" in code]
+    assert examples
+    for code in examples:
+        here = code.replace("127.0.0.1:8050", f"127.0.0.1:{demo.port}")
+        done = subprocess.run([sys.executable, "-c", here], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert "fps_out" in done.stdout
 
 
 async def test_the_store_is_killed_and_no_frame_is_missing_afterwards(demo: Demo):
