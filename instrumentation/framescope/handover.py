@@ -86,7 +86,6 @@ class Batch:
     """Frames lost before the agent, by (pipeline, reason); cumulative."""
     faults: dict[str, int] = field(default_factory=dict)
     """Faults inside the recorder, by where; cumulative."""
-    closing: bool = False
 
 
 def pack(batch: Batch) -> bytes:
@@ -127,7 +126,6 @@ def pack(batch: Batch) -> bytes:
             batch.devices,
             batch.losses,
             batch.faults,
-            batch.closing,
         )
     )
     return HEADER.pack(len(body), len(batch.frames)) + body

@@ -88,19 +88,17 @@ class Shipper:
             except Exception:
                 self._faults.note("shipper")
         try:
-            self.ship(closing=True)
+            self.ship()
         except Exception:
             self._faults.note("shipper.close")
 
-    def ship(self, closing: bool = False) -> None:
+    def ship(self) -> None:
         """Hand over everything there is now."""
         more = True
         while more:
             if not self._offer():
                 return
             batch, more = self._batch()
-            if closing and not more:
-                batch.closing = True
             self._unsent = (self._packed(batch), len(batch.frames))
             if more:
                 time.sleep(0)  # let the frames' threads in between two batches
