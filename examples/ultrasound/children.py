@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import select
 import subprocess
 import sys
 from pathlib import Path
@@ -39,12 +38,6 @@ def stop(child: subprocess.Popen[bytes], grace: float = 2.0) -> None:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-
-
-def parent_gone() -> bool:
-    """Whether the pipe that ``start`` made has closed. For a child, on its standard input; never blocks."""
-    ready, _, _ = select.select([0], [], [], 0)
-    return bool(ready) and os.read(0, 1) == b""
 
 
 def name_this_process(name: str) -> None:

@@ -130,10 +130,6 @@ class Host:
             self.counts.dropped.update(stage_queue.dropped)
         return not any(thread.is_alive() for thread in self._threads)
 
-    @property
-    def running(self) -> bool:
-        return self._threads[0].is_alive()
-
     # -- the threads --------------------------------------------------------------------------------------
 
     def _source(self) -> None:

@@ -486,11 +486,6 @@ class FlagParser(argparse.ArgumentParser):
                 metavar = setting.kind.upper()
                 self.add_argument(setting.flag, dest=setting.key, default=None, metavar=metavar, help=text)
 
-    def add_switch(self, flag: str, **options: Any) -> None:
-        """A flag of the command itself that is no setting."""
-        self._flags.add(flag)
-        self.add_argument(flag, **options)
-
     def parse_strictly(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Parse, or exit 2 naming what was not understood and the nearest flag."""
         parsed, left = self.parse_known_args(arguments)

@@ -129,8 +129,6 @@ HW_POWER: Final = "hw.power"
 HW_ENERGY: Final = "hw.energy"
 HW_ID: Final = "hw.id"
 HW_NAME: Final = "hw.name"
-HW_MODEL: Final = "hw.model"
-HW_VENDOR: Final = "hw.vendor"
 FS_GPU_CLOCK: Final = "framescope.gpu.clock"
 FS_GPU_THROTTLE_TIME: Final = "framescope.gpu.throttle.time"
 FS_GPU_THROTTLE_REASON: Final = "framescope.gpu.throttle.reason"
@@ -348,7 +346,5 @@ CAUSE_BY_CODE: Final = {c.code: c for c in CAUSES.values()}
 
 OUTCOMES: Final = {"on_time": "o", "slow": "s", "dropped": "d", "failed": "f"}
 """Outcome → its letter in ``frame.batch.outcomes``."""
-STAGE_KINDS: Final = ("cpu", "gpu", "io", "queue", "gap")
-KEPT_REASONS: Final = ("failed", "dropped", "slow", "late", "baseline", "neighbour", "manual")
 SOFTWARE_ACCELERATOR: Final = "software accelerator (no GPU found)"
 """The name a simulated device carries wherever it appears."""

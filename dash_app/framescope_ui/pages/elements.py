@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from dash import dcc, html
 
 from framescope.signals import SOFTWARE_ACCELERATOR
-from framescope_ui.figures import quantity, theme
+from framescope_ui.figures import theme
 from framescope_ui.questions.views import State
 
 Part = Any
@@ -121,26 +121,6 @@ def table(
             className="fs-table",
         ),
         className="fs-table-frame",
-    )
-
-
-def share_bar(shares: Sequence[tuple[str, float]], scale: float | None = None) -> html.Div:
-    """Seconds by cause as one bar of patterns; ``scale`` is what the whole width stands for, in s."""
-    total = sum(seconds for _, seconds in shares)
-    width = scale or total or 1.0
-    label = ", ".join(f"{theme.title(cause)} {quantity.milliseconds(s)} ms" for cause, s in shares)
-    return html.Div(
-        [
-            html.Span(
-                className=f"fs-part {cause_class(cause)}",
-                style={"width": f"{100 * seconds / width:.3f}%"},
-            )
-            for cause, seconds in shares
-            if seconds > 0
-        ],
-        className="fs-bar",
-        role="img",
-        **{"aria-label": label or "nothing"},
     )
 
 

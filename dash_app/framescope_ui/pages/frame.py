@@ -355,12 +355,6 @@ def _waterfall(view: FrameView, viewer: Viewer) -> Part:
     )
 
 
-def _side(view: FrameView, viewer: Viewer) -> list[Part]:
-    if view.verdict is None:
-        return []
-    return [html.Div(_evidence_card(view.verdict, viewer), className="fs-side")]
-
-
 def _attributes(view: FrameView) -> list[Part]:
     if not view.attributes:
         return []

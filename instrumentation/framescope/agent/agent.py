@@ -264,8 +264,7 @@ class Agent:
             frame.device = self._probes.device_over(
                 frame.due_ns, frame.end_ns, devices[0] if devices else None
             )
-            self._add_quota(frame)
-            self._limit_io(frame)
+            self._add_machine_evidence(frame)
             pipeline.baseline.learn(frame, frame.outcome == "on_time" and not frame.late)
             frames.append(frame)
         pipeline.baseline.settle()
@@ -323,24 +322,18 @@ class Agent:
             self.settled += len(window)
         return groups
 
-    def _add_quota(self, frame: Frame) -> None:
+    def _add_machine_evidence(self, frame: Frame) -> None:
+        """What the machine's own readings add to the threads' evidence, and how far they bound it."""
         assert self._probes is not None
         held = self._probes.quota_over(frame.due_ns, frame.end_ns)
-        if held is None:
-            return
-        for segment in frame.segments:
-            # A thread that a quota holds back is on the run queue meanwhile: never more than that.
-            segment.evidence.quota_ns = min(held, segment.evidence.runqueue_ns or 0)
-        frame.evidence = total(segment.evidence for segment in frame.segments)
-
-    def _limit_io(self, frame: Frame) -> None:
-        """A thread waited for I/O no longer than the machine shows that anybody did."""
-        assert self._probes is not None
         stalled = self._probes.io_stall_over(frame.due_ns, frame.end_ns)
-        for segment in frame.segments:
-            io = segment.evidence.io_ns
-            if io is not None:
-                segment.evidence.io_ns = None if stalled is None else min(io, stalled)
+        for evidence in (segment.evidence for segment in frame.segments):
+            if held is not None:
+                # A thread that a quota holds back is on the run queue meanwhile: never more than that.
+                evidence.quota_ns = min(held, evidence.runqueue_ns or 0)
+            if evidence.io_ns is not None:
+                # It waited for I/O no longer than the machine shows that anybody did.
+                evidence.io_ns = None if stalled is None else min(evidence.io_ns, stalled)
         frame.evidence = total(segment.evidence for segment in frame.segments)
 
     def _send_metrics(self, now_ns: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from framescope.handover import FrameRecord, PipelineDefinition
-from framescope.judge.model import Evidence, Frame, Gpu, Segment, Stage, total
+from framescope.judge.model import Evidence, Frame, Gpu, Segment, Stage
 from framescope.probes.device import GpuWork
 from framescope.probes.gc import Collection
 
@@ -56,7 +56,6 @@ def to_frame(
             stage.evidence.gc_ns = _overlap(collections, stage.start_ns, stage.end_ns)
     _add_readiness(frame, record)
     _add_gap(frame, record, collections)
-    frame.evidence = total(segment.evidence for segment in frame.segments)
     return frame
 
 
@@ -84,7 +83,7 @@ def _between(before: tuple[int, int, int], after: tuple[int, int, int], wall: in
         evidence.blocked_ns = max(0, wall - cpu - runqueue)
         if blocks is not None:
             # Off the CPU and moving blocks: at most this. Writes are counted when they dirty a page, so
-            # the pressure on I/O in the frame's window has the last word (``Agent._limit_io``).
+            # the pressure on I/O in the frame's window has the last word (``Agent._add_machine_evidence``).
             evidence.io_ns = evidence.blocked_ns if blocks else 0
     return evidence
 

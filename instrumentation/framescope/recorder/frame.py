@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import numbers
-from collections.abc import Callable
 from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
@@ -300,4 +299,3 @@ class NoFrame:
 
 
 NO_FRAME: Final = NoFrame()
-Clock = Callable[[], int]
