@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -22,6 +23,7 @@ from framescope_ui.store.attributes import mapping
 
 from .cursor import Place, from_cursor, to_cursor
 from .protocols import (
+    About,
     BackendAway,
     BackendRefused,
     FrameBatch,
@@ -58,6 +60,11 @@ class EmbeddedStore:
     async def aclose(self) -> None:
         """Close idle connections."""
         await self._http.aclose()
+
+    async def about(self) -> About:
+        """What it is; it answers every question the protocols have."""
+        await self.status()
+        return About("framescope's embedded store", version("framescope"))
 
     async def status(self) -> dict[str, Any]:
         """What the store says of itself: see ``framescope_ui.store.server``."""

@@ -41,6 +41,24 @@ class Unsupported(BackendError):
 
 
 @dataclass(frozen=True, slots=True)
+class Shortcoming:
+    """Something a backend cannot answer as it is set up: what, why, and what would change it ("" if nothing)."""
+
+    what: str
+    why: str
+    change: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a backend is, as found by asking it: product, version (None: it does not say), shortcomings."""
+
+    product: str
+    version: str | None
+    shortcomings: tuple[Shortcoming, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineRef:
     """One pipeline of one service, and when it was last heard of."""
 
@@ -162,6 +180,10 @@ class TraceStore(Protocol):
 
     name: str
 
+    async def about(self) -> About:
+        """What it is and what it cannot answer."""
+        ...
+
     async def pipelines(self, start_ns: int, end_ns: int) -> list[PipelineRef]:
         """Pipelines heard of in the range, newest first."""
         ...
@@ -217,6 +239,10 @@ class MetricStore(Protocol):
     """
 
     name: str
+
+    async def about(self) -> About:
+        """What it is and what it cannot answer."""
+        ...
 
     async def gauge(
         self, metric: str, where: Mapping[str, str], start_ns: int, end_ns: int, max_points: int = 20_000
