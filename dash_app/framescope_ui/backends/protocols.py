@@ -42,7 +42,10 @@ class Unsupported(BackendError):
 
 @dataclass(frozen=True, slots=True)
 class Shortcoming:
-    """Something a backend cannot answer as it is set up: what, why, and what would change it ("" if nothing)."""
+    """Something a backend cannot answer as it is set up.
+
+    ``what`` is missing, ``why``, and what would ``change`` that ("" if nothing would).
+    """
 
     what: str
     why: str

@@ -20,6 +20,7 @@ from typing import Generic, TypeVar
 
 from framescope import signals
 from framescope_ui.backends.protocols import (
+    About,
     BackendAway,
     FrameBatch,
     FramePage,
@@ -137,6 +138,10 @@ class RollingTraces:
         self._link = _Link()
         self._marks: _Recent[Mark] = _Recent(self._link, COUNTER_SECONDS)
 
+    async def about(self) -> About:
+        """As the store says of itself."""
+        return await self._store.about()
+
     async def pipelines(self, start_ns: int, end_ns: int) -> list[PipelineRef]:
         """As the store has them."""
         return await self._store.pipelines(start_ns, end_ns)
@@ -204,6 +209,10 @@ class RollingMetrics:
         self._link = _Link()
         self._increases: _Recent[Series] = _Recent(self._link, COUNTER_SECONDS)
         self._histograms: _Recent[HistogramSeries] = _Recent(self._link, COUNTER_SECONDS)
+
+    async def about(self) -> About:
+        """As the store says of itself."""
+        return await self._store.about()
 
     async def gauge(
         self, metric: str, where: Mapping[str, str], start_ns: int, end_ns: int, max_points: int = 20_000
