@@ -20,9 +20,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
+from urllib.parse import urlsplit
 
 Value = bool | int | float | str | Path | None
-Kind = Literal["bool", "int", "float", "str", "path", "duration", "size", "color"]
+Kind = Literal["bool", "int", "float", "str", "path", "duration", "size", "color", "url"]
 ReadFile = Callable[[Path], str]
 """Reads a text file whole; raises `OSError` where it cannot."""
 
@@ -30,8 +31,8 @@ DEFAULT_FILE: Final = Path("framescope.yaml")
 PREFIX: Final = "FRAMESCOPE_"
 FILE_VARIABLE: Final = "FRAMESCOPE_CONFIG"
 """Names the configuration file, as `--config` does."""
-RAISE_VARIABLE: Final = "FRAMESCOPE_RAISE"
-"""Set to 1 by tests: framescope's own faults are raised instead of counted. No setting."""
+NO_SETTINGS: Final = frozenset({"FRAMESCOPE_RAISE", "FRAMESCOPE_STACK_BIN"})
+"""Variables of framescope's own tests: its faults are raised instead of counted; where real servers are."""
 HIDDEN: Final = "***"
 
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
@@ -77,11 +78,12 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """A setting's value and, in words, where it came from."""
+    """A setting's value and, in words, where it came from. ``file`` held it, where it is a secret in one."""
 
     setting: Setting
-    value: Value
+    value: Value = field(repr=False)
     origin: str
+    file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,10 @@ class Configuration:
 
     def optional_text(self, key: str) -> str | None:
         return None if self.value(key) is None else self.text(key)
+
+    def secret_file(self, key: str) -> Path | None:
+        """The file a secret stands in, for secrets that are renewed there; None where it is in none."""
+        return self.entries[key].file
 
     def path(self, key: str) -> Path:
         return _expect(Path, key, self.value(key))
@@ -169,6 +175,7 @@ def allowed(setting: Setting) -> str:
         "duration": "a duration such as 0.5, 250ms, 30s, 5m, 12h or 7d (a bare number is seconds)",
         "size": "a size such as 500MB or 2GiB (a bare number is bytes)",
         "color": "a colour such as #1f6feb",
+        "url": "an address such as http://host:9090/prefix",
     }[setting.kind]
     low, high = setting.minimum, setting.maximum
     if low is not None and high is not None:
@@ -185,6 +192,8 @@ def parse(setting: Setting, raw: object) -> Value:
 
     Raises `ValueError` with what is allowed where the value does not fit.
     """
+    if setting.kind == "url":
+        return _address(raw)
     value = _converted(setting.kind, raw)
     fits = value is not None and (not setting.choices or value in setting.choices)
     if fits and isinstance(value, int | float) and not isinstance(value, bool):
@@ -195,6 +204,26 @@ def parse(setting: Setting, raw: object) -> Value:
         shown = HIDDEN if setting.secret else repr(raw)
         raise ValueError(f"{shown} is not allowed: expected {allowed(setting)}")
     return value
+
+
+def _address(raw: object) -> str:
+    """An http or https address. It is never quoted where it is refused: it may hold a password or a token."""
+    text = raw.strip() if isinstance(raw, str) else ""
+    try:
+        parts = urlsplit(text)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        known = False
+    if known and parts.username is not None:
+        raise ValueError(
+            "an address must not carry a user and a password: set the user name, and give the password by a "
+            "file or the environment"
+        )
+    if not known or any(letter.isspace() or not letter.isprintable() for letter in text):
+        raise ValueError("expected an address such as http://host:9090/prefix (http or https, and a host)")
+    if parts.query or parts.fragment:
+        raise ValueError("an address ends with its path: no ? and no #")
+    return text
 
 
 def _converted(kind: Kind, raw: object) -> Value:
@@ -351,8 +380,9 @@ def resolve(
             entries[setting.key] = InForce(setting, setting.default, "default")
             continue
         try:
-            raw = _secret(setting, word, read_file) if setting.secret else word.raw
-            entries[setting.key] = InForce(setting, parse(setting, raw), word.origin)
+            file_of_it = _secret_file(setting, word) if setting.secret else None
+            raw = _content(file_of_it, read_file) if file_of_it else word.raw
+            entries[setting.key] = InForce(setting, parse(setting, raw), word.origin, file_of_it)
         except ValueError as error:
             problems.append(f"{setting.key} ({word.origin}): {error}")
     if problems:
@@ -395,10 +425,10 @@ def _from_file(
             continue  # a section with nothing in it
         elif key in known or (not strict and key.partition(".")[0] not in sections):
             continue
-        elif any(key == setting.key for setting in (*table, *also_known)):
+        elif secret := next((s for s in (*table, *also_known) if s.secret and _within(key, s.key)), None):
             problems.append(
-                f"{where}: {key} is a secret and may not stand in the file. Name a file that holds it with "
-                f"{key}_file, or set its variable."
+                f"{where}: {secret.key} is a secret and may not stand in the file. Name a file that holds it "
+                f"with {secret.key}_file{_or_variable(secret)}."
             )
         else:
             problems.append(f"{where}: unknown setting {key}{nearest(key, known)}")
@@ -421,7 +451,7 @@ def _from_environment(
     # Compared without what all of them begin with, which makes any two look alike.
     ends = {name.removeprefix(PREFIX) for name in known if name.startswith(PREFIX)}
     for name in sorted(environ):
-        if name.startswith(PREFIX) and name not in known and name != RAISE_VARIABLE:
+        if name.startswith(PREFIX) and name not in known and name not in NO_SETTINGS:
             end = name.removeprefix(PREFIX)
             hint = nearest(end, ends, cutoff=0.6 if strict else 0.8, before=PREFIX)
             if strict or hint:
@@ -440,16 +470,29 @@ def _variables(setting: Setting) -> tuple[str, ...]:
     return (*setting.env, *files)
 
 
-def _secret(setting: Setting, word: _Said, read_file: ReadFile) -> object:
-    """The secret itself: the variable's value, or the content of the file that was named."""
+def _within(key: str, above: str) -> bool:
+    return key == above or key.startswith(f"{above}.")
+
+
+def _or_variable(secret: Setting) -> str:
+    return f", or set {secret.env[0]}" if secret.env else ""
+
+
+def _secret_file(setting: Setting, word: _Said) -> Path | None:
+    """The file that was named to hold a secret; None where the variable holds the secret itself."""
     if word.origin in {f"environment {name}" for name in setting.env}:
-        return word.raw
-    if not isinstance(word.raw, str):
+        return None
+    if not isinstance(word.raw, str) or not word.raw.strip():
         raise ValueError("expected the path of a file that holds the secret")
+    return Path(word.raw.strip()).expanduser()
+
+
+def _content(path: Path, read_file: ReadFile) -> str:
     try:
-        return read_file(Path(word.raw).expanduser()).strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"the file that holds the secret cannot be read: {_one_line(error)}") from error
+        return read_file(path).strip()
+    except (OSError, ValueError) as error:
+        why = _one_line(error) if isinstance(error, OSError) else "it is not text"
+        raise ValueError(f"the file that holds the secret cannot be read: {why}") from None
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.6, before: str = "") -> str:
@@ -467,6 +510,7 @@ class FlagParser(argparse.ArgumentParser):
     def __init__(self, prog: str, description: str, table: Sequence[Setting]) -> None:
         super().__init__(prog=prog, description=description, allow_abbrev=False)
         self._flags = {setting.flag for setting in table if setting.flag} | {"--config", "--print-config"}
+        self._secrets = {"--" + s.key.replace(".", "-").replace("_", "-"): s for s in table if s.secret}
         self.add_argument(
             "--config", metavar="FILE", type=Path, help="configuration file (YAML, TOML or JSON)"
         )
@@ -491,6 +535,11 @@ class FlagParser(argparse.ArgumentParser):
         parsed, left = self.parse_known_args(arguments)
         if left:
             word = left[0].partition("=")[0]
+            if secret := self._secrets.get(word.replace("_", "-").replace(".", "-")):
+                self.error(
+                    f"{word}: a secret on the command line is seen by everybody on this machine. Name a file "
+                    f"that holds it with {secret.key}_file in the configuration file{_or_variable(secret)}."
+                )
             self.error(f"unknown argument {word}{nearest(word, (f for f in self._flags if f))}")
         return parsed
 

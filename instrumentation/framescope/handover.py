@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 HEADER: Final = struct.Struct("<II")
 """Message length in bytes, frames in it (so that a reader can count what it could not read)."""
 MAX_MESSAGE: Final = 16 * 1024 * 1024
@@ -71,6 +71,8 @@ class Batch:
     pid: int
     instance: str
     sent_ns: int
+    began_unix_ns: int
+    """Since when the cumulative numbers below count: the same in every batch of one process."""
     pipelines: dict[int, PipelineDefinition] = field(default_factory=dict)
     frames: list[FrameRecord] = field(default_factory=list)
     works: list[tuple[Any, ...]] = field(default_factory=list)
@@ -96,6 +98,7 @@ def pack(batch: Batch) -> bytes:
             batch.pid,
             batch.instance,
             batch.sent_ns,
+            batch.began_unix_ns,
             {i: (d.name, d.budget_ns, d.period_ns, d.stages) for i, d in batch.pipelines.items()},
             [
                 (
@@ -134,13 +137,14 @@ def pack(batch: Batch) -> bytes:
 def unpack(body: bytes) -> Batch:
     """The batch from a message's body. Raises ``ValueError`` for anything that is not one."""
     try:
-        version, pid, instance, sent_ns, pipelines, frames, *rest = marshal.loads(body)
+        version, pid, instance, sent_ns, began_unix_ns, pipelines, frames, *rest = marshal.loads(body)
         if version != VERSION:
             raise ValueError(f"hand-over version {version}, expected {VERSION}")
         return Batch(
             pid,
             instance,
             sent_ns,
+            began_unix_ns,
             {i: PipelineDefinition(*d) for i, d in pipelines.items()},
             [FrameRecord(*f) for f in frames],
             *rest,

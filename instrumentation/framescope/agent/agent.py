@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from opentelemetry.sdk.metrics.export import MetricsData
@@ -17,7 +17,7 @@ from framescope.agent.backlog import Backlog
 from framescope.agent.evidence import EvidenceProbes
 from framescope.agent.intake import to_frame
 from framescope.agent.keeper import Judged, keep
-from framescope.agent.metrics import metrics_data
+from framescope.agent.metrics import Beginnings, metrics_data
 from framescope.agent.record import frame_records
 from framescope.agent.settings import AgentSettings
 from framescope.agent.spans import SpanMaker
@@ -113,7 +113,7 @@ class Agent:
         self._make_probes = probes or (lambda pid: EvidenceProbes(pid, self._settings, clock))
         self._anchor = anchor or WallAnchor()
         self._clock = clock
-        self._start_unix_ns = self._anchor.unix_ns(clock())
+        self._beginnings = Beginnings(clock(), self._anchor.unix_ns(clock()))
         self._probes: EvidenceProbes | None = None
         self._resource: Resource | None = None
         self._spans: SpanMaker | None = None
@@ -122,7 +122,8 @@ class Agent:
         self._works: dict[int, GpuWork] = {}
         self._collections: deque[Collection] = deque(maxlen=10_000)
         self._marks: list[tuple[int, str]] = []
-        # By pipeline number, so that two of one name add up instead of taking turns.
+        # By pipeline number, so that two of one name add up instead of taking turns. The reasons of the two
+        # never meet: they count since different moments.
         self._losses: dict[tuple[int, str], int] = {}
         self._own_losses: dict[tuple[int, str], int] = {}
         self._queues: dict[tuple[str, Labels], dict[int, float]] = {}
@@ -132,6 +133,7 @@ class Agent:
 
     def feed(self, batch: Batch) -> None:
         """Take in what the recorder handed over."""
+        self._beginnings.host_unix_ns = batch.began_unix_ns
         if self._probes is None or self._resource is None:
             self._probes = self._make_probes(batch.pid)
             self._resource = self._make_resource(batch)
@@ -181,7 +183,7 @@ class Agent:
         for (number, reason), count in batch.losses.items():
             self._losses[number, reason] = count
         for where, count in batch.faults.items():
-            self.totals.reach(sig.FS_INTERNAL_ERRORS, ((sig.REASON, where),), count)
+            self.totals.reach_in_host(sig.FS_INTERNAL_ERRORS, ((sig.REASON, where),), count)
 
     # -- once in a while ----------------------------------------------------------------------------------
 
@@ -340,11 +342,10 @@ class Agent:
         assert self._probes is not None and self._resource is not None
         for reason, count in self._sink.losses().items():
             self._own_losses[-1, reason] = count
-        summed: dict[tuple[str, str], int] = {}
-        for (number, reason), count in (*self._losses.items(), *self._own_losses.items()):
-            key = (self._name(number), reason)
-            summed[key] = summed.get(key, 0) + count
-        self.totals.losses(summed)
+        for labels, count in self._by_name(self._own_losses):
+            self.totals.reach(sig.FS_FRAMES_LOST, labels, count)
+        for labels, count in self._by_name(self._losses):
+            self.totals.reach_in_host(sig.FS_FRAMES_LOST, labels, count)
         if self.totals.refused:
             self.totals.reach(sig.FS_INTERNAL_ERRORS, ((sig.REASON, "series_limit"),), self.totals.refused)
         self.totals.set(sig.FS_CLOCK_ERROR, (), now_ns, self._anchor.error_ns / 1e9)
@@ -362,11 +363,19 @@ class Agent:
             self._probes.devices.take_fresh(),
             self._probes.take_points(),
             self._resource,
-            self._start_unix_ns,
+            self._beginnings,
             now_ns,
             self._anchor.unix_ns,
         )
         self._sink.put_metrics(data, self.settled)
+
+    def _by_name(self, losses: Mapping[tuple[int, str], int]) -> list[tuple[Labels, int]]:
+        """Losses by pipeline and reason; pipelines of one name add up."""
+        summed: dict[Labels, int] = {}
+        for (number, reason), count in losses.items():
+            labels = ((sig.FRAME_PIPELINE, self._name(number)), (sig.REASON, reason))
+            summed[labels] = summed.get(labels, 0) + count
+        return list(summed.items())
 
     def _lose(self, number: int, reason: str, count: int = 1) -> None:
         key = (number, reason)
@@ -376,7 +385,7 @@ class Agent:
         """A counter kept by the recorder; pipelines of one name add up."""
         by_number = self._queues.setdefault((metric, labels), {})
         by_number[number] = amount
-        self.totals.reach(metric, labels, sum(by_number.values()))
+        self.totals.reach_in_host(metric, labels, sum(by_number.values()))
 
     def _name(self, number: int) -> str:
         known = self._pipelines.get(number)

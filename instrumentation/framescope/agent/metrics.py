@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
@@ -20,7 +20,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from framescope import signals as sig
-from framescope.agent.totals import Labels, Totals
+from framescope.agent.totals import Distribution, Labels, Totals
 from framescope.probes.device import DeviceReading
 
 _SCOPE = InstrumentationScope(sig.SCOPE, "0.1.0")
@@ -28,62 +28,115 @@ Point = tuple[Labels, int, float]
 """Labels, monotonic ns, value."""
 
 
+class Beginnings:
+    """When each cumulative series began, told in the data themselves.
+
+    Backends that keep no start times (VictoriaMetrics, Prometheus without a feature flag) take a series'
+    first value for what was there before anybody looked. A series of the agent is therefore preceded by
+    the 0 it stood at when the message before was made. A start time must be the same each time: one
+    that moves tells a backend of a restart.
+    """
+
+    def __init__(self, start_ns: int, start_unix_ns: int) -> None:
+        self.start_unix_ns = start_unix_ns
+        self.host_unix_ns = start_unix_ns
+        """Since when the host's own counters count."""
+        self._before_ns = start_ns
+        self._first = True
+        self._known: set[tuple[str, Labels]] = set()
+
+    def zero_at(self, name: str, labels: Labels, in_host: bool = False) -> int | None:
+        """When a series that is new stood at 0 (monotonic ns); None if it is known, or nobody can tell.
+
+        What the host already counted when this agent came may have been sent by the agent before it.
+        """
+        key = (name, labels)
+        if key in self._known:
+            return None
+        self._known.add(key)
+        return None if in_host and self._first else self._before_ns
+
+    def sent(self, now_ns: int) -> None:
+        """A message was made as of ``now_ns``."""
+        self._before_ns = now_ns
+        self._first = False
+
+
 def metrics_data(
     totals: Totals,
     readings: Iterable[DeviceReading],
-    points: dict[str, list[Point]],
+    points: Mapping[str, list[Point]],
     resource: Resource,
-    start_unix_ns: int,
+    beginnings: Beginnings,
     now_ns: int,
     unix_ns: Callable[[int], int],
 ) -> MetricsData:
-    """Everything as of ``now_ns`` (monotonic). ``points`` are further readings, each at its own time.
-
-    ``start_unix_ns`` must be the same each time: a start that moves tells a backend of a restart.
-    """
-    start, now = start_unix_ns, unix_ns(now_ns)
+    """Everything as of ``now_ns`` (monotonic). ``points`` are further readings, each at its own time."""
     gathered: dict[str, list[Point]] = {name: list(values) for name, values in points.items()}
     for reading in readings:
         _device_points(reading, gathered)
     for name, series in totals.gauges.items():
         gathered.setdefault(name, []).extend((labels, at, value) for labels, (at, value) in series.items())
-    for name, counters in totals.counters.items():
-        gathered.setdefault(name, []).extend((labels, now_ns, value) for labels, value in counters.items())
-    metrics = [_numbers(name, values, start, unix_ns) for name, values in gathered.items() if values]
+    # What a device counts began before the agent did, nobody knows when.
+    numbers: dict[str, list[NumberDataPoint]] = {
+        name: [NumberDataPoint(dict(labels), 0, unix_ns(at), value) for labels, at, value in values]
+        for name, values in gathered.items()
+        if values
+    }
+    for in_host, counters, start in (
+        (False, totals.counters, beginnings.start_unix_ns),
+        (True, totals.host_counters, beginnings.host_unix_ns),
+    ):
+        for name, amounts in counters.items():
+            told = numbers.setdefault(name, [])
+            for labels, value in amounts.items():
+                zero = beginnings.zero_at(name, labels, in_host)
+                if zero is not None:
+                    told.append(NumberDataPoint(dict(labels), start, unix_ns(zero), 0.0))
+                told.append(NumberDataPoint(dict(labels), start, unix_ns(now_ns), value))
+    metrics = [_metric(name, told) for name, told in numbers.items() if told]
     for name, distributions in totals.distributions.items():
-        histogram_points = [
-            HistogramDataPoint(
-                attributes=dict(labels),
-                start_time_unix_nano=start,
-                time_unix_nano=now,
-                count=sum(d.counts),
-                sum=d.total,
-                bucket_counts=tuple(d.counts),
-                explicit_bounds=tuple(d.bounds),
-                min=d.least,
-                max=d.most,
+        histogram_points: list[HistogramDataPoint] = []
+        for labels, distribution in distributions.items():
+            zero = beginnings.zero_at(name, labels)
+            if zero is not None:
+                empty = Distribution(distribution.bounds)
+                histogram_points.append(
+                    _histogram_point(labels, empty, beginnings.start_unix_ns, unix_ns(zero))
+                )
+            histogram_points.append(
+                _histogram_point(labels, distribution, beginnings.start_unix_ns, unix_ns(now_ns))
             )
-            for labels, d in distributions.items()
-        ]
         known = sig.METRICS[name]
         data = Histogram(histogram_points, AggregationTemporality.CUMULATIVE)
         metrics.append(Metric(name, known.meaning, known.unit, data))
+    beginnings.sent(now_ns)
     return MetricsData([ResourceMetrics(resource, [ScopeMetrics(_SCOPE, metrics, "")], "")])
 
 
-def _numbers(name: str, values: Sequence[Point], start: int, unix_ns: Callable[[int], int]) -> Metric:
+def _metric(name: str, points: list[NumberDataPoint]) -> Metric:
     known = sig.METRICS[name]
-    cumulative = known.instrument in ("counter", "updowncounter")
-    points = [
-        NumberDataPoint(dict(labels), start if cumulative else 0, unix_ns(at), value)
-        for labels, at, value in values
-    ]
     data: Sum | Gauge = (
         Sum(points, AggregationTemporality.CUMULATIVE, known.instrument == "counter")
-        if cumulative
+        if known.instrument in ("counter", "updowncounter")
         else Gauge(points)
     )
     return Metric(name, known.meaning, known.unit, data)
+
+
+def _histogram_point(labels: Labels, told: Distribution, start: int, at: int) -> HistogramDataPoint:
+    count = sum(told.counts)
+    return HistogramDataPoint(
+        attributes=dict(labels),
+        start_time_unix_nano=start,
+        time_unix_nano=at,
+        count=count,
+        sum=told.total,
+        bucket_counts=tuple(told.counts),
+        explicit_bounds=tuple(told.bounds),
+        min=told.least if count else None,  # type: ignore[arg-type]  # optional on the wire
+        max=told.most if count else None,  # type: ignore[arg-type]
+    )
 
 
 def _device_points(reading: DeviceReading, into: dict[str, list[Point]]) -> None:

@@ -37,11 +37,16 @@ class Distribution:
 
 
 class Totals:
-    """Cumulative since ``start_ns`` of the agent; every method is plain arithmetic."""
+    """Cumulative since the agent began; every method is plain arithmetic.
+
+    ``host_counters`` alone count since the host process began: an agent that takes another's place
+    is told them whole.
+    """
 
     def __init__(self) -> None:
         self.distributions: dict[str, dict[Labels, Distribution]] = {}
         self.counters: dict[str, dict[Labels, float]] = {}
+        self.host_counters: dict[str, dict[Labels, float]] = {}
         self.gauges: dict[str, dict[Labels, tuple[int, float]]] = {}
         self.refused = 0
 
@@ -50,8 +55,7 @@ class Totals:
         series = self.distributions.setdefault(metric, {})
         known = series.get(labels)
         if known is None:
-            if len(series) >= MAX_SERIES:
-                self.refused += 1
+            if not self._has_room(series, labels):
                 return
             bounds = sig.BUDGET_USAGE_BOUNDS if metric == sig.FRAME_BUDGET_USAGE else sig.HISTOGRAM_BOUNDS
             known = series[labels] = Distribution(bounds)
@@ -59,26 +63,31 @@ class Totals:
 
     def add(self, metric: str, labels: Labels, amount: float) -> None:
         """Increase a counter."""
-        self._counter(metric, labels, amount, add=True)
+        if self._has_room(self.counters.setdefault(metric, {}), labels):
+            series = self.counters[metric]
+            series[labels] = series.get(labels, 0.0) + amount
 
     def reach(self, metric: str, labels: Labels, amount: float) -> None:
-        """Set a counter that somebody else accumulates."""
-        self._counter(metric, labels, amount, add=False)
+        """Set a counter that another part of the agent accumulates."""
+        if self._has_room(self.counters.setdefault(metric, {}), labels):
+            self.counters[metric][labels] = amount
+
+    def reach_in_host(self, metric: str, labels: Labels, amount: float) -> None:
+        """Set a counter that the host process accumulates."""
+        if self._has_room(self.host_counters.setdefault(metric, {}), labels):
+            self.host_counters[metric][labels] = amount
 
     def set(self, metric: str, labels: Labels, at_ns: int, value: float) -> None:
         """The newest value of a gauge and when it was read (monotonic ns)."""
         series = self.gauges.setdefault(metric, {})
-        if labels in series or len(series) < MAX_SERIES:
+        if self._has_room(series, labels):
             series[labels] = (at_ns, value)
-        else:
-            self.refused += 1
 
-    def _counter(self, metric: str, labels: Labels, amount: float, add: bool) -> None:
-        series = self.counters.setdefault(metric, {})
-        if labels not in series and len(series) >= MAX_SERIES:
-            self.refused += 1
-            return
-        series[labels] = (series.get(labels, 0.0) if add else 0.0) + amount
+    def _has_room(self, series: Mapping[Labels, object], labels: Labels) -> bool:
+        if labels in series or len(series) < MAX_SERIES:
+            return True
+        self.refused += 1
+        return False
 
     def count(self, frame: Frame, verdict: Verdict | None) -> None:
         """Take in one finished frame."""
@@ -108,8 +117,3 @@ class Totals:
                 self.add(
                     sig.FRAME_LOST_TIME, (pipeline, (sig.FRAME_CAUSE_NAME, share.cause)), share.lost_ns / 1e9
                 )
-
-    def losses(self, losses: Mapping[tuple[str, str], int]) -> None:
-        """Frames lost by (pipeline, reason), as accumulated elsewhere."""
-        for (pipeline, reason), amount in losses.items():
-            self.reach(sig.FS_FRAMES_LOST, ((sig.FRAME_PIPELINE, pipeline), (sig.REASON, reason)), amount)

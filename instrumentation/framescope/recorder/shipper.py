@@ -46,7 +46,9 @@ class Shipper:
         collections: CollectionProbe,
         faults: Faults,
         clock: Callable[[], int] = time.monotonic_ns,
+        wall: Callable[[], int] = time.time_ns,
     ) -> None:
+        self._began_unix_ns = wall()
         self._link = link
         self._instance = instance
         self._collections = collections
@@ -115,8 +117,10 @@ class Shipper:
                 try:
                     pack(replace(batch, frames=[frame]))
                 except ValueError:
-                    key = (frame.pipeline, "malformed")
-                    batch.losses[key] = batch.losses.get(key, 0) + 1
+                    for recorder in self._recorders:
+                        if recorder.number == frame.pipeline:
+                            recorder.lose("unpackable")
+                            batch.losses[frame.pipeline, "unpackable"] = recorder.losses["unpackable"]
                 else:
                     batch.frames.append(frame)
             return pack(batch)
@@ -142,7 +146,7 @@ class Shipper:
         return True
 
     def _batch(self) -> tuple[Batch, bool]:
-        batch = Batch(os.getpid(), self._instance, self._clock())
+        batch = Batch(os.getpid(), self._instance, self._clock(), self._began_unix_ns)
         batch.devices = list(self._devices)
         batch.collections = self._collections.collect()
         batch.faults = dict(self._faults.counts)

@@ -117,4 +117,4 @@ def record(number: int, latency_ms: float = 6, *, start: int | None = None, **ch
 
 
 def batch(*records: FrameRecord, definition: PipelineDefinition = DEFINITION, **more: object) -> Batch:
-    return Batch(1, "instance", 0, {0: definition}, list(records), **more)
+    return Batch(1, "instance", 0, 0, {0: definition}, list(records), **more)

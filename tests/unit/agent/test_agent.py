@@ -282,7 +282,7 @@ def test_the_keep_budget_is_one_for_all_pipelines_of_a_process():
     for number in (0, 1):
         slow = [record(40 + n, 20 + n, pipeline=number) for n in range(6)]
         warm = [record(n, pipeline=number) for n in range(40)]
-        made.feed(Batch(1, "i", 0, both, [*warm, *slow]))
+        made.feed(Batch(1, "i", 0, 0, both, [*warm, *slow]))
     made.tick(60 * S)
     made.tick(61 * S)
     assert len(sent.frames()) == 4
@@ -304,7 +304,7 @@ def test_two_pipelines_of_one_name_add_up():
     both = {0: DEFINITION, 1: DEFINITION}
     queues = [(n, "q", 4, 0, 10**9, {"queue_full": 3}) for n in (0, 1)]
     losses = {(0, "outbox_full"): 5, (1, "outbox_full"): 1}
-    made.feed(Batch(1, "i", 0, both, [record(0)], queues=queues, losses=losses))
+    made.feed(Batch(1, "i", 0, 0, both, [record(0)], queues=queues, losses=losses))
     made.tick(60 * S)
     made.tick(61 * S)
     assert sent.counter(sig.FS_FRAMES_LOST)[(sig.FRAME_PIPELINE, "p"), (sig.REASON, "outbox_full")] == 6
@@ -395,3 +395,73 @@ def test_every_metric_sent_is_in_the_table_with_its_unit():
         ((sig.FRAME_METRIC_NAME, "score"), (sig.FRAME_PIPELINE, "p")): 0.93
     }
     assert sent.counter(sig.FS_FRAMES_LOST)[(sig.FRAME_PIPELINE, ""), (sig.REASON, "agent_died")] == 3
+
+
+def _told(sent, message: int, name: str) -> list[tuple[dict, int, int, float]]:
+    """Attributes, start, time and value (of a histogram its count) of each point of a message."""
+    metrics = sent.metrics[message].resource_metrics[0].scope_metrics[0].metrics
+    return [
+        (
+            dict(point.attributes),
+            point.start_time_unix_nano,
+            point.time_unix_nano,
+            getattr(point, "value", None) if hasattr(point, "value") else point.count,
+        )
+        for metric in metrics
+        if metric.name == name
+        for point in metric.data.data_points
+    ]
+
+
+def test_a_new_series_is_preceded_by_the_zero_it_stood_at_once():
+    made, sent, _ = agent()
+
+    def sent_at(second: int) -> int:
+        return made._anchor.unix_ns(second * S)
+
+    made.feed(batch(*calm()))
+    made.tick(60 * S)
+    for name in (sig.FRAME_COUNT, sig.FRAME_LATENCY):
+        (_, _, at_zero, zero), (_, _, at, value) = _told(sent, -1, name)
+        assert (zero, at_zero) == (0, sent_at(0))
+        assert at > at_zero
+        assert value > 0
+    made.feed(batch(record(100, outcome="failed", reason="x", start=61 * S)))
+    made.tick(64 * S)
+    made.tick(66 * S)
+    told = [
+        [
+            (at, value)
+            for attributes, _, at, value in _told(sent, n, sig.FRAME_COUNT)
+            if "failed" in str(attributes)
+        ]
+        for n in range(len(sent.metrics))
+    ]
+    assert told == [[], [(sent_at(60), 0), (sent_at(64), 1)], [(sent_at(66), 1)]]
+
+
+def test_what_the_host_counted_before_this_agent_came_is_not_counted_anew():
+    made, sent, _ = agent()
+    lost = {(0, "outbox_full"): 7}
+    first = batch(*calm(), losses=dict(lost))
+    first.began_unix_ns = 123
+    made.feed(first)
+    made.tick(60 * S)
+    ((_, start, _, value),) = _told(sent, -1, sig.FS_FRAMES_LOST)
+    assert (start, value) == (123, 7)
+
+    later = batch(losses={**lost, (0, "late_stage"): 2})
+    later.began_unix_ns = 123
+    made.feed(later)
+    made.tick(62 * S)
+    told = [(a[sig.REASON], start, value) for a, start, _, value in _told(sent, -1, sig.FS_FRAMES_LOST)]
+    assert told == [("outbox_full", 123, 7), ("late_stage", 123, 0), ("late_stage", 123, 2)]
+
+
+def test_what_a_device_counts_has_no_known_beginning():
+    made, sent, probes = agent()
+    gpu = DeviceIdentity("0", "a GPU")
+    probes.devices.add([DeviceReading(gpu, 100 * MS, 100 * MS, energy_joules=1e6)])
+    made.feed(batch(*calm()))
+    made.tick(60 * S)
+    assert [(start, value) for _, start, _, value in _told(sent, -1, sig.HW_ENERGY)] == [(0, 1e6)]

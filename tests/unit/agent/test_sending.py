@@ -67,7 +67,7 @@ def test_an_unknown_protocol_says_which_there_are():
 
 
 def test_messages_come_out_of_the_stream_whole_however_it_is_cut():
-    messages = [pack(Batch(1, "i", n)) for n in range(3)]
+    messages = [pack(Batch(1, "i", n, 0)) for n in range(3)]
     stream = b"".join(messages)
     for cut in (1, 3, 7, len(stream)):
         inbox = Inbox()
@@ -109,17 +109,17 @@ SWALLOW = "import sys,socket\ns=socket.socket(fileno=int(sys.argv[1]))\nwhile s.
 def test_frames_an_agent_took_down_with_it_are_counted_and_another_is_started():
     made = link(SWALLOW)
     assert made.revive()
-    made.send(pack(Batch(1, "i", 0)), 5)
+    made.send(pack(Batch(1, "i", 0, 0)), 5)
     first = made._process
     assert first is not None
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
     with pytest.raises(OSError):
         for _ in range(100):
-            made.send(pack(Batch(1, "i", 0)), 0)
+            made.send(pack(Batch(1, "i", 0, 0)), 0)
     assert made.losses() == {"agent_died": 5}
     until(made.revive)
-    made.send(pack(Batch(1, "i", 0)), 1)
+    made.send(pack(Batch(1, "i", 0, 0)), 1)
     made.close(5)
 
 

@@ -224,7 +224,7 @@ def test_odd_values_of_the_hosts_cannot_spoil_a_batch():
     assert first.attributes == {"mode": 2, "image": "<bytearray>"}
     assert second.sequence == second.id
     assert p.losses == {"sequence_not_a_number": 1, "captured_at_not_a_time": 1}
-    pack(Batch(1, "i", 0, {}, [first, second]))
+    pack(Batch(1, "i", 0, 0, {}, [first, second]))
 
 
 def test_a_frame_that_cannot_be_packed_is_left_out_alone_and_counted():
@@ -238,7 +238,7 @@ def test_a_frame_that_cannot_be_packed_is_left_out_alone_and_counted():
     s.ship()
     s.ship()
     assert [frame.id for batch in link.batches for frame in batch.frames] == [0, 2]
-    assert any(batch.losses.get((0, "malformed")) == 1 for batch in link.batches)
+    assert any(batch.losses.get((0, "unpackable")) == 1 for batch in link.batches)
 
 
 def test_a_put_that_times_out_leaves_the_frame_with_its_thread_and_the_queue_innocent():
@@ -355,7 +355,7 @@ def test_a_batch_survives_packing():
     with p.begin(attributes={"mode": "B"}), p.stage("a"):
         pass
     record = only(p)
-    batch = Batch(1, "i", 2, {0: p.definition}, [record], losses={(0, "x"): 1})
+    batch = Batch(1, "i", 2, 1, {0: p.definition}, [record], losses={(0, "x"): 1})
     assert unpack(pack(batch)[HEADER.size :]) == batch
 
 
