@@ -21,7 +21,7 @@ from framescope.agent.metrics import Beginnings, metrics_data
 from framescope.agent.record import frame_records
 from framescope.agent.settings import AgentSettings
 from framescope.agent.spans import SpanMaker
-from framescope.agent.totals import Labels, Totals
+from framescope.agent.totals import Example, Labels, Totals
 from framescope.handover import Batch, FrameRecord, PipelineDefinition
 from framescope.judge import judge
 from framescope.judge.baseline import Baseline, quantile
@@ -313,7 +313,9 @@ class Agent:
                 self._lose(number, "keep_budget", unlucky)
             for judged in [before, *window] if before is not None else window:
                 if judged.kept is not None:
-                    groups.append(self._spans.frame(judged))
+                    spans = self._spans.frame(judged)
+                    groups.append(spans)
+                    self._exemplify(judged.frame, spans[0])
                     labels = ((sig.FRAME_PIPELINE, name), (sig.FRAME_KEPT, judged.kept))
                     self.totals.add(sig.FS_FRAMES_KEPT, labels, 1)
             if window:  # one that is not kept may become a neighbour in the next second
@@ -323,6 +325,13 @@ class Agent:
             self.totals.add(sig.FS_FRAMES_RECORDED, ((sig.FRAME_PIPELINE, name),), len(window))
             self.settled += len(window)
         return groups
+
+    def _exemplify(self, frame: Frame, root: ReadableSpan) -> None:
+        """Let the latency histogram point at a kept frame that it counts."""
+        context = root.get_span_context()
+        if context is not None and frame.outcome in ("on_time", "slow"):
+            example = Example(frame.latency_ns / 1e9, frame.end_ns, context.trace_id, context.span_id)
+            self.totals.exemplify(sig.FRAME_LATENCY, ((sig.FRAME_PIPELINE, frame.pipeline),), example)
 
     def _add_machine_evidence(self, frame: Frame) -> None:
         """What the machine's own readings add to the threads' evidence, and how far they bound it."""

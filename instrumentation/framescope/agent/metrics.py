@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from opentelemetry.sdk.metrics import Exemplar
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Gauge,
@@ -20,7 +21,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from framescope import signals as sig
-from framescope.agent.totals import Distribution, Labels, Totals
+from framescope.agent.totals import Distribution, Example, Labels, Totals
 from framescope.probes.device import DeviceReading
 
 _SCOPE = InstrumentationScope(sig.SCOPE, "0.1.0")
@@ -95,6 +96,7 @@ def metrics_data(
                     told.append(NumberDataPoint(dict(labels), start, unix_ns(zero), 0.0))
                 told.append(NumberDataPoint(dict(labels), start, unix_ns(now_ns), value))
     metrics = [_metric(name, told) for name, told in numbers.items() if told]
+    examples = totals.take_examples()
     for name, distributions in totals.distributions.items():
         histogram_points: list[HistogramDataPoint] = []
         for labels, distribution in distributions.items():
@@ -105,7 +107,13 @@ def metrics_data(
                     _histogram_point(labels, empty, beginnings.start_unix_ns, unix_ns(zero))
                 )
             histogram_points.append(
-                _histogram_point(labels, distribution, beginnings.start_unix_ns, unix_ns(now_ns))
+                _histogram_point(
+                    labels,
+                    distribution,
+                    beginnings.start_unix_ns,
+                    unix_ns(now_ns),
+                    _exemplars(examples.get((name, labels), ()), unix_ns),
+                )
             )
         known = sig.METRICS[name]
         data = Histogram(histogram_points, AggregationTemporality.CUMULATIVE)
@@ -124,7 +132,17 @@ def _metric(name: str, points: list[NumberDataPoint]) -> Metric:
     return Metric(name, known.meaning, known.unit, data)
 
 
-def _histogram_point(labels: Labels, told: Distribution, start: int, at: int) -> HistogramDataPoint:
+def _exemplars(examples: Iterable[Example], unix_ns: Callable[[int], int]) -> list[Exemplar]:
+    """Oldest first: Prometheus takes no exemplar that is older than the one before."""
+    return [
+        Exemplar({}, one.value, unix_ns(one.at_ns), one.span_id, one.trace_id)
+        for one in sorted(examples, key=lambda one: one.at_ns)
+    ]
+
+
+def _histogram_point(
+    labels: Labels, told: Distribution, start: int, at: int, exemplars: Sequence[Exemplar] = ()
+) -> HistogramDataPoint:
     count = sum(told.counts)
     return HistogramDataPoint(
         attributes=dict(labels),
@@ -136,6 +154,7 @@ def _histogram_point(labels: Labels, told: Distribution, start: int, at: int) ->
         explicit_bounds=tuple(told.bounds),
         min=told.least if count else None,  # type: ignore[arg-type]  # optional on the wire
         max=told.most if count else None,  # type: ignore[arg-type]
+        exemplars=list(exemplars),
     )
 
 

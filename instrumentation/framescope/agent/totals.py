@@ -15,6 +15,21 @@ MAX_SERIES: Final = 2000
 """Series of one metric: names come from the host's code, so a runaway must not grow without bound."""
 
 
+EXAMPLES: Final = 10
+"""Kept frames that one message of a histogram points at. Backends hold a fixed number for all series
+together (Prometheus 100 000 as configured here): ten a second last for hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A kept frame that a histogram counts: its value (s), its end (monotonic ns) and its root span."""
+
+    value: float
+    at_ns: int
+    trace_id: int
+    span_id: int
+
+
 @dataclass(slots=True)
 class Distribution:
     """One histogram: counts per bucket (``len(bounds) + 1``), in the unit of its bounds."""
@@ -49,6 +64,7 @@ class Totals:
         self.host_counters: dict[str, dict[Labels, float]] = {}
         self.gauges: dict[str, dict[Labels, tuple[int, float]]] = {}
         self.refused = 0
+        self._examples: dict[tuple[str, Labels], list[Example]] = {}
 
     def observe(self, metric: str, labels: Labels, seconds: float) -> None:
         """One value into a histogram."""
@@ -60,6 +76,18 @@ class Totals:
             bounds = sig.BUDGET_USAGE_BOUNDS if metric == sig.FRAME_BUDGET_USAGE else sig.HISTOGRAM_BOUNDS
             known = series[labels] = Distribution(bounds)
         known.add(seconds)
+
+    def exemplify(self, metric: str, labels: Labels, example: Example) -> None:
+        """Let a histogram point at a kept frame; of more than ``EXAMPLES`` a message, the largest stay."""
+        held = self._examples.setdefault((metric, labels), [])
+        held.append(example)
+        if len(held) > EXAMPLES:
+            held.remove(min(held, key=lambda one: one.value))
+
+    def take_examples(self) -> dict[tuple[str, Labels], list[Example]]:
+        """The examples since the last call."""
+        taken, self._examples = self._examples, {}
+        return taken
 
     def add(self, metric: str, labels: Labels, amount: float) -> None:
         """Increase a counter."""

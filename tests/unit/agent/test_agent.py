@@ -465,3 +465,24 @@ def test_what_a_device_counts_has_no_known_beginning():
     made.feed(batch(*calm()))
     made.tick(60 * S)
     assert [(start, value) for _, start, _, value in _told(sent, -1, sig.HW_ENERGY)] == [(0, 1e6)]
+
+
+def test_the_latency_histogram_points_at_the_kept_frames_it_counts_the_slowest_first():
+    made, sent, _ = agent()
+    made.feed(batch(*calm(), *(record(n, 12 + n % 20, start=n * 40 * MS) for n in range(100, 120))))
+    made.tick(60 * S)
+    metrics = sent.metrics[-1].resource_metrics[0].scope_metrics[0].metrics
+    (latency,) = (metric for metric in metrics if metric.name == sig.FRAME_LATENCY)
+    exemplars = latency.data.data_points[-1].exemplars
+    roots = {spans[0].get_span_context().trace_id: spans[0] for spans in sent.frames()}
+    assert len(exemplars) == 10
+    for exemplar in exemplars:
+        root = roots[exemplar.trace_id]
+        assert (exemplar.span_id, exemplar.time_unix_nano) == (root.get_span_context().span_id, root.end_time)
+        assert exemplar.value == (root.end_time - root.start_time) / 1e9
+    slowest = sorted((root.end_time - root.start_time for root in roots.values()), reverse=True)[:10]
+    assert sorted((round(e.value * 1e9) for e in exemplars), reverse=True) == slowest
+    made.feed(batch())
+    made.tick(62 * S)
+    newest = sent.metrics[-1].resource_metrics[0].scope_metrics[0].metrics
+    assert [list(m.data.data_points[-1].exemplars) for m in newest if m.name == sig.FRAME_LATENCY] == [[]]
