@@ -27,20 +27,18 @@ from framescope_ui import settings
 
 
 def ui(arguments: Sequence[str]) -> int:
-    """The pages and the REST interface, over a store that runs."""
-    table = (_data_dir(), *settings.UI, *settings.THRESHOLDS)
-    parser = FlagParser("framescope ui", "Serve the pages, over a store that runs.", table)
+    """The pages and the REST interface, over the backends that are configured."""
+    table = (_data_dir(), *settings.TRACES, *settings.METRICS, *settings.UI, *settings.THRESHOLDS)
+    parser = FlagParser("framescope ui", "Serve the pages, over the backends that are configured.", table)
     found = _in_force(parser.parse_strictly(arguments), table)
     if found is None:
         return OK
     options = settings.app_options(found)
     with needs_extra("ui", "ui"):
-        from framescope_ui.backends.embedded import EmbeddedStore
-        from framescope_ui.questions.stores import Stores
+        from framescope_ui.connections import open_stores
         from framescope_ui.server import serve
     _log_to_stderr()
-    store = EmbeddedStore(found.path("data_dir"))
-    return serve(options, Stores(store, store))
+    return serve(options, open_stores(found))
 
 
 def store(arguments: Sequence[str]) -> int:
@@ -87,7 +85,8 @@ def demo(arguments: Sequence[str]) -> int:
             [f"demo.report ({found.origin('demo.report')}): {report.parent} is not a directory"]
         )
     # The store and the app read their own settings: what is wrong there is said before anything starts.
-    _resolved((*settings.UI, *settings.THRESHOLDS, *settings.STORE), parsed)
+    app = (*settings.UI, *settings.TRACES, *settings.METRICS, *settings.THRESHOLDS)
+    _resolved((*app, *settings.STORE), parsed)
     with needs_extra("demo", "ui,demo"):
         from framescope_ui.demo import DemoOptions, run
     if parsed.config is not None:

@@ -417,6 +417,7 @@ class _Demo:
         return [
             *_command("ui"),
             *("--host", self.options.host, "--port", str(self.port), "--data-dir", str(self.data_dir)),
+            *("--traces-backend", "embedded", "--metrics-backend", "embedded"),
         ]
 
     def _example_command(self) -> list[str]:

@@ -80,7 +80,7 @@ def create_app(options: AppOptions, stores: Stores, clock_ns: Callable[[], int] 
 
 
 def serve(options: AppOptions, stores: Stores) -> int:
-    """Serve until interrupted; the exit code: 0, or 2 where the address cannot be listened on."""
+    """Serve until interrupted, then close the stores; 0, or 2 where the address cannot be listened on."""
     try:
         app = create_app(options, stores)
     except ValueError as error:
@@ -104,8 +104,15 @@ def serve(options: AppOptions, stores: Stores) -> int:
         server_header=False,
     )
     with listener, _stopped_by_signals():
-        asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
+        asyncio.run(_serve_and_close(uvicorn.Server(config), listener, stores))
     return 0
+
+
+async def _serve_and_close(server: uvicorn.Server, listener: socket.socket, stores: Stores) -> None:
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        await stores.aclose()
 
 
 @contextlib.contextmanager

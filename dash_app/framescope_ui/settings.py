@@ -1,4 +1,4 @@
-"""The app's settings: the store, the page server, the thresholds of the overall state, the demo.
+"""The app's settings: what it reads from, the store, the page server, the state's thresholds, the demo.
 
 Declared here as tables and read by the emitter's own mechanism (`framescope.config`), so that one file and
 one set of rules serve both.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from framescope.config import EMITTER, ConfigError, Configuration, Kind, Setting
 from framescope_ui.options import AppOptions
@@ -142,6 +142,44 @@ THRESHOLDS: Final[tuple[Setting, ...]] = (
     *_pair("latency", "duration", _DEFAULT.latency, "s", "p99 is above this"),
 )
 
+
+def _backend(signal: str, kinds: tuple[str, ...], port: int) -> tuple[Setting, ...]:
+    """Where one signal is read from, and with which credentials. ``port`` is a usual one, for the help."""
+
+    def one(name: str, kind: Kind, meaning: str, default: str | float | None = None, **more: Any) -> Setting:
+        key = f"{signal}.{name}"
+        variable = "FRAMESCOPE_" + key.upper().replace(".", "_")
+        return Setting(key, kind, default, meaning, env=(variable,), **more)
+
+    return (
+        one(
+            "backend",
+            "str",
+            f"what {signal} are read from; unset: the embedded store, or with an address what it looks like",
+            choices=kinds,
+            flag=f"--{signal}-backend",
+        ),
+        one(
+            "url",
+            "url",
+            f"address {signal} are read from, with its path prefix, such as http://host:{port}",
+            flag=f"--{signal}-url",
+        ),
+        one("timeout", "duration", "time one question may take", 10.0, unit="s", minimum=0.1, maximum=300),
+        one("username", "str", "user of basic authentication"),
+        one("password", "str", "its password", secret=True),
+        one("bearer", "str", "bearer token; from a file it is read anew for each question", secret=True),
+        one("headers", "str", "more headers: `Name: value` lines, or name=value,name=value", secret=True),
+        one("tenant", "str", "tenant, sent as X-Scope-OrgID"),
+        one("ca_file", "path", "certificates to trust instead of the system's (PEM)"),
+        one("cert_file", "path", "client certificate (PEM)"),
+        one("key_file", "path", "the client certificate's key (PEM)"),
+    )
+
+
+TRACES: Final = _backend("traces", ("embedded", "tempo", "jaeger"), 3200)
+METRICS: Final = _backend("metrics", ("embedded", "prometheus"), 9090)
+
 STORE: Final[tuple[Setting, ...]] = (
     Setting(
         "store.host",
@@ -258,7 +296,7 @@ DEMO_DATA_DIR: Final = Setting(
 
 def every_setting(environ: Mapping[str, str], home: Path) -> tuple[Setting, ...]:
     """All settings there are, the emitter's too: what may stand in one file."""
-    return (data_dir(environ, home), *UI, *THRESHOLDS, *STORE, *DEMO, *EMITTER)
+    return (data_dir(environ, home), *UI, *TRACES, *METRICS, *THRESHOLDS, *STORE, *DEMO, *EMITTER)
 
 
 def app_options(found: Configuration) -> AppOptions:

@@ -13,6 +13,10 @@ def _nothing() -> Mapping[str, str]:
     return {}
 
 
+class CredentialError(ValueError):
+    """A credential that cannot be used now. Its text names the setting and never quotes a secret."""
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """Address and credentials of one backend.

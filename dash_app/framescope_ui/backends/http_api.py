@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Sequence
 from typing import Any, Final
 
 import httpx
 
-from framescope_ui.backends.access import Access
+from framescope_ui.backends.access import Access, CredentialError
 from framescope_ui.backends.protocols import BackendAway, BackendRefused
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
@@ -76,7 +77,11 @@ class HttpApi:
                 status, body = await self._once(method, path, params, accept)
         except httpx.TimeoutException:
             raise BackendAway(self.name, f"{self.place} did not answer in time") from None
-        except httpx.TransportError as error:
+        except (httpx.TransportError, ssl.SSLError) as error:
+            if "CERTIFICATE_REQUIRED" in str(error):
+                raise BackendRefused(
+                    self.name, f"{self.place} asks for a client certificate: set its cert_file and key_file"
+                ) from None
             reason = "its certificate is not trusted" if "CERTIFICATE" in str(error) else "nothing answers"
             raise BackendAway(self.name, f"{reason} at {self.place}") from None
         except (OSError, ValueError) as error:
@@ -122,7 +127,7 @@ class HttpApi:
 
 def _kind(error: OSError | ValueError) -> str:
     """An error without its text where that could quote a secret."""
-    return str(error) if isinstance(error, OSError) else type(error).__name__
+    return str(error) if isinstance(error, OSError | CredentialError) else type(error).__name__
 
 
 def _said(body: bytes) -> str:

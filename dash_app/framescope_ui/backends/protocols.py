@@ -187,6 +187,10 @@ class TraceStore(Protocol):
         """What it is and what it cannot answer."""
         ...
 
+    async def aclose(self) -> None:
+        """Close idle connections."""
+        ...
+
     async def pipelines(self, start_ns: int, end_ns: int) -> list[PipelineRef]:
         """Pipelines heard of in the range, newest first."""
         ...
@@ -245,6 +249,10 @@ class MetricStore(Protocol):
 
     async def about(self) -> About:
         """What it is and what it cannot answer."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close idle connections."""
         ...
 
     async def gauge(

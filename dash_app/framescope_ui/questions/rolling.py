@@ -142,6 +142,9 @@ class RollingTraces:
         """As the store says of itself."""
         return await self._store.about()
 
+    async def aclose(self) -> None:
+        """Nothing: whoever opened the store closes it."""
+
     async def pipelines(self, start_ns: int, end_ns: int) -> list[PipelineRef]:
         """As the store has them."""
         return await self._store.pipelines(start_ns, end_ns)
@@ -213,6 +216,9 @@ class RollingMetrics:
     async def about(self) -> About:
         """As the store says of itself."""
         return await self._store.about()
+
+    async def aclose(self) -> None:
+        """Nothing: whoever opened the store closes it."""
 
     async def gauge(
         self, metric: str, where: Mapping[str, str], start_ns: int, end_ns: int, max_points: int = 20_000

@@ -21,6 +21,12 @@ class Stores:
     traces: TraceStore
     metrics: MetricStore
 
+    async def aclose(self) -> None:
+        """Close the connections of both."""
+        both: tuple[TraceStore | MetricStore, ...] = (self.traces, self.metrics)
+        for store in {id(store): store for store in both}.values():
+            await store.aclose()
+
 
 class Troubles:
     """The backends that did not answer during one question, with their reasons."""
