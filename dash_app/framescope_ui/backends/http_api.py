@@ -78,12 +78,7 @@ class HttpApi:
         except httpx.TimeoutException:
             raise BackendAway(self.name, f"{self.place} did not answer in time") from None
         except (httpx.TransportError, ssl.SSLError) as error:
-            if "CERTIFICATE_REQUIRED" in str(error):
-                raise BackendRefused(
-                    self.name, f"{self.place} asks for a client certificate: set its cert_file and key_file"
-                ) from None
-            reason = "its certificate is not trusted" if "CERTIFICATE" in str(error) else "nothing answers"
-            raise BackendAway(self.name, f"{reason} at {self.place}") from None
+            raise BackendAway(self.name, self._no_way(error)) from None
         except (OSError, ValueError) as error:
             # A credential's file that cannot be read, or holds what no header may.
             raise BackendRefused(self.name, f"its credentials cannot be used: {_kind(error)}") from None
@@ -114,6 +109,21 @@ class HttpApi:
         finally:
             await answer.aclose()
         return answer.status_code, b"".join(parts)
+
+    def _no_way(self, error: httpx.TransportError | ssl.SSLError) -> str:
+        """Why nothing came back, as far as that can be told."""
+        if "CERTIFICATE_REQUIRED" in str(error):
+            return f"{self.place} asks for a client certificate: set its cert_file and key_file"
+        if "CERTIFICATE" in str(error):
+            return f"its certificate is not trusted at {self.place}: set its ca_file to who signed it"
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            return f"nothing answers at {self.place}"
+        hint = " (it may ask for a client certificate)" if self._may_want_certificate else ""
+        return f"{self.place} cut the connection{hint}"
+
+    @property
+    def _may_want_certificate(self) -> bool:
+        return self._access.base.startswith("https:") and self._access.cert_file is None
 
     def _error(self, status: int, body: bytes) -> BackendAway | BackendRefused:
         if status in (401, 403):
