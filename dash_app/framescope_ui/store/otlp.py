@@ -85,10 +85,10 @@ def _from_protobuf(signal: Signal, body: bytes) -> Request:
     return request
 
 
-def _from_json(signal: Signal, body: bytes) -> Request:
+def from_document(signal: Signal, document: object) -> Request:
+    """The request an OTLP JSON document holds, read already. Raises ``Malformed``."""
     request = _REQUESTS[signal]()
     try:
-        document = json.loads(body)
         if not isinstance(document, dict):
             raise Malformed("the JSON body is not an object")
         json_format.ParseDict(_with_base64_ids(document), request, ignore_unknown_fields=True)
@@ -99,6 +99,16 @@ def _from_json(signal: Signal, body: bytes) -> Request:
     except (ValueError, TypeError, OverflowError, AttributeError, json_format.ParseError) as error:
         raise Malformed(f"the body is not an OTLP {signal} request in JSON: {error}") from None
     return request
+
+
+def _from_json(signal: Signal, body: bytes) -> Request:
+    try:
+        document = json.loads(body)
+    except RecursionError:
+        raise Malformed("the JSON body is nested too deeply") from None
+    except ValueError as error:
+        raise Malformed(f"the body is not an OTLP {signal} request in JSON: {error}") from None
+    return from_document(signal, document)
 
 
 def _with_base64_ids(value: Any) -> Any:
