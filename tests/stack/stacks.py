@@ -1,0 +1,297 @@
+"""The two stacks under test: one Collector each, configured by the project's own files."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.metrics.export import MetricExportResult, MetricsData
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExportResult
+from programs import ROOT, Program, free_ports, until
+
+from framescope import signals
+
+HOST = "127.0.0.1"
+_SECOND = 1_000_000_000
+_READABLE_WITHIN = 60.0
+
+
+class Stack:
+    """A Collector with a metric server and a trace server behind it."""
+
+    name: str
+    programs: tuple[str, ...]
+    metrics: Program
+    traces: Program
+    metrics_url: str
+    traces_url: str
+
+    def __init__(self, folder: Path, *collector_files: str) -> None:
+        """Nothing runs yet. ``collector_files`` are layered over the project's Collector configuration."""
+        self.folder = folder
+        self._collector_files = collector_files
+        grpc, http, health, telemetry = free_ports(4)
+        self.otlp_grpc, self.otlp_http = f"{HOST}:{grpc}", f"http://{HOST}:{http}"
+        self.telemetry_url = f"http://{HOST}:{telemetry}/metrics"
+        self._collector_environment = {
+            "COLLECTOR_HOST": HOST,
+            "COLLECTOR_OTLP_GRPC_PORT": str(grpc),
+            "COLLECTOR_OTLP_HTTP_PORT": str(http),
+            "COLLECTOR_HEALTH_PORT": str(health),
+            "COLLECTOR_TELEMETRY_PORT": str(telemetry),
+            "COLLECTOR_QUEUE_DIR": str(folder / "queue"),
+        }
+        self._collector_health = f"http://{HOST}:{health}/"
+        metrics_in, traces_in = self._servers(f"{HOST}:{telemetry}")
+        self._collector_environment |= {
+            "COLLECTOR_METRICS_ENDPOINT": metrics_in,
+            "COLLECTOR_TRACES_ENDPOINT": traces_in,
+        }
+        files = [str(ROOT / name) for name in ("otel-collector-config.yaml", *collector_files)]
+        self.collector = Program(
+            "otelcol",
+            [part for file in files for part in ("--config", file)],
+            self._folder("collector"),
+            self._collector_health,
+            self._collector_environment,
+        )
+
+    def _folder(self, name: str) -> Path:
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @abstractmethod
+    def _servers(self, telemetry: str) -> tuple[str, str]:
+        """Make ``metrics`` and ``traces``; where OTLP goes for each. ``telemetry`` is to be scraped."""
+
+    # -- running ------------------------------------------------------------------------------------------
+
+    def start_all(self) -> None:
+        """Servers and Collector, ready."""
+        self.start()
+        self.collector.start()
+
+    def start(self) -> None:
+        """The two servers, ready, with what they held before."""
+        for program in (self.metrics, self.traces):
+            program.launch()
+        for program in (self.metrics, self.traces):
+            program.wait_ready()
+
+    def stop(self) -> None:
+        """Both servers end as an operator would end them; the Collector stays."""
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(Program.stop, (self.metrics, self.traces)))
+
+    def kill_all(self) -> None:
+        """The end."""
+        for program in (self.collector, self.metrics, self.traces):
+            program.kill()
+
+    # -- sending ------------------------------------------------------------------------------------------
+
+    def send(self, spans: Sequence[ReadableSpan] = (), metrics: MetricsData | None = None) -> None:
+        """Push to the Collector; returns when the servers answer with all of it."""
+        if spans:
+            span_exporter = OTLPSpanExporter(f"{self.otlp_http}/v1/traces")
+            assert span_exporter.export(spans) is SpanExportResult.SUCCESS
+            span_exporter.shutdown()
+        if metrics:
+            metric_exporter = OTLPMetricExporter(f"{self.otlp_http}/v1/metrics")
+            assert metric_exporter.export(metrics) is MetricExportResult.SUCCESS
+            metric_exporter.shutdown()
+        with httpx.Client(timeout=30, trust_env=False) as http:
+            if spans:
+                wanted = {_span_id(span) for span in spans}
+                until(lambda: wanted <= self._span_ids(http, spans), "the spans", _READABLE_WITHIN, 0.1)
+            if metrics:
+                self._until_points(http, metrics)
+
+    @abstractmethod
+    def _span_ids(self, http: httpx.Client, spans: Sequence[ReadableSpan]) -> set[str]:
+        """Ids of the spans that a search finds by now, of those traces at least."""
+
+    def _until_points(self, http: httpx.Client, metrics: MetricsData) -> None:
+        for group in metrics.resource_metrics:
+            service = str(group.resource.attributes[signals.SERVICE_NAME])
+            wanted = {
+                (metric.name.replace(".", "_"), point.time_unix_nano // 1_000_000)
+                for scope in group.scope_metrics
+                for metric in scope.metrics
+                for point in metric.data.data_points
+            }
+            until(
+                lambda wanted=wanted, service=service: not self._missing(http, service, wanted),
+                "the points",
+                _READABLE_WITHIN,
+                0.1,
+            )
+
+    def _missing(
+        self, http: httpx.Client, service: str, wanted: set[tuple[str, int]]
+    ) -> set[tuple[str, int]]:
+        """Those (beginning of a translated name, unix ms) that no series of the service has."""
+        end = max(at for _, at in wanted) / 1000 + 1
+        seconds = int(end - min(at for _, at in wanted) / 1000) + 2
+        times: dict[str, set[int]] = defaultdict(set)
+        for series in self.points(http, f'{{service_name="{service}"}}', end, seconds):
+            times[series["metric"]["__name__"]] |= {round(float(at) * 1000) for at, _ in series["values"]}
+        return {
+            (name, at)
+            for name, at in wanted
+            if not any(at in found for called, found in times.items() if called.startswith(name))
+        }
+
+    def points(self, http: httpx.Client, selector: str, end: float, seconds: int) -> list[dict[str, Any]]:
+        """Raw series of a selector over the seconds before ``end`` (unix), as the server keeps them."""
+        answer = http.get(
+            f"{self.metrics_url}/api/v1/query",
+            params={"query": f"{selector}[{seconds}s]", "time": f"{end:.3f}"},
+        )
+        found: list[dict[str, Any]] = answer.raise_for_status().json()["data"]["result"]
+        return found
+
+
+class PrometheusTempo(Stack):
+    """Stack (a)."""
+
+    name = "Prometheus and Tempo"
+    programs = ("otelcol", "prometheus", "tempo")
+
+    def _servers(self, telemetry: str) -> tuple[str, str]:
+        metrics_port, http, grpc, otlp = free_ports(4)
+        self.metrics_url, self.traces_url = f"http://{HOST}:{metrics_port}", f"http://{HOST}:{http}"
+        self.metrics = Program(
+            "prometheus",
+            [
+                f"--config.file={self._prometheus_file(telemetry, f'{HOST}:{metrics_port}')}",
+                f"--storage.tsdb.path={self._folder('prometheus')}/data",
+                f"--web.listen-address={HOST}:{metrics_port}",
+                *(ROOT / "deploy/prometheus/flags").read_text().split(),
+            ],
+            self._folder("prometheus"),
+            f"{self.metrics_url}/-/ready",
+        )
+        self.traces = Program(
+            "tempo",
+            [f"-config.file={ROOT}/deploy/tempo/tempo.yaml", "-config.expand-env=true", "-target=all"],
+            self._folder("tempo"),
+            f"{self.traces_url}/ready",
+            {
+                "TEMPO_LISTEN": HOST,
+                "TEMPO_HTTP_PORT": str(http),
+                "TEMPO_GRPC_PORT": str(grpc),
+                "TEMPO_OTLP": f"{HOST}:{otlp}",
+                "TEMPO_DATA": str(self._folder("tempo") / "data"),
+            },
+        )
+        return f"{self.metrics_url}/api/v1/otlp", f"http://{HOST}:{otlp}"
+
+    def _prometheus_file(self, telemetry: str, own: str) -> Path:
+        text = (ROOT / "deploy/prometheus/prometheus.yml").read_text()
+        for address, here in (("otel-collector:8888", telemetry), ("localhost:9090", own)):
+            assert address in text
+            text = text.replace(address, here)
+        file = self._folder("prometheus") / "prometheus.yml"
+        file.write_text(text)
+        return file
+
+    def _span_ids(self, http: httpx.Client, spans: Sequence[ReadableSpan]) -> set[str]:
+        found: set[str] = set()
+        for service, start, end in _ranges(spans):
+            answer = http.get(
+                f"{self.traces_url}/api/search",
+                params={
+                    "q": f'{{ resource.service.name = "{service}" }}',
+                    **{"start": start // _SECOND - 1, "end": end // _SECOND + 2},
+                    **{"limit": 5000, "spss": 100},
+                },
+            )
+            for trace in answer.raise_for_status().json().get("traces", []):
+                for group in trace.get("spanSets", []):
+                    found |= {span["spanID"].rjust(16, "0") for span in group["spans"]}
+        return found
+
+
+class VictoriaJaeger(Stack):
+    """Stack (b)."""
+
+    name = "VictoriaMetrics and Jaeger"
+    programs = ("otelcol", "victoria-metrics", "jaeger")
+
+    def _servers(self, telemetry: str) -> tuple[str, str]:
+        metrics_port, query, query_grpc, otlp, otlp_http, health, own = free_ports(7)
+        self.metrics_url, self.traces_url = f"http://{HOST}:{metrics_port}", f"http://{HOST}:{query}"
+        self.metrics = Program(
+            "victoria-metrics",
+            [
+                f"-httpListenAddr={HOST}:{metrics_port}",
+                f"-storageDataPath={self._folder('victoria-metrics')}/data",
+                *(ROOT / "deploy/victoria-metrics/flags").read_text().split(),
+            ],
+            self._folder("victoria-metrics"),
+            f"{self.metrics_url}/health",
+        )
+        self.traces = Program(
+            "jaeger",
+            ["--config", str(ROOT / "deploy/jaeger/jaeger.yaml")],
+            self._folder("jaeger"),
+            f"http://{HOST}:{health}/status",
+            {
+                "JAEGER_HOST": HOST,
+                "JAEGER_OTLP_GRPC_PORT": str(otlp),
+                "JAEGER_OTLP_HTTP_PORT": str(otlp_http),
+                "JAEGER_QUERY_PORT": str(query),
+                "JAEGER_QUERY_GRPC_PORT": str(query_grpc),
+                "JAEGER_HEALTH_PORT": str(health),
+                "JAEGER_METRICS_PORT": str(own),
+                "JAEGER_DATA": str(self._folder("jaeger") / "data"),
+            },
+        )
+        return f"{self.metrics_url}/opentelemetry", f"http://{HOST}:{otlp}"
+
+    def _span_ids(self, http: httpx.Client, spans: Sequence[ReadableSpan]) -> set[str]:
+        found: set[str] = set()
+        for trace_id in {_trace_id(span) for span in spans}:
+            answer = http.get(f"{self.traces_url}/api/v3/traces/{trace_id}")
+            if answer.status_code == 404:
+                return found
+            for group in answer.raise_for_status().json()["result"]["resourceSpans"]:
+                for scope in group["scopeSpans"]:
+                    found |= {span["spanId"].lower() for span in scope["spans"]}
+        return found
+
+
+STACKS: tuple[type[Stack], ...] = (PrometheusTempo, VictoriaJaeger)
+
+
+def _ranges(spans: Iterable[ReadableSpan]) -> list[tuple[str, int, int]]:
+    """Each service among the spans, with its earliest start and latest end (unix ns)."""
+    ranges: dict[str, tuple[int, int]] = {}
+    for span in spans:
+        service = str(span.resource.attributes[signals.SERVICE_NAME])
+        start, end = span.start_time or 0, span.end_time or 0
+        before = ranges.get(service, (start, end))
+        ranges[service] = (min(start, before[0]), max(end, before[1]))
+    return [(service, start, end) for service, (start, end) in ranges.items()]
+
+
+def _span_id(span: ReadableSpan) -> str:
+    context = span.get_span_context()
+    assert context
+    return f"{context.span_id:016x}"
+
+
+def _trace_id(span: ReadableSpan) -> str:
+    context = span.get_span_context()
+    assert context
+    return f"{context.trace_id:032x}"
