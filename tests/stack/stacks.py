@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,54 @@ _SECOND = 1_000_000_000
 _READABLE_WITHIN = 60.0
 
 
+class Collector(Program):
+    """A real Collector on the project's own configuration."""
+
+    def __init__(
+        self,
+        folder: Path,
+        metrics_in: str,
+        traces_in: str,
+        layers: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        ports: Sequence[int] = (),
+    ) -> None:
+        """``metrics_in`` and ``traces_in`` are where it sends. ``layers`` are files laid over the first."""
+        grpc, http, health, telemetry = ports or free_ports(4)
+        self.otlp_grpc, self.otlp_http = f"{HOST}:{grpc}", f"http://{HOST}:{http}"
+        self.telemetry_url = f"http://{HOST}:{telemetry}/metrics"
+        folder.mkdir(parents=True, exist_ok=True)
+        files = [str(ROOT / name) for name in ("otel-collector-config.yaml", *layers)]
+        super().__init__(
+            "otelcol",
+            [part for file in files for part in ("--config", file)],
+            folder,
+            f"http://{HOST}:{health}/",
+            {
+                "COLLECTOR_HOST": HOST,
+                "COLLECTOR_OTLP_GRPC_PORT": str(grpc),
+                "COLLECTOR_OTLP_HTTP_PORT": str(http),
+                "COLLECTOR_HEALTH_PORT": str(health),
+                "COLLECTOR_TELEMETRY_PORT": str(telemetry),
+                "COLLECTOR_QUEUE_DIR": str(folder / "queue"),
+                "COLLECTOR_METRICS_ENDPOINT": metrics_in,
+                "COLLECTOR_TRACES_ENDPOINT": traces_in,
+                **(environment or {}),
+            },
+        )
+
+    def push(self, spans: Sequence[ReadableSpan] = (), metrics: MetricsData | None = None) -> None:
+        """Send over HTTP; returns when it is accepted."""
+        if spans:
+            span_exporter = OTLPSpanExporter(f"{self.otlp_http}/v1/traces")
+            assert span_exporter.export(spans) is SpanExportResult.SUCCESS
+            span_exporter.shutdown()
+        if metrics:
+            metric_exporter = OTLPMetricExporter(f"{self.otlp_http}/v1/metrics")
+            assert metric_exporter.export(metrics) is MetricExportResult.SUCCESS
+            metric_exporter.shutdown()
+
+
 class Stack:
     """A Collector with a metric server and a trace server behind it."""
 
@@ -34,34 +82,13 @@ class Stack:
     metrics_url: str
     traces_url: str
 
-    def __init__(self, folder: Path, *collector_files: str) -> None:
-        """Nothing runs yet. ``collector_files`` are layered over the project's Collector configuration."""
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        """Nothing runs yet. ``environment`` is the Collector's, besides where things are."""
         self.folder = folder
-        self._collector_files = collector_files
-        grpc, http, health, telemetry = free_ports(4)
-        self.otlp_grpc, self.otlp_http = f"{HOST}:{grpc}", f"http://{HOST}:{http}"
-        self.telemetry_url = f"http://{HOST}:{telemetry}/metrics"
-        self._collector_environment = {
-            "COLLECTOR_HOST": HOST,
-            "COLLECTOR_OTLP_GRPC_PORT": str(grpc),
-            "COLLECTOR_OTLP_HTTP_PORT": str(http),
-            "COLLECTOR_HEALTH_PORT": str(health),
-            "COLLECTOR_TELEMETRY_PORT": str(telemetry),
-            "COLLECTOR_QUEUE_DIR": str(folder / "queue"),
-        }
-        self._collector_health = f"http://{HOST}:{health}/"
-        metrics_in, traces_in = self._servers(f"{HOST}:{telemetry}")
-        self._collector_environment |= {
-            "COLLECTOR_METRICS_ENDPOINT": metrics_in,
-            "COLLECTOR_TRACES_ENDPOINT": traces_in,
-        }
-        files = [str(ROOT / name) for name in ("otel-collector-config.yaml", *collector_files)]
-        self.collector = Program(
-            "otelcol",
-            [part for file in files for part in ("--config", file)],
-            self._folder("collector"),
-            self._collector_health,
-            self._collector_environment,
+        ports = free_ports(4)
+        self.metrics_in, self.traces_in = self._servers(f"{HOST}:{ports[3]}")
+        self.collector = Collector(
+            self._folder("collector"), self.metrics_in, self.traces_in, (), environment, ports
         )
 
     def _folder(self, name: str) -> Path:
@@ -101,23 +128,16 @@ class Stack:
 
     def send(self, spans: Sequence[ReadableSpan] = (), metrics: MetricsData | None = None) -> None:
         """Push to the Collector; returns when the servers answer with all of it."""
-        if spans:
-            span_exporter = OTLPSpanExporter(f"{self.otlp_http}/v1/traces")
-            assert span_exporter.export(spans) is SpanExportResult.SUCCESS
-            span_exporter.shutdown()
-        if metrics:
-            metric_exporter = OTLPMetricExporter(f"{self.otlp_http}/v1/metrics")
-            assert metric_exporter.export(metrics) is MetricExportResult.SUCCESS
-            metric_exporter.shutdown()
+        self.collector.push(spans, metrics)
         with httpx.Client(timeout=30, trust_env=False) as http:
             if spans:
-                wanted = {_span_id(span) for span in spans}
-                until(lambda: wanted <= self._span_ids(http, spans), "the spans", _READABLE_WITHIN, 0.1)
+                wanted = {span_id(span) for span in spans}
+                until(lambda: wanted <= self.span_ids(http, spans), "the spans", _READABLE_WITHIN, 0.1)
             if metrics:
                 self._until_points(http, metrics)
 
     @abstractmethod
-    def _span_ids(self, http: httpx.Client, spans: Sequence[ReadableSpan]) -> set[str]:
+    def span_ids(self, http: httpx.Client, spans: Sequence[ReadableSpan]) -> set[str]:
         """Ids of the spans that a search finds by now, of those traces at least."""
 
     def _until_points(self, http: httpx.Client, metrics: MetricsData) -> None:
@@ -205,15 +225,17 @@ class PrometheusTempo(Stack):
         file.write_text(text)
         return file
 
-    def _span_ids(self, http: httpx.Client, spans: Sequence[ReadableSpan]) -> set[str]:
+    def span_ids(self, http: httpx.Client, spans: Sequence[ReadableSpan]) -> set[str]:
         found: set[str] = set()
         for service, start, end in _ranges(spans):
             answer = http.get(
                 f"{self.traces_url}/api/search",
                 params={
                     "q": f'{{ resource.service.name = "{service}" }}',
-                    **{"start": start // _SECOND - 1, "end": end // _SECOND + 2},
-                    **{"limit": 5000, "spss": 100},
+                    "start": start // _SECOND - 1,
+                    "end": end // _SECOND + 2,
+                    "limit": 5000,
+                    "spss": 100,
                 },
             )
             for trace in answer.raise_for_status().json().get("traces", []):
@@ -259,12 +281,12 @@ class VictoriaJaeger(Stack):
         )
         return f"{self.metrics_url}/opentelemetry", f"http://{HOST}:{otlp}"
 
-    def _span_ids(self, http: httpx.Client, spans: Sequence[ReadableSpan]) -> set[str]:
+    def span_ids(self, http: httpx.Client, spans: Sequence[ReadableSpan]) -> set[str]:
         found: set[str] = set()
-        for trace_id in {_trace_id(span) for span in spans}:
-            answer = http.get(f"{self.traces_url}/api/v3/traces/{trace_id}")
+        for one in {trace_id(span) for span in spans}:
+            answer = http.get(f"{self.traces_url}/api/v3/traces/{one}")
             if answer.status_code == 404:
-                return found
+                continue
             for group in answer.raise_for_status().json()["result"]["resourceSpans"]:
                 for scope in group["scopeSpans"]:
                     found |= {span["spanId"].lower() for span in scope["spans"]}
@@ -285,13 +307,13 @@ def _ranges(spans: Iterable[ReadableSpan]) -> list[tuple[str, int, int]]:
     return [(service, start, end) for service, (start, end) in ranges.items()]
 
 
-def _span_id(span: ReadableSpan) -> str:
+def span_id(span: ReadableSpan) -> str:
     context = span.get_span_context()
     assert context
     return f"{context.span_id:016x}"
 
 
-def _trace_id(span: ReadableSpan) -> str:
+def trace_id(span: ReadableSpan) -> str:
     context = span.get_span_context()
     assert context
     return f"{context.trace_id:032x}"
