@@ -1,19 +1,26 @@
-"""What `framescope doctor` looks at on the app's side: its configuration, the store, the page server."""
+"""What `framescope doctor` looks at on the app's side: its settings, the backends, the page server."""
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
 import socket
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from framescope.config import ConfigError, Configuration, resolve
 from framescope.doctor import Finding, Scene
+from framescope.trial import Trial
 from framescope_ui import settings
+from framescope_ui.backend_checks import examined
+from framescope_ui.connections import Connection, connection, open_stores
+from framescope_ui.questions.stores import Stores
 from framescope_ui.store.address import socket_path
+from framescope_ui.trial_checks import follow
 
 TIMEOUT_SECONDS: Final = 3.0
 Ask = Callable[[Path], Mapping[str, Any]]
@@ -26,13 +33,35 @@ def checks(scene: Scene) -> list[Finding]:
     """All checks of the app's side."""
     table = settings.every_setting(scene.environ, Path.home())
     try:
-        found = resolve(table, environ=scene.environ, read_file=scene.read_file)
+        found = resolve(table, environ=scene.environ, read_file=scene.read_file, file=scene.config)
         settings.thresholds(found)
+        connections = (
+            connection(found, "traces", scene.read_file),
+            connection(found, "metrics", scene.read_file),
+        )
+        stores = open_stores(found)
     except ConfigError as error:
         return [
             Finding("app configuration", "fail", problem, "correct it there") for problem in error.problems
         ]
-    return [data_directory(found), store(found, ask_status), app(found, fetch_health)]
+    findings: list[Finding] = []
+    if any(where.access is None for where in connections):
+        findings += [data_directory(found), store(found, ask_status)]
+    if any(where.access is not None for where in connections) or scene.trial is not None:
+        findings += asyncio.run(_of_backends(found, connections, stores, scene.trial))
+    return [*findings, app(found, fetch_health)]
+
+
+async def _of_backends(
+    found: Configuration, connections: tuple[Connection, Connection], stores: Stores, trial: Trial | None
+) -> list[Finding]:
+    try:
+        findings = await examined(found, connections, stores.traces, stores.metrics, time.time_ns())
+        if trial is not None:
+            findings += await follow(trial, stores.traces, stores.metrics, time.time_ns)
+        return findings
+    finally:
+        await stores.aclose()
 
 
 def data_directory(found: Configuration) -> Finding:

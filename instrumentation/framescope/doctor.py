@@ -7,6 +7,7 @@ entry-point group ``framescope.checks``: functions of a `Scene` that return find
 from __future__ import annotations
 
 import argparse
+import http.client
 import importlib.metadata
 import json
 import logging
@@ -18,13 +19,22 @@ import sys
 import time
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from framescope.agent.lifecycle import command
-from framescope.config import EMITTER, ConfigError, ReadFile, emitter_settings, read_text, resolve
+from framescope.config import (
+    EMITTER,
+    FILE_VARIABLE,
+    ConfigError,
+    ReadFile,
+    emitter_settings,
+    read_text,
+    resolve,
+)
 from framescope.exit_codes import BROKEN, OK, UNREACHABLE
+from framescope.trial import Trial, send
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricExporter
@@ -37,6 +47,10 @@ TIMEOUT_SECONDS: Final = 3.0
 AGENT_SECONDS: Final = 30.0
 LOOPBACK_GRPC: Final = "http://localhost:4317"
 LOOPBACK_HTTP: Final = "http://localhost:4318"
+HEALTH_PORT: Final = 13133
+"""Where the Collector's health_check extension listens unless told otherwise."""
+HEALTH_VARIABLE: Final = "COLLECTOR_HEALTH_PORT"
+"""Says otherwise, in otel-collector-config.yaml."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +72,15 @@ class Scene:
     """What the checks look at: the environment, files, and connections, all injected.
 
     ``connect`` opens a TCP connection to host and port and closes it again; it raises `OSError`.
+    ``config`` is the configuration file that was named. ``trial`` is the test frame that was sent, to be
+    looked for where frames are read from.
     """
 
     environ: Mapping[str, str]
     read_file: ReadFile
     connect: Callable[[str, int], None]
+    config: Path | None = None
+    trial: Trial | None = None
 
 
 Check = Callable[[Scene], Iterable[Finding]]
@@ -72,8 +90,14 @@ def doctor(arguments: Sequence[str]) -> int:
     """Run every check and print the findings; 0 fine, 3 an endpoint is unreachable, 1 otherwise broken."""
     parser = argparse.ArgumentParser(
         prog="framescope doctor",
-        description="Look at what framescope needs here, and say what to change.",
+        description="Look at every link from the recorder to the page, and say what to change.",
         allow_abbrev=False,
+    )
+    parser.add_argument("--config", metavar="FILE", type=Path, help="configuration file (YAML, TOML or JSON)")
+    parser.add_argument(
+        "--send-test",
+        action="store_true",
+        help="send one marked frame, as the service framescope-doctor, and look for it in the backends",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.add_argument(
@@ -81,10 +105,16 @@ def doctor(arguments: Sequence[str]) -> int:
     )
     asked = parser.parse_args(arguments)
     if asked.print_config:
-        print(resolve(EMITTER, environ=os.environ, read_file=read_text, strict=False).table())
+        found = resolve(EMITTER, environ=os.environ, read_file=read_text, file=asked.config, strict=False)
+        print(found.table())
         return OK
-    scene = Scene(os.environ, read_text, _connect)
-    findings = examine(scene, [*CHECKS_HERE, *_contributed()])
+    scene = Scene(os.environ, read_text, _connect, asked.config)
+    findings = examine(scene, CHECKS_HERE)
+    if asked.send_test:
+        sent, trial = send_test(scene, send)
+        findings.append(sent)
+        scene = replace(scene, trial=trial)
+    findings += examine(scene, _contributed())
     print(json.dumps(as_object(findings), indent=2) if asked.json else as_text(findings))
     return exit_code(findings)
 
@@ -161,7 +191,7 @@ def versions(scene: Scene) -> list[Finding]:
 def configuration(scene: Scene) -> list[Finding]:
     """The emitter's settings: can they be read, and is recording on?"""
     try:
-        settings = emitter_settings(scene.environ, scene.read_file)
+        settings = emitter_settings(_with_file(scene), scene.read_file)
     except ConfigError as error:
         return [Finding("configuration", "fail", problem, "correct it there") for problem in error.problems]
     findings = [Finding("configuration", "warn", text, "correct the name") for text in settings.warnings]
@@ -172,6 +202,11 @@ def configuration(scene: Scene) -> list[Finding]:
         f"agent as {settings.agent}, keep {settings.keep_budget:g} frames/s, baseline 1/{settings.baseline}"
     )
     return [*findings, Finding("configuration", "ok", text)]
+
+
+def _with_file(scene: Scene) -> Mapping[str, str]:
+    """The environment, with the configuration file where one was named by the flag."""
+    return scene.environ if scene.config is None else {**scene.environ, FILE_VARIABLE: str(scene.config)}
 
 
 def clock(scene: Scene) -> list[Finding]:
@@ -330,6 +365,50 @@ def otlp(scene: Scene) -> list[Finding]:
     return [reached(endpoint, scene, _export_nothing) for endpoint in endpoints(scene.environ)]
 
 
+def collector_health(scene: Scene) -> list[Finding]:
+    """What the Collector's health_check extension says, where it has one."""
+    check = "collector health"
+    given = scene.environ.get(HEALTH_VARIABLE, "")
+    port = int(given) if given.isdecimal() else HEALTH_PORT
+    try:
+        host = endpoints(scene.environ)[0].address[0]
+        scene.connect(host, port)
+    except (ValueError, OSError):
+        change = (
+            f"nothing to do without a Collector; else switch its health_check on, or set {HEALTH_VARIABLE}"
+        )
+        return [Finding(check, "skip", f"nothing answers on port {port}", change)]
+    try:
+        status = _fetch_status(host, port)
+    except (OSError, http.client.HTTPException) as error:
+        return [Finding(check, "warn", f"{host}:{port}: {error}", "see whether a Collector listens there")]
+    if status != http.client.OK:
+        change = "see the Collector's log: it runs and says that it cannot work"
+        return [Finding(check, "fail", f"{host}:{port} answers {status}", change, unreachable=True)]
+    return [Finding(check, "ok", f"{host}:{port} says it is well")]
+
+
+def _fetch_status(host: str, port: int) -> int:
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def send_test(scene: Scene, sender: Callable[[Mapping[str, str]], Trial]) -> tuple[Finding, Trial | None]:
+    """Send the test frame; it is looked for by the checks of whoever reads."""
+    check = "test frame: sent"
+    if scene.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return Finding(check, "fail", "OTEL_SDK_DISABLED=true: nothing is sent", "unset it"), None
+    try:
+        trial = sender(_with_file(scene))
+    except RuntimeError as error:
+        return Finding(check, "fail", f"not sent: {error}", "correct what it names"), None
+    return Finding(check, "ok", f"one frame of service {trial.service}, number {trial.sequence}"), trial
+
+
 def reached(endpoint: Endpoint, scene: Scene, export: Callable[[Endpoint], bool]) -> Finding:
     check = f"otlp {endpoint.signal}"
     text = f"{endpoint.shown} ({endpoint.protocol})"
@@ -409,4 +488,5 @@ CHECKS_HERE: Final[tuple[Check, ...]] = (
     gpu,
     agent,
     otlp,
+    collector_health,
 )

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from framescope import signals
 from framescope_ui.backends.protocols import (
+    About,
     BackendAway,
     BackendError,
     FrameBatch,
@@ -32,6 +33,7 @@ class MemoryTraces:
         self.error: BackendError | None = None
         self.hangs = False
         self.asked = 0
+        self.said = About("memory", None)
 
     async def _asked(self) -> None:
         self.asked += 1
@@ -39,6 +41,13 @@ class MemoryTraces:
             await asyncio.Event().wait()
         if self.error is not None:
             raise self.error
+
+    async def about(self) -> About:
+        await self._asked()
+        return self.said
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
 
     async def pipelines(self, start_ns: int, end_ns: int) -> list[PipelineRef]:
         await self._asked()
@@ -89,6 +98,15 @@ class MemoryMetrics:
         self.series: dict[str, list[Series]] = {}
         self.histograms: dict[str, list[HistogramSeries]] = {}
         self.error: BackendError | None = None
+        self.said = About("memory", None)
+
+    async def about(self) -> About:
+        if self.error is not None:
+            raise self.error
+        return self.said
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
 
     def put(self, metric: str, times_ns: Sequence[int], values: Sequence[float], **attributes: str) -> None:
         """Add one series; ``__`` in a keyword stands for a dot."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pynvml
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from framescope import doctor
 from framescope.doctor import Endpoint, Finding, Scene, endpoints, examine, exit_code
+from framescope.trial import Trial, send
 
 
 def scene(
@@ -235,3 +238,58 @@ def test_it_shows_the_settings_in_force_and_where_they_came_from(
     (line,) = [one for one in capsys.readouterr().out.splitlines() if "keep_budget" in one]
     assert "7.0" in line
     assert "environment FRAMESCOPE_KEEP_BUDGET" in line
+
+
+# --- the Collector's health and the test frame --------------------------------------------------------
+
+
+class _Health(BaseHTTPRequestHandler):
+    status = 200
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet."""
+
+
+@pytest.mark.parametrize(("status", "said"), [(200, "ok"), (503, "fail")])
+def test_the_collectors_own_word_counts(status: int, said: str) -> None:
+    handler = type("Handler", (_Health,), {"status": status})
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.handle_request, daemon=True)
+        thread.start()
+        environ = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318",
+            "COLLECTOR_HEALTH_PORT": str(server.server_port),
+        }
+        finding = only(doctor.collector_health(scene(environ=environ)))
+        thread.join()
+    assert finding.status == said
+
+
+def test_where_no_collector_tells_its_health_nothing_is_wrong() -> None:
+    refuse = ConnectionRefusedError(111, "refused")
+    assert only(doctor.collector_health(scene(refuse=refuse))).status == "skip"
+
+
+def test_a_test_frame_that_was_sent_can_be_looked_for() -> None:
+    finding, trial = doctor.send_test(scene(), lambda environ: Trial(4711, 0))
+    assert finding.status == "ok" and "4711" in finding.found
+    assert trial == Trial(4711, 0)
+
+
+def test_a_test_frame_that_could_not_be_sent_says_why() -> None:
+    def broken(environ: Mapping[str, str]) -> Trial:
+        raise RuntimeError("no room")
+
+    finding, trial = doctor.send_test(scene(), broken)
+    assert (finding.status, trial) == ("fail", None)
+    assert "no room" in finding.found
+
+
+def test_a_disabled_sdk_cannot_send_a_test_frame() -> None:
+    finding, trial = doctor.send_test(scene(environ={"OTEL_SDK_DISABLED": "true"}), send)
+    assert (finding.status, trial) == ("fail", None)
