@@ -2,8 +2,10 @@
 
 A live page asks each second for the same five minutes, of which 299 seconds are known. These wrappers
 ask the store only for what is new and for a stretch before it, where points may have arrived late, and
-from time to time for everything again. They answer what the store would; only data that comes later
-than ``SETTLED_SECONDS`` is seen with a delay of up to ``REFRESH_SECONDS``.
+from time to time for everything again. What is new begins where the data end, not where the last question
+did: a backend shows data seconds after they were sent, and after an outage minutes. What waited in a queue
+then arrives in any order, so for a while everything is asked again every few seconds. Only a straggler that
+comes more than ``SETTLED_SECONDS`` after its neighbours is seen with a delay of up to ``REFRESH_SECONDS``.
 
 Counters and histograms are always asked for whole, as the first step of a shorter range would differ, but
 not every second. What a snapshot costs the app is mostly the number of questions: 25 of them took 150 to
@@ -34,12 +36,24 @@ from framescope_ui.backends.protocols import (
     Trace,
     TraceStore,
 )
+from framescope_ui.questions.readings import newest_time
 from framescope_ui.questions.stores import NS, Stores
 
 SETTLED_SECONDS = 8
-"""What is older than this has arrived: exporters send every few seconds and retry for some more."""
+"""What is older than the newest by this has arrived: exporters send every few seconds and retry for some
+more, and Tempo finds a trace up to 5 s after another that was sent with it."""
 REFRESH_SECONDS = 60
 """How often everything is asked for again."""
+CATCHING_UP_SECONDS = 60
+"""How long after data came late more may: the Collector tries again what it holds within 45 s."""
+CATCHING_UP_REFRESH_SECONDS = 5
+"""And how often everything is asked for again in that time."""
+PATIENCE_SECONDS = 6.0
+"""How long a store may take for one question, so that one that hangs takes nothing from the other."""
+PATIENCE_AWAY_SECONDS = 2.0
+"""How long, after it did not answer the last one."""
+PAUSE_SECONDS = 1.0
+"""A store that did not answer in time is not asked again for this long."""
 COUNTER_SECONDS = 3
 """An answer about a counter, a histogram or marks is used this long."""
 GAUGE_SECONDS: Mapping[str, int] = {
@@ -74,35 +88,82 @@ class _Memory(Generic[Known]):
     known: Known
 
 
-def _asked_from(memory: _Memory[Known] | None, start_ns: int, end_ns: int) -> int:
-    """From when on the store has to be asked: the start where the memory does not help."""
-    if (
-        memory is None
-        or start_ns < memory.start_ns
-        or end_ns < memory.end_ns
-        or end_ns - memory.refreshed_ns > REFRESH_SECONDS * NS
-    ):
-        return start_ns
-    return max(start_ns, memory.end_ns - SETTLED_SECONDS * NS)
+class _Horizon:
+    """How far the data have come, and whether more may still come before that."""
+
+    def __init__(self) -> None:
+        self.newest_ns: int | None = None
+        self._usual_lag_ns: int | None = None
+        self._behind = False
+        self._catching_up_until_ns = 0
+
+    def saw(self, newest_ns: int | None, asked_ns: int) -> None:
+        """Data up to ``newest_ns`` came back when everything before ``asked_ns`` was asked for."""
+        if newest_ns is None or (self.newest_ns is not None and newest_ns < self.newest_ns):
+            return
+        if self._behind and self.newest_ns is not None and newest_ns > self.newest_ns:
+            self._catching_up_until_ns = asked_ns + CATCHING_UP_SECONDS * NS
+            self._behind = False
+        self.newest_ns = newest_ns
+        lag_ns = max(0, asked_ns - newest_ns)
+        self._usual_lag_ns = min(lag_ns, lag_ns if self._usual_lag_ns is None else self._usual_lag_ns)
+        if lag_ns > self._usual_lag_ns + SETTLED_SECONDS * NS:
+            self._behind = True
+
+    def missed(self) -> None:
+        """A question was not answered: what is asked next may come late."""
+        self._behind = True
+
+    def asked_from(self, memory: _Memory[Known] | None, start_ns: int, end_ns: int) -> int:
+        """From when on the store has to be asked: the start where the memory does not help."""
+        catching_up = end_ns < self._catching_up_until_ns
+        refresh = CATCHING_UP_REFRESH_SECONDS if catching_up else REFRESH_SECONDS
+        if (
+            memory is None
+            or start_ns < memory.start_ns
+            or end_ns < memory.end_ns
+            or end_ns - memory.refreshed_ns > refresh * NS
+        ):
+            return start_ns
+        complete_ns = memory.end_ns if self.newest_ns is None else min(memory.end_ns, self.newest_ns)
+        return max(start_ns, complete_ns - SETTLED_SECONDS * NS)
 
 
 class _Link:
     """The way to one store: so many questions at once, and whether the last one was answered."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._next_at = 0.0
+        self.horizon = _Horizon()
         self.away = False
 
     async def ask(self, question: Callable[[], Awaitable[Answer]]) -> Answer:
         """The store's answer. While it is away no remembered one may pass for it."""
-        async with self._turns:
-            try:
-                answer = await question()
-            except BackendAway:
-                self.away = True
-                raise
+        patience = PATIENCE_AWAY_SECONDS if self.away else PATIENCE_SECONDS
+        try:
+            async with self._turns:
+                if asyncio.get_running_loop().time() < self._next_at:
+                    raise self._hung()
+                async with asyncio.timeout(patience):
+                    answer = await question()
+        except TimeoutError:
+            self._next_at = asyncio.get_running_loop().time() + PAUSE_SECONDS
+            self._lost()
+            raise self._hung() from None
+        except BackendAway:
+            self._lost()
+            raise
         self.away = False
         return answer
+
+    def _lost(self) -> None:
+        self.away = True
+        self.horizon.missed()
+
+    def _hung(self) -> BackendAway:
+        return BackendAway(self._name, "it did not answer in time")
 
 
 class _Recent(Generic[Known]):
@@ -135,7 +196,7 @@ class RollingTraces:
         self._store = store
         self._batches: dict[Hashable, _Memory[list[FrameBatch]]] = {}
         self._kept: dict[Hashable, _Memory[list[FrameRow]]] = {}
-        self._link = _Link()
+        self._link = _Link(store.name)
         self._marks: _Recent[Mark] = _Recent(self._link, COUNTER_SECONDS)
 
     async def about(self) -> About:
@@ -147,7 +208,7 @@ class RollingTraces:
 
     async def pipelines(self, start_ns: int, end_ns: int) -> list[PipelineRef]:
         """As the store has them."""
-        return await self._store.pipelines(start_ns, end_ns)
+        return await self._link.ask(lambda: self._store.pipelines(start_ns, end_ns))
 
     async def trace(self, trace_id: str) -> Trace | None:
         """As the store has it."""
@@ -165,8 +226,9 @@ class RollingTraces:
         """The remembered records and the new ones; one that was asked for again replaces the old."""
         key = (service, pipeline)
         memory = self._batches.get(key)
-        since = _asked_from(memory, start_ns, end_ns)
+        since = self._link.horizon.asked_from(memory, start_ns, end_ns)
         fresh = await self._link.ask(lambda: self._store.every_frame(service, pipeline, since, end_ns, limit))
+        self._link.horizon.saw(fresh[-1].start_ns if fresh else None, end_ns)
         if memory is None or since == start_ns:
             found, refreshed = fresh, end_ns
         else:
@@ -187,8 +249,9 @@ class RollingTraces:
             return await self._store.frames(query)
         key = replace(query, start_ns=None, end_ns=None)
         memory = self._kept.get(key)
-        since = _asked_from(memory, start_ns, end_ns)
+        since = self._link.horizon.asked_from(memory, start_ns, end_ns)
         page = await self._link.ask(lambda: self._store.frames(replace(query, start_ns=since)))
+        self._link.horizon.saw(page.frames[0].start_ns if page.frames else None, end_ns)
         if memory is None or since == start_ns:
             self._kept[key] = _Memory(start_ns, end_ns, end_ns, list(page.frames))
             return page
@@ -209,7 +272,7 @@ class RollingMetrics:
         self.name = store.name
         self._store = store
         self._gauges: dict[Hashable, _Memory[dict[_Name, Series]]] = {}
-        self._link = _Link()
+        self._link = _Link(store.name)
         self._increases: _Recent[Series] = _Recent(self._link, COUNTER_SECONDS)
         self._histograms: _Recent[HistogramSeries] = _Recent(self._link, COUNTER_SECONDS)
 
@@ -229,8 +292,9 @@ class RollingMetrics:
         holds_ns = 0 if self._link.away else GAUGE_SECONDS.get(metric, 0) * NS
         if memory is not None and 0 <= end_ns - memory.end_ns < holds_ns and start_ns >= memory.start_ns:
             return list(memory.known.values())
-        since = _asked_from(memory, start_ns, end_ns)
+        since = self._link.horizon.asked_from(memory, start_ns, end_ns)
         answer = await self._link.ask(lambda: self._store.gauge(metric, where, since, end_ns, max_points))
+        self._link.horizon.saw(newest_time(answer), end_ns)
         fresh: dict[_Name, Series] = {tuple(sorted(s.attributes.items())): s for s in answer}
         if memory is None or since == start_ns:
             self._gauges[key] = _Memory(start_ns, end_ns, end_ns, fresh)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from scene import NOW_NS, NS, PIPELINE, SERVICE, scene
 
 from framescope import signals as sig
 from framescope_ui.backends.protocols import BackendAway, FrameQuery
+from framescope_ui.questions import rolling
 from framescope_ui.questions.rolling import RollingMetrics, RollingTraces
 
 WHERE = {"service.name": SERVICE}
@@ -128,3 +130,85 @@ async def test_while_the_store_is_away_nothing_remembered_passes_for_an_answer()
         await period(NOW_NS)
     store.error = None
     assert await period(NOW_NS)
+
+
+# --- data that come late ------------------------------------------------------------------------------
+
+
+async def test_what_a_queue_held_back_appears_as_soon_as_it_comes() -> None:
+    store = MemoryMetrics()
+    metrics = RollingMetrics(store)
+
+    async def seen(now: int) -> list[float]:
+        return [v for one in await metrics.gauge("m", {}, now - 300 * NS, now) for v in one.values]
+
+    def sent(first: int, last: int) -> None:
+        store.series["m"] = []
+        store.put(
+            "m", [NOW_NS + at * NS for at in range(first, last)], [float(at) for at in range(first, last)]
+        )
+
+    sent(-50, 0)
+    for second in range(40):  # the backend answers all the while, with nothing new
+        await seen(NOW_NS + second * NS)
+    sent(-50, 40)
+    assert await seen(NOW_NS + 40 * NS) == [float(at) for at in range(-50, 40)]
+
+
+async def test_what_comes_in_any_order_after_an_outage_is_found_within_seconds() -> None:
+    made = scene(seconds=120)
+    every = list(made.traces.batches)
+    traces = RollingTraces(made.traces)
+
+    async def unseen(second: int) -> int:
+        """How many records there are by then and not seen; none is seen twice."""
+        now = NOW_NS - 60 * NS + second * NS
+        found = await traces.every_frame(SERVICE, PIPELINE, now - 100 * NS, now)
+        assert len({(b.start_ns, b.first_id) for b in found}) == len(found)
+        there = {b.start_ns for b in every if now - 100 * NS <= b.start_ns < now}
+        return len(there - {b.start_ns for b in found})
+
+    made.traces.batches = every[:60]
+    assert await unseen(0) == 0
+    made.traces.error = away()
+    for second in range(1, 20):
+        with pytest.raises(BackendAway):
+            await unseen(second)
+    made.traces.error = None
+    assert await unseen(30) == 30
+    made.traces.batches = [*every[:60], *every[80:]]  # what the queue holds comes the newest first
+    assert await unseen(40) == 20
+    made.traces.batches = every
+    await unseen(41)
+    assert await unseen(46) == 0
+
+
+async def test_a_store_that_always_shows_data_late_is_not_asked_for_everything() -> None:
+    asked: list[int] = []
+
+    class Late(MemoryMetrics):
+        async def gauge(self, metric, where, start_ns, end_ns, max_points=20_000):  # type: ignore[no-untyped-def]
+            asked.append((end_ns - start_ns) // NS)
+            return await super().gauge(metric, where, start_ns, end_ns - 30 * NS, max_points)
+
+    store = Late()
+    store.put("m", [NOW_NS + at * NS for at in range(-400, 100)], [1.0] * 500)
+    metrics = RollingMetrics(store)
+    for second in range(20):
+        now = NOW_NS + second * NS
+        await metrics.gauge("m", {}, now - 300 * NS, now)
+    assert asked[0] == 300
+    assert max(asked[1:]) < 50
+
+
+async def test_a_store_that_hangs_is_away_and_the_questions_behind_it_do_not_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rolling, "PATIENCE_SECONDS", 0.05)
+    made = scene(5)
+    made.traces.hangs = True
+    traces = RollingTraces(made.traces)
+    asking = (traces.marks(str(number), 0, NOW_NS) for number in range(50))
+    answers = await asyncio.wait_for(asyncio.gather(*asking, return_exceptions=True), 5)
+    assert all(isinstance(answer, BackendAway) for answer in answers)
+    assert made.traces.asked <= rolling.AT_ONCE
