@@ -1,5 +1,6 @@
 # make demo   sets up and shows the ultrasound example with its verdicts on http://127.0.0.1:8050
 # make test   sets up and runs every check: lint, types, architecture, unit, stores, pages in a browser
+# make test-stack  the same contract, faults and pages on real servers behind a real Collector
 # make bench  measures; prints ratios taken side by side and writes JSON to bench-results/
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ LOCK   := requirements/dev.txt
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint types architecture unit ui bench pictures clean
+.PHONY: demo test test-stack lint types architecture unit ui bench pictures clean
 
 demo: $(VENV)/.demo
 	@exec $(BIN)/framescope demo $(ARGS)
@@ -29,11 +30,16 @@ architecture: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest --ignore tests/ui $(ARGS)
+	$(BIN)/python -m pytest --ignore tests/ui --ignore tests/stack $(ARGS)
 
 # In a process of its own: the browser's driver keeps an event loop running on the main thread.
 ui: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/ui $(ARGS)
+
+# The servers are looked for in FRAMESCOPE_STACK_BIN, then on PATH. Pages apart, as above.
+test-stack: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/stack --ignore tests/stack/pages $(ARGS)
+	$(BIN)/python -m pytest tests/stack/pages $(ARGS)
 
 bench: $(VENV)/.dev
 	@mkdir -p bench-results

@@ -94,10 +94,12 @@ class Program:
         folder: Path,
         ready: str,
         environment: Mapping[str, str] | None = None,
+        executable: str | None = None,
     ) -> None:
+        """``ready`` is an address that answers once it is. ``executable`` None: the program of that name."""
         self.name = name
         self.folder = folder
-        self._command = [find(name), *arguments]
+        self._command = [executable or find(name), *arguments]
         self._ready = ready
         self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from framescope import signals
 HOST = "127.0.0.1"
 _SECOND = 1_000_000_000
 _READABLE_WITHIN = 60.0
+_MOST = 3000
 
 
 class Collector(Program):
@@ -77,18 +80,21 @@ class Stack:
 
     name: str
     programs: tuple[str, ...]
+    traces_backend: str
     metrics: Program
     traces: Program
     metrics_url: str
     traces_url: str
 
-    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
-        """Nothing runs yet. ``environment`` is the Collector's, besides where things are."""
+    def __init__(
+        self, folder: Path, layers: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Nothing runs yet. ``layers`` and ``environment`` are the Collector's."""
         self.folder = folder
         ports = free_ports(4)
         self.metrics_in, self.traces_in = self._servers(f"{HOST}:{ports[3]}")
         self.collector = Collector(
-            self._folder("collector"), self.metrics_in, self.traces_in, (), environment, ports
+            self._folder("collector"), self.metrics_in, self.traces_in, layers, environment, ports
         )
 
     def _folder(self, name: str) -> Path:
@@ -140,6 +146,15 @@ class Stack:
     def span_ids(self, http: httpx.Client, spans: Sequence[ReadableSpan]) -> set[str]:
         """Ids of the spans that a search finds by now, of those traces at least."""
 
+    @abstractmethod
+    def attributes(
+        self, http: httpx.Client, service: str, name: str, keys: Sequence[str], start: float, end: float
+    ) -> list[dict[str, str]]:
+        """Some attributes of every span of that name that began in ``[start, end)`` (unix s), as texts.
+
+        The service names of these tests need no escaping. At most ``_MOST`` spans.
+        """
+
     def _until_points(self, http: httpx.Client, metrics: MetricsData) -> None:
         for group in metrics.resource_metrics:
             service = str(group.resource.attributes[signals.SERVICE_NAME])
@@ -186,6 +201,7 @@ class PrometheusTempo(Stack):
 
     name = "Prometheus and Tempo"
     programs = ("otelcol", "prometheus", "tempo")
+    traces_backend = "tempo"
 
     def _servers(self, telemetry: str) -> tuple[str, str]:
         metrics_port, http, grpc, otlp = free_ports(4)
@@ -243,12 +259,36 @@ class PrometheusTempo(Stack):
                     found |= {span["spanID"].rjust(16, "0") for span in group["spans"]}
         return found
 
+    def attributes(
+        self, http: httpx.Client, service: str, name: str, keys: Sequence[str], start: float, end: float
+    ) -> list[dict[str, str]]:
+        select = ", ".join(f"span.{key}" for key in keys)
+        answer = http.get(
+            f"{self.traces_url}/api/search",
+            params={
+                "q": f'{{ resource.service.name = "{service}" && name = "{name}" }} | select({select})',
+                "start": int(start),
+                "end": math.ceil(end),
+                "limit": _MOST,
+            },
+        )
+        traces = answer.raise_for_status().json().get("traces", [])
+        assert len(traces) < _MOST
+        return [
+            _texts(span["attributes"])
+            for trace in traces
+            for group in trace["spanSets"]
+            for span in group["spans"]
+            if start <= int(span["startTimeUnixNano"]) / _SECOND < end
+        ]
+
 
 class VictoriaJaeger(Stack):
     """Stack (b)."""
 
     name = "VictoriaMetrics and Jaeger"
     programs = ("otelcol", "victoria-metrics", "jaeger")
+    traces_backend = "jaeger"
 
     def _servers(self, telemetry: str) -> tuple[str, str]:
         metrics_port, query, query_grpc, otlp, otlp_http, health, own = free_ports(7)
@@ -292,8 +332,38 @@ class VictoriaJaeger(Stack):
                     found |= {span["spanId"].lower() for span in scope["spans"]}
         return found
 
+    def attributes(
+        self, http: httpx.Client, service: str, name: str, keys: Sequence[str], start: float, end: float
+    ) -> list[dict[str, str]]:
+        answer = http.get(
+            f"{self.traces_url}/api/v3/traces",
+            params={
+                "query.service_name": service,
+                "query.operation_name": name,
+                "query.start_time_min": datetime.fromtimestamp(start, UTC).isoformat(),
+                "query.start_time_max": datetime.fromtimestamp(end, UTC).isoformat(),
+                "query.search_depth": _MOST,
+            },
+        )
+        if answer.status_code == 404:
+            return []
+        spans = [
+            span
+            for group in answer.raise_for_status().json()["result"].get("resourceSpans", [])
+            for scope in group["scopeSpans"]
+            for span in scope["spans"]
+            if span["name"] == name and start <= int(span["startTimeUnixNano"]) / _SECOND < end
+        ]
+        assert len(spans) < _MOST
+        return [_texts(span["attributes"]) for span in spans]
+
 
 STACKS: tuple[type[Stack], ...] = (PrometheusTempo, VictoriaJaeger)
+
+
+def _texts(attributes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Attributes as OTLP JSON writes them, each value (not a list) as text."""
+    return {one["key"]: str(next(iter(one["value"].values()), "")) for one in attributes}
 
 
 def _ranges(spans: Iterable[ReadableSpan]) -> list[tuple[str, int, int]]:

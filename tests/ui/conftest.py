@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import socket
 import threading
 import time
@@ -16,22 +14,14 @@ from dataclasses import dataclass, field
 
 import pytest
 import uvicorn
+from chromium import chromium
 from memory_store import MemoryStore
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from framescope_ui.options import AppOptions
 from framescope_ui.questions.stores import Stores
 from framescope_ui.server import create_app
 
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SIZES = {"wide": (1440, 1000), "narrow": (390, 844)}
 
 
@@ -104,16 +94,8 @@ def server(stores: Stores) -> Iterator[AppServer]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        reason = "no Chromium: install it or name it in the variable CHROMIUM"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as play:
-        started = play.chromium.launch(executable_path=found, args=CHROMIUM_FLAGS)
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture
