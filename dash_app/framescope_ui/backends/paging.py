@@ -1,7 +1,7 @@
 """A long list from a backend that only answers so much at once, and not in our order.
 
-A backend cuts a full answer as it likes, so a full answer is only a hint. Newest first is made of slices
-of time, longest first of bands of latency; what comes back full is halved until it does not.
+A backend cuts a full answer as it likes, so a full answer is only a sample. Newest first is made of slices
+of time, longest first of bands of latency; what comes back full is divided until it does not.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from .protocols import FramePage, FrameRow
 
 SHORTEST_NS: Final = 1000
 """No slice is shorter: backends tell times apart by the microsecond."""
-_GROWTH: Final = 4
-_SPARSE: Final = 8
-"""A slice with less than this part of a full answer is followed by a longer one."""
+_AIM: Final = 0.5
+"""How full the next answer should be, as far as the last one tells."""
+_GROWTH: Final = 4.0
+_STRIDE: Final = 32.0
+"""How much longer a slice, and how much wider a band, may be than the one before."""
 
 
 Row = TypeVar("Row")
@@ -48,10 +50,14 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Found(Generic[Row]):
-    """One answer: its rows inside the slice, and how full it was (1.0: it may have been cut)."""
+    """One answer: its rows inside the slice, and how full it was (1.0: it may have been cut).
+
+    ``middle_ns`` is the start of the middle row of a cut answer, where there is one.
+    """
 
     rows: Sequence[Row]
     fullness: float
+    middle_ns: int | None = None
 
     @property
     def cut(self) -> bool:
@@ -74,12 +80,14 @@ async def newest_first(
         if found.cut:
             if until - since <= SHORTEST_NS:
                 raise Crowded
-            step = max((until - since) // 2, SHORTEST_NS)
+            middle = found.middle_ns
+            if middle is None or not since < middle < until:
+                middle = (since + until) // 2
+            step = max(until - middle, SHORTEST_NS)
             continue
         yield found.rows
+        step = max(round((until - since) * _factor(found.fullness, _GROWTH)), SHORTEST_NS)
         until = since
-        if found.fullness * _SPARSE < 1:
-            step *= _GROWTH
 
 
 async def longest_first(
@@ -91,27 +99,32 @@ async def longest_first(
     """The frames with a latency in ``[least_ns, below_ns)``, band by band from the longest down.
 
     ``ask`` answers for a band over the whole time; ``throughout`` goes through the time for a band too
-    narrow to be divided. The first band is everything; one that is cut tells where to divide.
+    narrow to be divided. The first band is everything; one that is cut tells latencies to divide at.
     """
-    edges = [least_ns]
+    steps: list[int] = []  # latencies to divide at, seen in answers that were cut; the longest last
+    stride = 1
     upper = below_ns
     while upper is None or upper > least_ns:
-        lower = max(edge for edge in edges if upper is None or edge < upper)
+        while steps and upper is not None and steps[-1] >= upper:
+            steps.pop()
+        lower = steps[max(0, len(steps) - stride)] if steps else least_ns
+        del steps[-stride:]
         found = await ask(lower, upper)
         rows = found.rows
         if found.cut:
-            inside = sorted({row.latency_ns for row in rows if row.latency_ns > lower}, reverse=True)
+            inside = sorted(row.latency_ns for row in rows if row.latency_ns > lower)
             if inside:
-                edges += _sparser(inside)
+                steps += [lower, *inside] if lower > least_ns else inside
+                stride = 1
                 continue
             rows = [row async for part in throughout(lower, upper) for row in part]
         yield rows
+        stride = max(1, round(stride * _factor(found.fullness, _STRIDE)))
         upper = lower
 
 
-def _sparser(values: Sequence[int]) -> list[int]:
-    """The 1st, 2nd, 4th, 8th, … of the values: bands between them hold twice as many each time."""
-    return [values[2**power - 1] for power in range(len(values).bit_length())]
+def _factor(fullness: float, greatest: float) -> float:
+    return min(greatest, _AIM / fullness) if fullness > 0 else greatest
 
 
 async def first_page(

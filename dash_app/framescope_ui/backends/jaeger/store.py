@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Itera
 from contextlib import aclosing
 from dataclasses import replace
 from itertools import product
+from statistics import median_high
 from typing import Any, Final, TypeVar
 
 import httpx
@@ -211,12 +212,13 @@ class JaegerStore:
         async def ask(since: int, until: int, least: int, below: int | None) -> Found[FrameRow]:
             rows: list[FrameRow] = []
             fullness = 0.0
+            middle: int | None = None
             for service, attributes in searches:
                 allowance.take()
                 search = Search(service, signals.SPAN_FRAME, since, until, depth, attributes, least, below)
                 traces = await self._search(search)
                 fullness = max(fullness, len(traces) / depth)
-                rows += (
+                fresh = [
                     row
                     for trace in traces
                     for row in frame_rows(trace)
@@ -224,8 +226,11 @@ class JaegerStore:
                     and since <= row.start_ns < until
                     and row.latency_ns >= least
                     and (below is None or row.latency_ns < below)
-                )
-            return Found(rows, fullness)
+                ]
+                if len(traces) >= depth and fresh:
+                    middle = max(middle or 0, median_high(row.start_ns for row in fresh))
+                rows += fresh
+            return Found(rows, fullness, middle)
 
         return ask
 
