@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import marshal
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 VERSION: Final = 2
 HEADER: Final = struct.Struct("<II")
 """Message length in bytes, frames in it (so that a reader can count what it could not read)."""
 MAX_MESSAGE: Final = 16 * 1024 * 1024
 """A batch of 64 frames of 4 096 marks is about 5 MB; more is a broken stream."""
+
+DEPTH: Final = "depth"
+WORK: Final = "work"
+ERROR: Final = "error"
+"""What a note among a frame's marks can be."""
 
 UNKNOWN: Final = -1
 """Stands for an integer that was not measured, in places where ``None`` would cost a byte type."""
@@ -33,17 +39,18 @@ class PipelineDefinition:
     """(name, kind) by stage index. A queue is a stage of kind ``queue``."""
 
 
-@dataclass(slots=True)
-class FrameRecord:
+class FrameRecord(NamedTuple):
     """One frame as recorded; every time is monotonic ns. ``before_ns`` is when the pipeline's frame before
     this one started, on whatever thread; ``UNKNOWN`` for the first.
 
-    ``marks`` is flat: a stage index and a time for an entry, the index's complement and a time for an
-    exit. ``segments`` are (thread, start, evidence, end, evidence, idle) with evidence (cpu ns, run-queue
-    ns, block operations), each ``UNKNOWN`` if not read, and idle the run-queue time of that thread since
-    it let go of its frame before: how long it was ready to take this one and did not run. ``gap`` is what
-    the thread did since its frame before: (that frame's start, its end, evidence then), or None on a
-    thread's first frame.
+    ``marks`` is flat, pair by pair: a stage index and a time for an entry, the index's complement and a
+    time for an exit, and for a note what it is of which stage, as (``DEPTH``, ``WORK`` or ``ERROR``,
+    index), and its value: the items found in a queue, the token of GPU work launched, an exception's type.
+    ``works`` are the notes of GPU work once more, (index, token), to wait for. ``segments`` are (thread,
+    start, evidence, end, evidence, idle) with evidence (cpu ns, run-queue ns, block operations), each
+    ``UNKNOWN`` if not read, and idle the run-queue time of that thread since it let go of its frame
+    before: how long it was ready to take this one and did not run. ``gap`` is what the thread did since
+    its frame before: (that frame's start, its end, evidence then), or None on a thread's first frame.
     """
 
     pipeline: int
@@ -56,12 +63,19 @@ class FrameRecord:
     reason: str
     before_ns: int
     gap: tuple[int, int, tuple[int, int, int]] | None
-    marks: list[int]
-    segments: list[tuple[int, int, tuple[int, int, int], int, tuple[int, int, int], int]]
-    depths: list[tuple[int, int]]
-    works: list[tuple[int, int]]
-    errors: list[tuple[int, str]]
+    marks: list[Any]
+    segments: Sequence[tuple[int, int, tuple[int, int, int], int, tuple[int, int, int], int]]
     attributes: dict[str, str | int | float | bool] | None
+    works: Sequence[tuple[int, int]] = ()
+
+
+def works_in(marks: Sequence[Any]) -> list[tuple[int, int]]:
+    """The GPU work noted among a frame's marks, as (stage index, token)."""
+    return [
+        (what[1], value)
+        for what, value in zip(marks[::2], marks[1::2], strict=False)
+        if type(what) is tuple and what[0] == WORK
+    ]
 
 
 @dataclass(slots=True)
@@ -100,27 +114,7 @@ def pack(batch: Batch) -> bytes:
             batch.sent_ns,
             batch.began_unix_ns,
             {i: (d.name, d.budget_ns, d.period_ns, d.stages) for i, d in batch.pipelines.items()},
-            [
-                (
-                    f.pipeline,
-                    f.id,
-                    f.sequence,
-                    f.due_ns,
-                    f.start_ns,
-                    f.end_ns,
-                    f.outcome,
-                    f.reason,
-                    f.before_ns,
-                    f.gap,
-                    f.marks,
-                    f.segments,
-                    f.depths,
-                    f.works,
-                    f.errors,
-                    f.attributes,
-                )
-                for f in batch.frames
-            ],
+            [tuple(frame) for frame in batch.frames],  # marshal takes no named ones
             batch.works,
             batch.collections,
             batch.queues,

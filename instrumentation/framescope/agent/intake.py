@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from framescope.handover import FrameRecord, PipelineDefinition
+from framescope.handover import DEPTH, ERROR, FrameRecord, PipelineDefinition
 from framescope.judge.model import Evidence, Frame, Gpu, Segment, Stage
 from framescope.probes.device import GpuWork
 from framescope.probes.gc import Collection
@@ -46,11 +46,6 @@ def to_frame(
     frame.segments = [_segment(*segment[:5], collections=collections) for segment in record.segments]
     frame.stages = _stages(record, definition, frame.segments, end, count)
     _add_works(frame.stages, record.works, definition, works, count)
-    for index, error in record.errors:
-        name = definition.stages[index][0]
-        for stage in frame.stages:
-            if stage.name == name:
-                stage.error = error
     for stage in frame.stages:
         if stage.kind not in ("queue", "gap"):
             stage.evidence.gc_ns = _overlap(collections, stage.start_ns, stage.end_ns)
@@ -101,16 +96,20 @@ def _stages(
 ) -> list[Stage]:
     stages: list[Stage] = []
     open_stages: list[Stage] = []
-    depths = dict(record.depths)
+    newest: dict[int, Stage] = {}
     marks = record.marks
-    for position in range(0, len(marks) - 1, 2):
-        index, at = marks[position], marks[position + 1]
+    for index, at in zip(marks[::2], marks[1::2], strict=False):
+        if type(index) is tuple:
+            _take_note(index, at, newest)
+            continue
+        if at > end:
+            count("stage_after_end")  # by a task that outlived the frame it was started in
+            continue
         leaving = index < 0
         name, kind = definition.stages[~index if leaving else index]
         if not leaving:
             stage = Stage(name, kind, at, at, _thread_at(segments, at) if kind != "queue" else None)
-            if kind == "queue":
-                stage.depth_at_entry = depths.get(index)
+            newest[index] = stage
             stages.append(stage)
             open_stages.append(stage)
             continue
@@ -131,6 +130,18 @@ def _stages(
         if not (stage.kind == "queue" and record.outcome == "dropped"):
             count("stage_never_closed")
     return stages
+
+
+def _take_note(note: tuple[str, int], value: int | str, newest: Mapping[int, Stage]) -> None:
+    """What was written down of a stage beside its times; a note follows the mark it belongs to."""
+    what, index = note
+    stage = newest.get(index)
+    if stage is None:
+        return
+    if what == DEPTH:
+        stage.depth_at_entry = int(value)
+    elif what == ERROR:
+        stage.error = str(value)
 
 
 def _thread_at(segments: Sequence[Segment], at: int) -> int | None:

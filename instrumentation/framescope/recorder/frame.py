@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import numbers
+import threading
+from contextvars import Token
 from threading import get_ident
 from types import TracebackType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from framescope.handover import UNKNOWN, FrameRecord
+from framescope.handover import UNKNOWN
 from framescope.probes.scheduler import NOTHING, Reading
 
 if TYPE_CHECKING:
@@ -21,11 +23,60 @@ MAX_MARKS: Final = 4096
 frame cannot take the host's memory."""
 MOST_MARKS: Final = MAX_MARKS + MAX_MARKS // 2
 """Room for the exits of what was entered."""
-MAX_ERRORS: Final = 16
 MAX_ATTRIBUTES: Final = 16
 MAX_TEXT: Final = 200
 MAX_NAME: Final = 64
 Attribute = str | int | float | bool
+
+
+class NoMarks:
+    """What a stage finds where it cannot write: always full. ``reason`` is what a stage here counts as."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def __len__(self) -> int:
+        return MAX_MARKS
+
+    def append(self, number: object) -> None: ...
+
+
+NO_FRAME_OPEN: Final = NoMarks("stage_without_frame")
+FRAME_FULL: Final = NoMarks("stage_limit")
+
+
+class SharedMarks:
+    """A task's marks. ``asyncio.to_thread`` takes the frame along, so several threads may write at once:
+    here the two numbers of a pair reach the list together."""
+
+    __slots__ = ("_first", "_marks")
+
+    def __init__(self, marks: list[Any]) -> None:
+        self._marks = marks
+        self._first = threading.local()
+
+    def __len__(self) -> int:
+        return len(self._marks)
+
+    def append(self, number: object) -> None:
+        """The first of a pair is kept by its thread until the second comes."""
+        held = self._first.__dict__
+        if "number" in held:
+            self._marks.extend((held.pop("number"), number))
+        else:
+            held["number"] = number
+
+
+Marks: TypeAlias = list[Any] | SharedMarks | NoMarks
+
+
+def note(marks: Marks, what: str, index: int, value: int | str) -> None:
+    """Write down something about a stage beside its times; see ``FrameRecord``."""
+    if len(marks) < MAX_MARKS:
+        marks.append((what, index))
+        marks.append(value)
 
 
 def plain(value: object) -> Attribute:
@@ -49,25 +100,22 @@ def plain(value: object) -> Attribute:
 class Frame:
     """A frame under way. Made by ``Pipeline.frame()`` and ``Pipeline.begin()``, never by hand.
 
-    Use it as a context manager on one thread, or carry it across threads and call ``end``, ``drop`` or
-    ``fail`` once. After that every call is counted and ignored.
+    Use it as a context manager on one thread (``async with`` in an asyncio task), or carry it across
+    threads and call ``end``, ``drop`` or ``fail`` once. After that every call is counted and ignored.
     """
 
     __slots__ = (
         "__weakref__",
         "_attributes",
         "_before_ns",
-        "_depths",
         "_due_ns",
         "_ended",
-        "_errors",
         "_gap",
         "_marks",
         "_opened",
-        "_outer",
         "_recorder",
         "_segments",
-        "_works",
+        "_token",
         "id",
         "sequence",
         "start_ns",
@@ -81,19 +129,18 @@ class Frame:
         captured_at_ns: int | None,
         attributes: dict[str, object] | None,
     ) -> None:
-        self._recorder = recorder
         self._ended = False
-        self._outer: Frame | None = None
+        self._recorder = recorder
+        self._token: Token[Marks] | None = None
         self.id = number
         self.sequence = number if sequence is None else sequence
-        self._marks: list[int] = []
-        self._segments: list[tuple[int, int, Reading, int, Reading, int]] = []
-        self._depths: list[tuple[int, int]] = []
-        self._works: list[tuple[int, int]] = []
-        self._errors: list[tuple[int, str]] = []
+        self._marks: list[Any] = []
+        self._segments: tuple[tuple[int, int, Reading, int, Reading, int], ...] = ()
         self._attributes = attributes
-        before: tuple[int, int, Reading] | None = getattr(recorder.local, "last", None)
-        self._gap = before
+        try:
+            self._gap: tuple[int, int, Reading] | None = recorder.local.last
+        except AttributeError:
+            self._gap = None
         self.start_ns = now = recorder.clock()
         self._before_ns = recorder.last_start_ns
         recorder.last_start_ns = now
@@ -130,9 +177,8 @@ class Frame:
             marks.append(~index)
             marks.append(self._recorder.clock())
 
-    def _note(self, index: int, error: type[BaseException]) -> None:
-        if len(self._errors) < MAX_ERRORS:
-            self._errors.append((index, error.__name__))
+    def _note(self, what: str, index: int, value: int | str) -> None:
+        note(self._marks, what, index, value)
 
     # -- threads --------------------------------------------------------------------------------------
 
@@ -144,13 +190,14 @@ class Frame:
         self._opened = None
         recorder = self._recorder
         thread, start, before, idle = opened
-        same = thread == get_ident()
         now = recorder.clock()
-        # Only the thread itself can read its own scheduler evidence.
-        after = recorder.scheduler() if same else NOTHING
-        self._segments.append((thread, start, before, now, after, idle))
-        if same:
+        if thread == get_ident():
+            after = recorder.scheduler()
             recorder.local.last = (self.start_ns, now, after)
+        else:
+            # Only the thread itself can read its own scheduler evidence.
+            after = NOTHING
+        self._segments += ((thread, start, before, now, after, idle),)
 
     def take(self) -> None:
         """The calling thread takes this frame over."""
@@ -186,11 +233,20 @@ class Frame:
             return
         self._ended = True
         try:
-            self.release()
             end = recorder.clock()
+            opened = self._opened
+            if opened is not None:  # as in release, written out: two calls less are a twentieth of a frame
+                self._opened = None
+                thread, start, before, idle = opened
+                if thread == get_ident():
+                    after = recorder.scheduler()
+                    recorder.local.last = (self.start_ns, end, after)
+                else:
+                    after = NOTHING
+                self._segments += ((thread, start, before, end, after, idle),)
             attributes = self._attributes
             recorder.deliver(
-                FrameRecord(
+                (
                     recorder.number,
                     self.id,
                     self.sequence,
@@ -201,33 +257,36 @@ class Frame:
                     reason,
                     self._before_ns,
                     self._gap,
+                    # Not copied: what a task marks that outlives this frame comes after its end, and the
+                    # agent leaves it out.
                     self._marks,
                     self._segments,
-                    self._depths,
-                    self._works,
-                    self._errors,
                     {k[:MAX_NAME]: plain(v) for k, v in itertools.islice(attributes.items(), MAX_ATTRIBUTES)}
                     if attributes
                     else None,
                 )
             )
-            # The record is on its way: what is called on this frame from now on must not reach it.
-            self._marks, self._segments, self._depths, self._works, self._errors = [], [], [], [], []
         except Exception:
             recorder.faults.note("frame.end")
 
     # -- a frame of one thread --------------------------------------------------------------------------
 
     def __enter__(self) -> Frame:
-        local = self._recorder.local
-        self._outer = getattr(local, "frame", None)
-        local.frame = self
+        if self._token is None:
+            self._token = self._recorder.marks.set(self._marks)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._recorder.local.frame = self._outer
+        recorder, token = self._recorder, self._token
+        if token is not None:
+            self._token = None
+            try:
+                recorder.marks.reset(token)
+            except ValueError:
+                # Left in another context than it was entered in: an asynchronous generator, a fork.
+                recorder.lose("left_elsewhere")
         if self._ended:
             return  # dropped or failed inside the block
         if kind is None:
@@ -235,9 +294,25 @@ class Frame:
         else:
             self._finish("failed", kind.__name__)
 
+    # -- a frame of one asyncio task ----------------------------------------------------------------------
+
+    async def __aenter__(self) -> Frame:
+        # Between two awaits other tasks run on this thread: what the scheduler tells of it is not this
+        # frame's. Unknown is better than wrong.
+        self._opened = (UNKNOWN, self.start_ns, NOTHING, UNKNOWN)
+        self._gap = None
+        if self._token is None:
+            self._token = self._recorder.marks.set(SharedMarks(self._marks))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
     def __del__(self) -> None:
         # A frame nobody ended is told as what it is; the interpreter may be half gone by now.
-        if not getattr(self, "_ended", True):
+        if not self._ended:
             with contextlib.suppress(Exception):
                 self._finish("failed", "abandoned")
 
@@ -296,6 +371,10 @@ class NoFrame:
         return self
 
     def __exit__(self, *_: object) -> None: ...
+    async def __aenter__(self) -> NoFrame:
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
 
 
 NO_FRAME: Final = NoFrame()

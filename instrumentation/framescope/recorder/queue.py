@@ -8,6 +8,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar
 
+from framescope.handover import DEPTH
 from framescope.recorder.frame import Frame, NoFrame
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Queue(Generic[Item]):
                 raise standard.Full
             if isinstance(frame, Frame):
                 frame._enter(self._index)
-                frame._depths.append((self._index, depth))
+                frame._note(DEPTH, self._index, depth)
             if full:
                 if self.policy == "reject":
                     self._count("queue_full")

@@ -178,8 +178,8 @@ class Shipper:
                     self._faults.note("gpu_timer.collect")
             for name, (at, value) in list(recorder.gauges.items()):
                 batch.gauges.append((number, name, at, value))
-            while recorder.marks:
-                at, text = recorder.marks.popleft()
+            while recorder.changes:
+                at, text = recorder.changes.popleft()
                 batch.marks.append((number, at, text))
             for reason, count in list(recorder.losses.items()):
                 batch.losses[(number, reason)] = count

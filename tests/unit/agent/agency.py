@@ -9,7 +9,7 @@ from opentelemetry.sdk.resources import Resource
 from framescope import signals as sig
 from framescope.agent.agent import Agent
 from framescope.agent.readings import DeviceReadings
-from framescope.handover import Batch, FrameRecord, PipelineDefinition
+from framescope.handover import DEPTH, Batch, FrameRecord, PipelineDefinition
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -105,12 +105,12 @@ def record(number: int, latency_ms: float = 6, *, start: int | None = None, **ch
     given = {
         "pipeline": 0, "id": number, "sequence": number, "due_ns": begin, "start_ns": begin, "end_ns": b_end,
         "outcome": "done", "reason": "", "before_ns": -1, "gap": None,
-        "marks": [0, begin, ~0, a_end, 1, a_end, ~1, a_end + MS, 2, a_end + MS, ~2, b_end],
+        "marks": [0, begin, ~0, a_end, 1, a_end, (DEPTH, 1), 0, ~1, a_end + MS, 2, a_end + MS, ~2, b_end],
         "segments": [
             (1, begin, (0, 0, 0), a_end, (2 * MS, 0, 0), -1),
             (2, a_end + MS, (0, 0, 0), b_end, (b_end - a_end - MS, 0, 0), -1),
         ],
-        "depths": [(1, 0)], "works": [], "errors": [], "attributes": None,
+        "attributes": None,
     }  # fmt: skip
     given.update(changes)
     return FrameRecord(**given)

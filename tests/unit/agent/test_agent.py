@@ -6,7 +6,7 @@ from agency import DEFINITION, MS, S, agent, batch, record
 
 from framescope import signals as sig
 from framescope.agent.agent import SETTLE_NS, WAIT_FOR_WORK_NS
-from framescope.handover import Batch, PipelineDefinition
+from framescope.handover import ERROR, Batch, PipelineDefinition
 from framescope.judge import read_verdict
 from framescope.probes.device import DeviceIdentity, DeviceReading, ProcessUse
 
@@ -51,7 +51,7 @@ def test_a_frame_waits_until_it_has_settled():
 
 def test_a_frame_waits_for_its_gpu_times_but_not_for_ever():
     definition = PipelineDefinition("p", 10 * MS, None, [("g", "gpu")])
-    one = record(0, marks=[0, 0, ~0, 5 * MS], works=[(0, 7)], depths=[])
+    one = record(0, marks=[0, 0, ~0, 5 * MS], works=[(0, 7)])
     made, sent, _ = agent()
     made.feed(batch(one, definition=definition))
     made.tick(one.end_ns + SETTLE_NS)
@@ -246,7 +246,9 @@ def test_a_clock_that_went_backwards_and_a_stage_never_closed_are_told_as_what_t
 
 def test_a_failed_frame_is_kept_with_its_error():
     made, sent, _ = agent(baseline_every=0)
-    made.feed(batch(record(1, outcome="failed", reason="RuntimeError", errors=[(2, "RuntimeError")])))
+    one = record(1, outcome="failed", reason="RuntimeError")
+    one.marks.extend(((ERROR, 2), "RuntimeError"))
+    made.feed(batch(one))
     made.tick(60 * S)
     root = sent.frames()[0][0]
     assert root.attributes[sig.FRAME_KEPT] == "failed"
@@ -486,3 +488,13 @@ def test_the_latency_histogram_points_at_the_kept_frames_it_counts_the_slowest_f
     made.tick(62 * S)
     newest = sent.metrics[-1].resource_metrics[0].scope_metrics[0].metrics
     assert [list(m.data.data_points[-1].exemplars) for m in newest if m.name == sig.FRAME_LATENCY] == [[]]
+
+
+def test_what_a_task_marks_after_the_end_of_its_frame_is_left_out_and_counted():
+    made, sent, _ = agent(baseline_every=1)
+    late = record(0)
+    late.marks.extend((0, 100 * MS, ~0, 101 * MS))
+    made.feed(batch(late))
+    made.tick(60 * S)
+    assert [span.name for span in sent.frames()[0]] == ["frame", "a", "q", "b"]
+    assert sent.counter(sig.FS_FRAMES_LOST)[(sig.FRAME_PIPELINE, "p"), (sig.REASON, "stage_after_end")] == 2

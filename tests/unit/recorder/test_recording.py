@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from framescope.handover import HEADER, Batch, pack, unpack
+from framescope.handover import DEPTH, ERROR, HEADER, Batch, pack, unpack
 from framescope.probes.gc import CollectionProbe
 from framescope.recorder.faults import Faults
 from framescope.recorder.frame import MAX_MARKS, Frame
@@ -66,7 +66,7 @@ def test_an_exception_passes_through_and_the_frame_says_it_failed():
     record = only(p)
     assert record.outcome == "failed"
     assert record.reason == "RuntimeError"
-    assert record.errors == [(0, "RuntimeError")]
+    assert record.marks[-2:] == [(ERROR, 0), "RuntimeError"]
 
 
 def test_a_frame_ended_twice_counts_and_stays_one_frame():
@@ -156,8 +156,8 @@ def test_a_frame_carried_across_threads_has_a_segment_on_each():
     consumer.join(5)
     record = only(p)
     assert len({segment[0] for segment in record.segments}) == 2
-    assert record.marks[0::2] == [0, ~0, 2, ~2, 1, ~1]  # a, then the queue, then b
-    assert record.depths == [(2, 0)]
+    assert record.marks[0::2] == [0, ~0, 2, (DEPTH, 2), ~2, 1, ~1]  # a, then the queue, then b
+    assert record.marks[7] == 0
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_a_frame_that_cannot_be_packed_is_left_out_alone_and_counted():
     s.add(p)
     for _ in range(3):
         p.begin().end()
-    p._outbox[1].marks = object()  # type: ignore[assignment]
+    p._outbox[1] = (*p._outbox[1][:-1], object())
     s.ship()
     s.ship()
     assert [frame.id for batch in link.batches for frame in batch.frames] == [0, 2]
@@ -253,7 +253,13 @@ def test_a_put_that_times_out_leaves_the_frame_with_its_thread_and_the_queue_inn
         pass
     frame.end()
     record = next(r for r in p.drain(10) if r.id == 1)
-    assert record.marks[0::2] == [1, ~1, 0, ~0]  # the queue's stage is closed before the next begins
+    assert record.marks[0::2] == [
+        1,
+        (DEPTH, 1),
+        ~1,
+        0,
+        ~0,
+    ]
 
 
 def test_a_frame_inside_a_frame_gives_the_thread_back_to_the_outer_one():
