@@ -48,18 +48,17 @@ def status(address: str) -> int:
 
 
 def main(addresses: Sequence[str]) -> int:
-    silent = []
+    failed = []
     for address in addresses:
         try:
             answered = status(address)
         except (OSError, ValueError, http.client.HTTPException) as error:
-            silent.append(f"{address}: {error}")
+            failed.append(f"{address}: {error}")
         else:
             if answered >= 300:
-                silent.append(f"{address}: status {answered}")
-    for line in silent:
-        print(line)
-    return 1 if silent or not addresses else 0
+                failed.append(f"{address}: status {answered}")
+    sys.stdout.writelines(f"{line}\n" for line in failed)
+    return 1 if failed or not addresses else 0
 
 
 if __name__ == "__main__":
