@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from framescope import signals
-from framescope.judge import read_verdict
+from framescope.judge import Verdict, read_verdict
+from framescope.judge.baseline import ENOUGH
+from framescope.judge.reading import root_of as frame_root_of
+from framescope.judge.reading import tells_what_is_usual
 from framescope_ui.backends.protocols import (
     FramePage,
     FrameQuery,
@@ -20,14 +24,15 @@ from framescope_ui.backends.protocols import (
 )
 from framescope_ui.questions import gpus
 from framescope_ui.questions.every_frame import latencies, strip_of
-from framescope_ui.questions.frame_item import integer, item_of, number, text
+from framescope_ui.questions.frame_item import item_of, number, text
 from framescope_ui.questions.gaps import line_of, with_gaps
 from framescope_ui.questions.latencies import Latencies, unpacked
 from framescope_ui.questions.readings import grouped, joined, newest
 from framescope_ui.questions.stores import NS, Stores, Troubles, seconds
-from framescope_ui.questions.verdict import view_of
-from framescope_ui.questions.views import FrameItem, FrameView, Line, SpanEventView, SpanView
-from framescope_ui.questions.waterfall import is_foreign, root_of, stages_of
+from framescope_ui.questions.usual import Usual, usual
+from framescope_ui.questions.verdict import overrun_by_cause, view_of
+from framescope_ui.questions.views import FrameItem, FrameView, Line, SpanEventView, SpanView, StageRow
+from framescope_ui.questions.waterfall import is_foreign, root_of, stages_of, with_losses
 
 LATER_STEPS_SECONDS = (2, 16, 128, 1024)
 """Stores answer newest first, so the next slow frame is looked for in growing stretches after this one."""
@@ -59,6 +64,7 @@ async def frame(
     near = unpacked([])
     earlier: str | None = None
     later: str | None = None
+    beside: Usual | None = None
     if service is not None and pipeline is not None:
         near_ns = max(around_ns, _neighbour_span(root, neighbours))
         gauges, (near, _), earlier, later = await asyncio.gather(
@@ -76,12 +82,17 @@ async def frame(
             troubles.answer_or(_earlier(stores, service, pipeline, root), None),
             troubles.answer_or(_later(stores, service, pipeline, root), None),
         )
-    verdict = None if foreign else read_verdict(trace.spans)
+        if not tells_what_is_usual(trace.spans):
+            beside = await usual(stores, troubles, service, pipeline, trace_id, root.start_ns)
+    verdict = None if foreign else read_verdict(trace.spans, beside.baseline if beside else None)
+    stages = stages_of(root, trace.spans)
+    if verdict is not None and signals.FRAME_CAUSE_NAME not in root.attributes:
+        stages = with_losses(stages, verdict)
     gpu_id = text(root.attributes, signals.GPU_ID)
     devices = [label for label in gpus.labels(gauges) if gpu_id in (None, label.id)]
     label = next(iter(devices), None)
     return FrameView(
-        item=_item(trace, root, service, stage=_guilty_stage(root, trace.spans)),
+        item=_item(trace, root, service, verdict, stage=_guilty_stage(stages)),
         due=seconds(root.start_ns),
         end=seconds(root.end_ns) if root.end_ns > root.start_ns else None,
         budget_seconds=number(root.attributes, signals.FRAME_BUDGET_LIMIT),
@@ -94,14 +105,14 @@ async def frame(
         gpu_simulated=root.attributes.get(signals.GPU_SIMULATED) is True
         or (label.simulated if label else False),
         gpu_window_seconds=number(root.attributes, signals.GPU_WINDOW),
-        stages=stages_of(root, trace.spans),
+        stages=stages,
         verdict=None if verdict is None else view_of(verdict),
         series=_series(gauges, devices, near.between(start_ns, end_ns)),
         neighbours=strip_of(_nearest(near, root, neighbours)) if len(near) else None,
         earlier_slow=earlier,
         later_slow=later,
         attributes=[*_shown(trace.resource), *_shown(root.attributes)],
-        missing=_missing(stores, troubles, trace, root, gauges, near, foreign, verdict is None),
+        missing=_missing(stores, troubles, trace, root, gauges, near, foreign, verdict is None, beside),
         spans=[_span(span) for span in trace.spans],
         foreign=foreign,
     )
@@ -183,8 +194,10 @@ def _nearest(near: Latencies, root: Span, neighbours: int) -> Latencies:
     return near.only((index >= at - neighbours) & (index <= at + neighbours))
 
 
-def _item(trace: Trace, root: Span, service: str | None, stage: str | None) -> FrameItem:
-    return item_of(
+def _item(
+    trace: Trace, root: Span, service: str | None, verdict: Verdict | None, stage: str | None
+) -> FrameItem:
+    item = item_of(
         FrameRow(
             trace_id=trace.trace_id,
             service=service or "",
@@ -194,15 +207,20 @@ def _item(trace: Trace, root: Span, service: str | None, stage: str | None) -> F
             stage=stage,
         )
     )
+    if verdict is None or item.cause is not None:
+        return item
+    return replace(
+        item,
+        cause=verdict.cause,
+        confidence=verdict.confidence,
+        lost_seconds=verdict.lost_ns / NS,
+        overrun_by_cause=overrun_by_cause(verdict),
+    )
 
 
-def _guilty_stage(root: Span, spans: Sequence[Span]) -> str | None:
+def _guilty_stage(stages: Sequence[StageRow]) -> str | None:
     """The stage that lost most; None where none lost anything."""
-    lost = [
-        (row.lost, row.parent or row.name)
-        for row in stages_of(root, spans)
-        if row.lost is not None and row.lost > 0
-    ]
+    lost = [(row.lost, row.parent or row.name) for row in stages if row.lost is not None and row.lost > 0]
     return max(lost)[1] if lost else None
 
 
@@ -261,6 +279,7 @@ def _missing(
     near: Latencies,
     foreign: bool,
     unjudged: bool,
+    beside: Usual | None,
 ) -> list[str]:
     """Sentences: what is not shown, and why."""
     if foreign:
@@ -284,8 +303,11 @@ def _missing(
         said.append("The frame has not ended: its latency is not known.")
     if unjudged:
         said.append("No verdict: the trace lacks the root span or the baseline that a judgement needs.")
-    if integer(trace.spans[0].attributes, signals.FRAME_ID) is None and not any(
-        integer(span.attributes, signals.FRAME_ID) is not None for span in trace.spans
-    ):
+    if beside is not None and not beside.enough:
+        said.append(
+            "What is usual is not known: the trace does not tell it, and of this pipeline "
+            f"{beside.frames or 'no'} on-time frames are kept around it where {ENOUGH} are needed."
+        )
+    if frame_root_of(trace.spans) is None:
         said.append("The frame's root span has not arrived (yet): the bars are what is there.")
     return said

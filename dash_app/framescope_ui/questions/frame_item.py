@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from framescope import signals
+from framescope.judge import outcome_of
 from framescope_ui.backends.protocols import Attributes, FrameRow
 from framescope_ui.questions.stores import NS, seconds
 from framescope_ui.questions.views import FrameItem
@@ -27,7 +28,7 @@ def item_of(row: FrameRow) -> FrameItem:
         latency_seconds=latency,
         overrun_seconds=overrun,
         lost_seconds=number(attributes, signals.FRAME_LOST_TOTAL),
-        outcome=text(attributes, signals.FRAME_OUTCOME),
+        outcome=outcome_of(attributes, row.latency_ns) if latency is not None else None,
         cause=text(attributes, signals.FRAME_CAUSE_NAME),
         confidence=number(attributes, signals.FRAME_CAUSE_CONFIDENCE),
         stage=row.stage,

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from framescope.judge.model import Verdict
 from framescope_ui.questions.stores import NS
 from framescope_ui.questions.views import Considered, EvidenceRow, ShareRow, VerdictView
+
+
+def overrun_by_cause(verdict: Verdict) -> list[tuple[str, float]]:
+    """s over the limit by cause, most first."""
+    over: Counter[str] = Counter()
+    for share in verdict.shares:
+        over[share.cause] += share.overrun_ns
+    return [(cause, amount / NS) for cause, amount in over.most_common() if amount]
 
 
 def view_of(verdict: Verdict) -> VerdictView:

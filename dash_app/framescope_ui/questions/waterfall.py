@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from framescope import signals
+from framescope.judge import Verdict
 from framescope_ui.backends.protocols import Span
 from framescope_ui.questions.frame_item import integer, number, seconds_by_cause, text
 from framescope_ui.questions.stores import NS
@@ -58,6 +60,25 @@ def stages_of(root: Span, spans: Sequence[Span]) -> list[StageRow]:
         stack.extend((s, _name(span)) for s in reversed(children.get(span.span_id, [])))
     ringed = [span for span in spans if span.span_id not in seen]
     return rows + [_row(root, span, None) for span in sorted(ringed, key=lambda s: s.start_ns)]
+
+
+def with_losses(rows: Sequence[StageRow], verdict: Verdict) -> list[StageRow]:
+    """The bars with what a verdict says was lost in each stage, for a trace that does not tell it itself."""
+    told: set[str] = set()
+    judged: list[StageRow] = []
+    for row in rows:
+        shares = [share for share in verdict.shares if share.stage == row.name and share.lost_ns]
+        if row.parent is None and row.lost is None and row.name not in told and shares:
+            told.add(row.name)  # a repeated stage's loss is told once
+            usual = [e.baseline for s in shares for e in s.evidence if e.name == signals.FRAME_STAGE_DURATION]
+            row = replace(
+                row,
+                expected=row.expected if row.expected is not None else next(iter(usual), None),
+                lost=sum(share.lost_ns for share in shares) / NS,
+                lost_by_cause=[(share.cause, share.lost_ns / NS) for share in shares],
+            )
+        judged.append(row)
+    return judged
 
 
 def _name(span: Span) -> str:

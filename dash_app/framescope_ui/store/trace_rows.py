@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
+from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span, Status
 
 from framescope import signals
+from framescope.judge import outcome_of
 
 from .attributes import integer, mapping, number, plain, text
 from .schema import BATCH
@@ -157,7 +158,11 @@ def _add_trace(rows: TraceRows, origin: _Origin, trace_id: bytes, spans: list[Sp
 
 def _frame_row(origin: _Origin, root: Span, children: Sequence[Span]) -> FrameRow:
     told = {pair.key: plain(pair.value) for pair in root.attributes if pair.key in _HOT}
-    outcome = text(told.get(signals.FRAME_OUTCOME))
+    outcome = outcome_of(
+        told,
+        root.end_time_unix_nano - root.start_time_unix_nano,
+        failed=root.status.code == Status.STATUS_CODE_ERROR,
+    )
     slow = told.get(signals.FRAME_SLOW) is True or outcome in _SLOW
     return FrameRow(
         trace_id=root.trace_id,

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from framescope.judge import gpu, host
 from framescope.judge.explain import considered, evidence_rows
 from framescope.judge.host import Piece
-from framescope.judge.model import Evidence, Frame, Share, Stage, Verdict
+from framescope.judge.model import Frame, Share, Stage, Verdict
 from framescope.judge.path import own
 from framescope.judge.sentence import sentence
 
@@ -188,7 +188,10 @@ def _host_parts(frame: Frame, pieces: list[Piece]) -> None:
         ):
             host.draw([piece], host.pools(piece.stage.evidence, piece.stage.expected))
     if not frame.segments:
-        host.draw([p for p in pieces if _on_host(p)], host.pools(frame.evidence, Evidence()))
+        inside = [piece for piece in pieces if _on_host(piece)]
+        pool = host.pools(frame.evidence, frame.expected)
+        _take_what_is_given(pool, inside)
+        host.draw(inside, pool)
         return
     for segment in frame.segments:
         inside = [
@@ -200,16 +203,21 @@ def _host_parts(frame: Frame, pieces: list[Piece]) -> None:
             and piece.end_ns > segment.start_ns
         ]
         pool = host.pools(segment.evidence, segment.expected)
-        for cause, name in host.PRECEDENCE:  # what a stage's own reading already gave away
-            if name in pool:
-                pool[name] -= min(pool[name], sum(piece.parts.get(cause, 0) for piece in inside))
-        # Off the CPU while the GPU worked is the GPU's, and is already given.
-        waited = sum(sum(p.parts.values()) for p in inside if p.stage is not None and p.stage.kind == "gpu")
-        for name in ("io_ns", "blocked_ns"):
-            if name in pool:
-                taken = min(waited, pool[name])
-                pool[name] -= taken
+        _take_what_is_given(pool, inside)
         host.draw(inside, pool)
+
+
+def _take_what_is_given(pool: dict[str, int], inside: list[Piece]) -> None:
+    """Take out of a pool what its pieces were given before: no evidence explains twice."""
+    for cause, name in host.PRECEDENCE:  # what a stage's own reading already gave away
+        if name in pool:
+            pool[name] -= min(pool[name], sum(piece.parts.get(cause, 0) for piece in inside))
+    # Off the CPU while the GPU worked is the GPU's, and is already given.
+    waited = sum(sum(p.parts.values()) for p in inside if p.stage is not None and p.stage.kind == "gpu")
+    for name in ("io_ns", "blocked_ns"):
+        if name in pool:
+            taken = min(waited, pool[name])
+            pool[name] -= taken
 
 
 def _on_host(piece: Piece) -> bool:

@@ -63,8 +63,11 @@ class Baseline:
         owned: dict[str, int] = {}
         for stage in frame.stages:
             owned[stage.name] = owned.get(stage.name, 0) + stage.owned_ns
-            if stage.evidence.gc_ns is not None:
-                self._add(("gc", stage.name), stage.evidence.gc_ns)
+            if frame.segments:  # their evidence is by thread; of a stage only a collection is known
+                if stage.evidence.gc_ns is not None:
+                    self._add(("evidence", stage.name, "gc_ns"), stage.evidence.gc_ns)
+            else:
+                self._add_evidence(stage.name, stage.evidence)
             if stage.gpu is not None:
                 self._add(("gpu", stage.name, "time"), stage.gpu.time_ns)
                 self._add(("gpu", stage.name, "latency"), max(0, stage.gpu.start_ns - stage.start_ns))
@@ -75,10 +78,9 @@ class Baseline:
         for name, amount in owned.items():
             self._add(("stage", name), amount)
         for index, segment in enumerate(frame.segments):
-            for name in EVIDENCE_FIELDS:
-                value = getattr(segment.evidence, name)
-                if value is not None:
-                    self._add(("segment", index, name), value)
+            self._add_evidence(index, segment.evidence)
+        if not frame.segments:
+            self._add_evidence(None, frame.evidence)
         if frame.device is not None:
             if frame.device.other_utilization is not None:
                 self._add(("other", frame.device.id), round(frame.device.other_utilization * 1e6))
@@ -114,7 +116,10 @@ class Baseline:
             # The baseline of a repeated stage is for all of its turns together.
             stage.expected_ns = 0 if stage.name in repeated else self._median(("stage", stage.name))
             repeated.add(stage.name)
-            stage.expected.gc_ns = self._median(("gc", stage.name))
+            if frame.segments:
+                stage.expected.gc_ns = self._median(("evidence", stage.name, "gc_ns"))
+            else:
+                stage.expected = self._evidence(stage.name)
             if stage.gpu is not None:
                 stage.expected_gpu = {
                     name: value
@@ -122,14 +127,24 @@ class Baseline:
                     if (value := self._median(("gpu", stage.name, name))) is not None
                 }
         for index, segment in enumerate(frame.segments):
-            segment.expected = Evidence(
-                **{name: self._median(("segment", index, name)) for name in EVIDENCE_FIELDS}
-            )
-        frame.expected = total(segment.expected for segment in frame.segments)
+            segment.expected = self._evidence(index)
+        frame.expected = (
+            total(segment.expected for segment in frame.segments) if frame.segments else self._evidence(None)
+        )
         if frame.device is not None:
             other = self._median(("other", frame.device.id))
             frame.device.expected_other_utilization = None if other is None else other / 1e6
             frame.device.expected_clock_hz = self._median(("clock", frame.device.id))
+
+    def _add_evidence(self, place: Hashable, evidence: Evidence) -> None:
+        """``place`` is a stage's name, a segment's index, or None for the whole frame."""
+        for name in EVIDENCE_FIELDS:
+            value = getattr(evidence, name)
+            if value is not None:
+                self._add(("evidence", place, name), value)
+
+    def _evidence(self, place: Hashable) -> Evidence:
+        return Evidence(**{name: self._median(("evidence", place, name)) for name in EVIDENCE_FIELDS})
 
     def _add(self, key: Hashable, value: int) -> None:
         samples = self._by.get(key)

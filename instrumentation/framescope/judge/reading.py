@@ -2,7 +2,7 @@
 
 A trace that carries a verdict is taken at its word: its shares are read from ``frame.lost.<cause>`` on
 the root and on the stages; only the words around them are made again. A trace without one is judged here,
-by what its spans tell.
+by what its spans tell; what is usual is then told by the trace, or by on-time frames beside it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from framescope import signals as sig
 from framescope.judge.account import UNKNOWN, apportion, finish, judge
+from framescope.judge.baseline import Baseline
 from framescope.judge.model import Device, Evidence, Frame, Gpu, Stage, Verdict
 from framescope.judge.path import own
 from framescope.judge.sentence import sentence
@@ -74,6 +75,23 @@ def root_of(spans: Sequence[SpanLike]) -> SpanLike | None:
     return next((s for s in spans if s.name == sig.SPAN_FRAME and sig.FRAME_PIPELINE in s.attributes), None)
 
 
+def outcome_of(told: Mapping[str, Any], latency_ns: int, failed: bool = False) -> str | None:
+    """A frame's outcome as its root says, or as its latency and budget do; None where neither tells.
+
+    ``failed`` is an error status of the root span.
+    """
+    said = told.get(sig.FRAME_OUTCOME)
+    if isinstance(said, str) and said:
+        return said
+    if failed:
+        return "failed"
+    budget = ns(told.get(sig.FRAME_BUDGET_LIMIT))
+    slow = told.get(sig.FRAME_SLOW)
+    if slow is True or (budget is not None and latency_ns > budget):
+        return "slow"
+    return None if budget is None and slow is None else "on_time"
+
+
 def read_frame(spans: Sequence[SpanLike]) -> Frame | None:
     """The frame that these spans tell of; None when they are not a framescope frame."""
     root = root_of(spans)
@@ -87,7 +105,7 @@ def read_frame(spans: Sequence[SpanLike]) -> Frame | None:
         due_ns=root.start_ns,
         start_ns=root.start_ns,
         end_ns=root.end_ns,
-        outcome=str(told.get(sig.FRAME_OUTCOME, "on_time")),
+        outcome=outcome_of(told, root.end_ns - root.start_ns) or "on_time",
         reason=str(told.get(sig.FRAME_DROP_REASON, "")),
         budget_ns=ns(told.get(sig.FRAME_BUDGET_LIMIT)),
         budget_learned=told.get(sig.FRAME_BUDGET_LEARNED) is True,
@@ -97,9 +115,7 @@ def read_frame(spans: Sequence[SpanLike]) -> Frame | None:
         late=told.get(sig.FRAME_LATE) is True,
         expected_ns=ns(told.get(sig.FRAME_EXPECTED_DURATION)),
         evidence=_evidence(told),
-        expected=Evidence(
-            **{field: ns(told.get(sig.expected_name(name))) for field, name in EVIDENCE_ATTRIBUTES.items()}
-        ),
+        expected=_expected_evidence(told),
         device=_device(told),
     )
     stages = {s.span_id: s for s in spans if s is not root and sig.FRAME_STAGE_NAME in s.attributes}
@@ -119,20 +135,34 @@ def read_frame(spans: Sequence[SpanLike]) -> Frame | None:
     return frame
 
 
-def read_verdict(spans: Sequence[SpanLike]) -> Verdict | None:
+def tells_what_is_usual(spans: Sequence[SpanLike]) -> bool:
+    """Whether a frame's verdict can be read or made without looking at other frames."""
+    root = root_of(spans)
+    return root is not None and (
+        sig.FRAME_CAUSE_NAME in root.attributes or sig.FRAME_EXPECTED_DURATION in root.attributes
+    )
+
+
+def read_verdict(spans: Sequence[SpanLike], usual: Baseline | None = None) -> Verdict | None:
     """The verdict these spans carry, or the one the judge gives on what they tell.
 
-    None when they are not a framescope frame, or one with neither a verdict nor anything lost.
+    ``usual`` is what on-time frames take, for a trace that does not tell it itself. None when they are not a framescope frame, or one with neither a verdict nor anything lost.
     """
     root, frame = root_of(spans), read_frame(spans)
     if root is None or frame is None:
         return None
     cause = root.attributes.get(sig.FRAME_CAUSE_NAME)
     if cause is None:
+        if usual is not None and not tells_what_is_usual(spans):
+            usual.apply(frame)
         verdict = judge(frame)
         return verdict if verdict.lost_ns else None
-    lost = ns(root.attributes.get(sig.FRAME_LOST_TOTAL)) or 0
-    overrun = ns(root.attributes.get(sig.FRAME_OVERRUN_TOTAL)) or 0
+    lost = ns(root.attributes.get(sig.FRAME_LOST_TOTAL))
+    if lost is None:
+        lost = sum(_lost_by_cause(root).values())
+    overrun = ns(root.attributes.get(sig.FRAME_OVERRUN_TOTAL))
+    if overrun is None:
+        overrun = max(0, frame.latency_ns - frame.budget_ns) if frame.budget_ns is not None else 0
     axis = root.attributes.get(sig.FRAME_VERDICT_AXIS)
     expected = frame.expected_interval_ns if axis == "interval" else frame.expected_ns
     parts = _shares(root, spans, lost)
@@ -199,6 +229,7 @@ def _stage(span: SpanLike, work: SpanLike | None) -> Stage:
         end_ns=span.end_ns,
         expected_ns=ns(told.get(sig.FRAME_STAGE_EXPECTED)),
         evidence=_evidence(told),
+        expected=_expected_evidence(told),
         depth_at_entry=depth if isinstance(depth, int) else None,
     )
     if work is not None:
@@ -223,6 +254,12 @@ def _stage(span: SpanLike, work: SpanLike | None) -> Stage:
 
 def _evidence(told: Mapping[str, Any]) -> Evidence:
     return Evidence(**{field: ns(told.get(name)) for field, name in EVIDENCE_ATTRIBUTES.items()})
+
+
+def _expected_evidence(told: Mapping[str, Any]) -> Evidence:
+    return Evidence(
+        **{field: ns(told.get(sig.expected_name(name))) for field, name in EVIDENCE_ATTRIBUTES.items()}
+    )
 
 
 def _device(told: Mapping[str, Any]) -> Device | None:

@@ -21,6 +21,8 @@ def sentence(frame: Frame, verdict: Verdict) -> str:
         head = f"Within budget, {verdict.lost_ns / 1e6:.1f} ms slower than usual."
     share = _leading(verdict)
     if share is None or verdict.cause == "unknown":
+        if share is not None and share.stage is not None:
+            return f"{head} Unknown why: {share.stage} took longer than usual, and no reading explains it."
         return f"{head} Unknown where it went: no reading explains it."
     amount = sum(
         (s.overrun_ns if verdict.overrun_ns else s.lost_ns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from memory_stores import away
-from scene import PIPELINE, SERVICE, Scene, scene, slow_trace, trace_id_of
+from scene import NOW_NS, PIPELINE, SERVICE, Scene, scene, slow_trace, trace_id_of
 
 from framescope import signals as sig
 from framescope_ui.backends.protocols import BackendAway, Span, Trace
@@ -129,3 +129,43 @@ async def test_a_trace_whose_root_has_not_arrived_is_shown_as_far_as_it_goes() -
     assert not view.foreign
     assert view.item.pipeline != PIPELINE
     assert any("root span" in sentence for sentence in view.missing)
+
+
+def plain_trace(number: int, due_ns: int, blur_ms: float, outcome: str | None = None) -> Trace:
+    """A frame as an emitter in another language may send it: no baseline, no verdict."""
+    trace_id = trace_id_of(number)
+    end_ns = due_ns + round((1 + blur_ms) * MS)
+    stage = {sig.FRAME_STAGE_NAME: "blur", sig.FRAME_STAGE_KIND: "cpu", sig.CPU_TIME: blur_ms / 1000}
+    root = {sig.FRAME_PIPELINE: "plain", sig.FRAME_BUDGET_LIMIT: 0.008}
+    if outcome is not None:
+        root[sig.FRAME_OUTCOME] = outcome
+    spans = (
+        Span(trace_id, "a" * 16, None, sig.SPAN_FRAME, due_ns, end_ns, root),
+        Span(trace_id, "b" * 16, "a" * 16, "blur", due_ns + MS, end_ns, stage),
+    )
+    return Trace(trace_id, {sig.SERVICE_NAME: "camera"}, spans)
+
+
+def plain_scene(on_time: int) -> Scene:
+    made = Scene()
+    for number in range(on_time):
+        made.traces.kept.append(plain_trace(number, NOW_NS + number * 100 * MS, 2, "on_time"))
+    made.traces.kept.append(plain_trace(99, NOW_NS + 3000 * MS, 20))
+    return made
+
+
+async def test_a_trace_that_tells_nothing_usual_is_judged_beside_on_time_frames_kept_around_it() -> None:
+    view = await seen(plain_scene(12), 99)
+    assert view.verdict is not None
+    assert (view.verdict.cause, view.verdict.expected_seconds) == ("cpu_work", pytest.approx(0.003))
+    assert (view.item.outcome, view.item.cause, view.item.stage) == ("slow", "cpu_work", "blur")
+    (blur,) = view.stages
+    assert (blur.expected, blur.lost) == (pytest.approx(0.002), pytest.approx(0.018))
+    assert not any("usual" in sentence or "root span" in sentence for sentence in view.missing)
+
+
+async def test_with_too_few_of_those_it_says_what_is_missing() -> None:
+    view = await seen(plain_scene(3), 99)
+    assert view.verdict is not None
+    assert (view.verdict.cause, view.verdict.lost_seconds) == ("unknown", pytest.approx(0.013))
+    assert any("3 on-time frames" in sentence and "12 are needed" in sentence for sentence in view.missing)
