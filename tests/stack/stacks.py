@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -157,7 +158,10 @@ class Stack:
 
     def _until_points(self, http: httpx.Client, metrics: MetricsData) -> None:
         for group in metrics.resource_metrics:
-            service = str(group.resource.attributes[signals.SERVICE_NAME])
+            who = {
+                key.replace(".", "_"): str(group.resource.attributes[key])
+                for key in (signals.SERVICE_NAME, signals.SERVICE_INSTANCE_ID)
+            }
             wanted = {
                 (metric.name.replace(".", "_"), point.time_unix_nano // 1_000_000)
                 for scope in group.scope_metrics
@@ -165,20 +169,22 @@ class Stack:
                 for point in metric.data.data_points
             }
             until(
-                lambda wanted=wanted, service=service: not self._missing(http, service, wanted),
+                lambda wanted=wanted, who=who: not self._missing(http, who, wanted),
                 "the points",
                 _READABLE_WITHIN,
                 0.1,
             )
 
     def _missing(
-        self, http: httpx.Client, service: str, wanted: set[tuple[str, int]]
+        self, http: httpx.Client, who: Mapping[str, str], wanted: set[tuple[str, int]]
     ) -> set[tuple[str, int]]:
-        """Those (beginning of a translated name, unix ms) that no series of the service has."""
+        """Those (beginning of a translated name, unix ms) that no series of this emitter has."""
         end = max(at for _, at in wanted) / 1000 + 1
         seconds = int(end - min(at for _, at in wanted) / 1000) + 2
+        # VictoriaMetrics remembers for up to 10 s that a selector had no series: each try is another one.
+        selector = ", ".join([f'{key}="{value}"' for key, value in who.items()] + [f'asked!="{uuid4()}"'])
         times: dict[str, set[int]] = defaultdict(set)
-        for series in self.points(http, f'{{service_name="{service}"}}', end, seconds):
+        for series in self.points(http, f"{{{selector}}}", end, seconds):
             times[series["metric"]["__name__"]] |= {round(float(at) * 1000) for at, _ in series["values"]}
         return {
             (name, at)
