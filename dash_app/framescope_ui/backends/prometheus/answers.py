@@ -85,7 +85,7 @@ def answer(body: Any) -> Answer:
                 histograms = tuple(_native(one[1]) for one in native)
                 counts = np.array([one.count for one in histograms], np.float64)
                 found.append(Samples(labels, _times(native), counts, histograms))
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise Malformed(type(error).__name__) from error
     return Answer(tuple(found), incomplete(body))
 
@@ -132,21 +132,17 @@ def _joined(parts: Sequence[Samples]) -> Samples:
 
 def _times(rows: Sequence[Any]) -> Times:
     seconds = np.array([row[0] for row in rows], np.float64)
+    if not (np.abs(seconds) < 1e12).all():
+        raise Malformed("a time is none")
     return np.rint(seconds * 1000).astype(np.int64)
 
 
 def _numbers(rows: Sequence[Any]) -> Values:
-    try:
-        return np.array([row[1] for row in rows]).astype(np.float64)
-    except ValueError as error:
-        raise Malformed("a value is no number") from error
+    return np.array([row[1] for row in rows]).astype(np.float64)
 
 
 def _native(said: Any) -> Native:
-    try:
-        buckets = sorted(
-            (float(low), float(high), float(count)) for _, low, high, count in said.get("buckets", ())
-        )
-        return Native(float(said["count"]), float(said["sum"]), tuple(buckets))
-    except ValueError as error:
-        raise Malformed("a histogram is none") from error
+    buckets = sorted(
+        (float(low), float(high), float(count)) for _, low, high, count in said.get("buckets", ())
+    )
+    return Native(float(said["count"]), float(said["sum"]), tuple(buckets))
