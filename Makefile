@@ -1,18 +1,19 @@
 # make demo   sets up and shows the ultrasound example with its verdicts on http://127.0.0.1:8050
 # make test   sets up and runs every check: lint, types, architecture, unit, stores, pages in a browser
 # make test-stack  the same contract, faults and pages on real servers behind a real Collector
+# make test-compose  builds the images and starts the compose file for real, in containers
 # make bench  measures; prints ratios taken side by side and writes JSON to bench-results/
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
-CODE   := instrumentation dash_app examples tests bench docs
+CODE   := instrumentation dash_app deploy examples tests bench docs
 LOCK   := requirements/dev.txt
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-stack lint types architecture unit ui bench pictures clean
+.PHONY: demo test test-stack test-compose lint types architecture unit ui bench pictures clean
 
 demo: $(VENV)/.demo
 	@exec $(BIN)/framescope demo $(ARGS)
@@ -30,7 +31,7 @@ architecture: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest --ignore tests/ui --ignore tests/stack $(ARGS)
+	$(BIN)/python -m pytest --ignore tests/ui --ignore tests/stack --ignore tests/compose $(ARGS)
 
 # In a process of its own: the browser's driver keeps an event loop running on the main thread.
 ui: $(VENV)/.dev
@@ -40,6 +41,11 @@ ui: $(VENV)/.dev
 test-stack: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/stack --ignore tests/stack/pages $(ARGS)
 	$(BIN)/python -m pytest tests/stack/pages $(ARGS)
+
+# In the container engine that runs here, with the true images; under CI, or as root where none runs, in one
+# of its own with stand-ins of the servers' images: docs/compose.md.
+test-compose: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/compose --timeout 600 $(ARGS)
 
 bench: $(VENV)/.dev
 	@mkdir -p bench-results

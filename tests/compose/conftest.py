@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
-
-import pytest
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "stack"))
 
 import images
+import pytest
 from engine import CannotRun, Engine, building, own_folder, running_engine, secluded
 from programs import Missing
 from project import COMPOSE, Project, images_named
