@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from framescope_ui.backends.protocols import BackendError
+from framescope_ui.questions.abilities import Abilities
 from framescope_ui.questions.health import carried_since, no_data
 from framescope_ui.questions.live import live
 from framescope_ui.questions.pipelines import picked, pipelines
@@ -72,6 +73,7 @@ class LiveFeed:
         self._patience = patience_seconds
         self._clock_ns = clock_ns
         self._absences = Absences()
+        self._abilities = Abilities(stores)
         self._windows: dict[Key, _Window] = {}
 
     @contextlib.contextmanager
@@ -121,7 +123,7 @@ class LiveFeed:
         tasks = [t for w in self._windows.values() for t in (w.poller, w.asking) if t is not None]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, self._abilities.close(), return_exceptions=True)
 
     def _window_of(self, key: Key) -> _Window:
         now = seconds(self._clock_ns())
@@ -161,7 +163,8 @@ class LiveFeed:
                 if service is None or pipeline is None:
                     choice = picked(await pipelines(stores, now_ns), service, pipeline)
                     if choice is None:
-                        return self._empty(window, key, now, [Source(n, "ok", None, None, "") for n in names])
+                        nothing = [Source(n, "ok", None, None, "") for n in names]
+                        return self._empty(window, key, now, self._abilities.told(nothing, now))
                     service, pipeline = choice.service, choice.pipeline
                 answer = await live(
                     stores, service, pipeline, now_ns, self._thresholds, window_seconds, self._step
@@ -177,7 +180,7 @@ class LiveFeed:
             reason = f"internal error ({type(error).__name__}), see the log"
             return self._empty(window, key, now, [Source("app", "error", None, None, reason)])
         self._absences.dated([Source("app", "ok", None, None, "")], now)
-        sources = self._absences.dated(answer.health.sources, now)
+        sources = self._abilities.told(self._absences.dated(answer.health.sources, now), now)
         away = [source.since for source in sources if missing(source)]
         health = replace(answer.health, sources=sources)
         if health.state == "NO DATA" and health.since is None and away:

@@ -76,6 +76,7 @@ _FRAME_COUNTERS = (
     signals.FRAME_QUEUE_DROPPED,
     signals.FRAME_QUEUE_BLOCKED_TIME,
     signals.FS_FRAMES_LOST,
+    signals.FRAME_COUNT,
 )
 
 
@@ -167,11 +168,8 @@ async def _ask(
         ),
     )
     latency: list[HistogramSeries] = []
-    if not batches:
-        # Only a backend without the `frames` records needs the coarser counter and histogram.
-        counters[signals.FRAME_COUNT] = await troubles.answer_or(
-            metrics.increase(signals.FRAME_COUNT, of_pipeline, start_ns, end_ns, step_ns), []
-        )
+    if not batches or _late_by(batches[-1].start_ns + NS, _grew_ns(counters[signals.FRAME_COUNT])):
+        # Where the newest `frames` records are missing the coarser histogram has to do.
         latency = await troubles.answer_or(
             metrics.histogram(
                 signals.FRAME_LATENCY, of_pipeline, start_ns, end_ns, max(step_ns, int(QUANTILE_SECONDS * NS))
@@ -194,23 +192,29 @@ def assembled(
 ) -> Live:
     """The snapshot from what the stores said. Pure."""
     gauges, counters = answers.gauges, answers.counters
-    frames = _ended(unpacked(answers.batches), now_ns)
-    heard = _newest_ns(frames, answers, now_ns)
-    age = None if heard is None else max(0.0, (now_ns - heard) / NS)
+    seen = _ended(unpacked(answers.batches), now_ns)
+    counted = counters.get(signals.FRAME_COUNT, ())
+    ages = _ages(seen, answers, stores, now_ns)
+    age = min((age for age in ages.values() if age is not None), default=None)
+    late = _late_by(_newest_end(seen), _grew_ns(counted))
+    # Records that are far behind tell nothing of now: until they have caught up the metrics do.
+    frames = seen if late is None else seen.only(np.zeros(len(seen), np.bool_))
     target = _target_fps(gauges, now_ns)
-    budget = _budget(frames, gauges, now_ns)
+    budget = _budget(seen, gauges, now_ns)
     grid, rate_in, rate_out = _rates(frames, answers, start_ns, now_ns, step_ns)
     p50, p95, p99 = quantiles(grid, frames, (0.50, 0.95, 0.99))
     trailing_p99, slow_share = trailing(grid, frames, int(QUANTILE_SECONDS * NS), 0.99)
     if not frames and answers.latency:
         p50, p95, p99 = (_histogram_values(grid, answers.latency, q) for q in (0.50, 0.95, 0.99))
         trailing_p99 = p99
+    if not frames:
+        slow_share = _counted_share(grid, counted, int(QUANTILE_SECONDS * NS))
     devices = gpus.labels(gauges)
     utilization = [
         averaged(grid, gpus.line_source(gauges.get(signals.HW_GPU_UTILIZATION, ()), gpu.id))
         for gpu in devices
     ]
-    sources = sources_of(stores, troubles, service, age, seconds(now_ns))
+    sources = sources_of(stores, troubles, service, ages, seconds(now_ns))
     levels, state = _health(
         thresholds,
         target,
@@ -227,6 +231,7 @@ def assembled(
         age,
         service,
         now_ns,
+        bool(counted),
     )
     steps = max(1, round(RATE_SECONDS * NS / step_ns))
     fresh = age is not None and age <= SILENT_SECONDS
@@ -241,6 +246,7 @@ def assembled(
         pipeline=pipeline,
         health=state,
         newest_age_seconds=age,
+        frames_late_seconds=late,
         fps_in=_mean(rate_in[-steps:]) if fresh else None,
         fps_out=_mean(rate_out[-steps:]) if fresh else None,
         target_fps=target,
@@ -249,7 +255,7 @@ def assembled(
         latency_p99=_now_quantile(frames, answers, 0.99, now_ns),
         budget_seconds=budget,
         slow_share=slow_share[-1] if slow_share and fresh else None,
-        dropped_per_minute=_dropped(frames, now_ns) if fresh else None,
+        dropped_per_minute=_dropped(frames, counted, now_ns) if fresh else None,
         cpu_utilization=newest(gauges.get(signals.SYSTEM_CPU_UTILIZATION, ()), now_ns),
         memory_utilization=newest(gauges.get(signals.SYSTEM_MEMORY_UTILIZATION, ()), now_ns),
         process_cpu_utilization=newest(gauges.get(signals.PROCESS_CPU_UTILIZATION, ()), now_ns),
@@ -271,7 +277,7 @@ def assembled(
         losses=sorted(((reason, n) for reason, n in losses.items() if n > 0), key=lambda loss: -loss[1]),
         custom=sorted(custom.items()),
         latest_slow=[item_of(row) for row in answers.kept.frames[:LATEST_SLOW]],
-        slow_marks=_slow_marks(frames, answers.kept.frames),
+        slow_marks=_slow_marks(seen, answers.kept.frames),
         history={
             "latency_p50": [grid_line(grid, "p50", "s", p50)],
             "latency_p95": [grid_line(grid, "p95", "s", p95)],
@@ -300,11 +306,41 @@ def _ended(frames: Latencies, now_ns: int) -> Latencies:
     return frames.only(frames.end_ns <= now_ns + NS)
 
 
-def _newest_ns(frames: Latencies, answers: Answers, now_ns: int) -> int | None:
-    times = [newest_time(series) for series in answers.gauges.values()]
-    times.append(int(frames.end_ns.max()) if len(frames) else None)
-    found = max((t for t in times if t is not None), default=None)
-    return None if found is None else min(found, now_ns)
+def _newest_end(frames: Latencies) -> int | None:
+    return int(frames.end_ns.max()) if len(frames) else None
+
+
+def _grew_ns(counted: Sequence[Series]) -> int | None:
+    """The end of the newest step in which frames were counted."""
+    return max(
+        (int(t) for one in counted for t, n in zip(one.times_ns, one.values, strict=True) if n > 0),
+        default=None,
+    )
+
+
+def _late_by(newest_out_ns: int | None, grew_ns: int | None) -> float | None:
+    """How many s the newest record is behind the newest count, where that is more than a usual delay.
+
+    A trace store shows a record seconds after the metrics that count its frames; while it works off a
+    backlog, minutes. That is no stall: the frames came out.
+    """
+    if newest_out_ns is None or grew_ns is None or grew_ns - newest_out_ns <= STALL_SECONDS * NS:
+        return None
+    return (grew_ns - newest_out_ns) / NS
+
+
+def _ages(frames: Latencies, answers: Answers, stores: Stores, now_ns: int) -> dict[str, float | None]:
+    """How old, in s, the newest is that each store has; one that is both stores has one age."""
+    counted_ns = _grew_ns(answers.counters.get(signals.FRAME_COUNT, ()))
+    newest_of = (
+        (stores.traces.name, [_newest_end(frames)]),
+        (stores.metrics.name, [newest_time(series) for series in answers.gauges.values()] + [counted_ns]),
+    )
+    ages: dict[str, float | None] = {}
+    for name, times in newest_of:
+        known = [max(0.0, (now_ns - t) / NS) for t in times if t is not None]
+        ages[name] = min([*known, *(age for age in [ages.get(name)] if age is not None)], default=None)
+    return ages
 
 
 def _target_fps(gauges: Mapping[str, Sequence[Series]], now_ns: int) -> float | None:
@@ -324,10 +360,12 @@ def _rates(
     """The grid up to what is known by now, and the rates in and out on it."""
     signs = [s for m in _HOST_GAUGES for s in answers.gauges.get(m, ())]
     sign_ns = newest_time(signs)
+    counted = answers.counters.get(signals.FRAME_COUNT, ())
     if len(frames):
         newest_out = min(int(frames.end_ns.max()), now_ns)
         end_ns = newest_out
-        if sign_ns is not None and sign_ns - newest_out > STALL_SECONDS * NS:
+        came_out = max(newest_out, _grew_ns(counted) or 0)
+        if sign_ns is not None and sign_ns - came_out > STALL_SECONDS * NS:
             end_ns = min(sign_ns, now_ns)
         grid = Grid.over(start_ns, end_ns, step_ns)
         living = alive(grid, signs)
@@ -340,7 +378,6 @@ def _rates(
             known = max(0, (newest_in - grid.start_ns) // step_ns)
             rate_in[known:] = [None] * len(rate_in[known:])
         return grid, rate_in, rate_out
-    counted = answers.counters.get(signals.FRAME_COUNT, ())
     ends = [t for t in (newest_time(counted), sign_ns) if t is not None]
     grid = Grid.over(start_ns, min(max(ends, default=start_ns), now_ns), step_ns)
     done_counts = [s for s in counted if s.attributes.get(signals.FRAME_OUTCOME) in ("on_time", "slow")]
@@ -362,6 +399,22 @@ def _increases(grid: Grid, series: Sequence[Series]) -> Values:
             if 0 <= step < grid.size:
                 totals[step] = (totals[step] or 0.0) + value
     return totals
+
+
+def _counted_share(grid: Grid, counted: Sequence[Series], span_ns: int) -> Values:
+    """At each step's end, over the ``span_ns`` before it: the share of slow frames of those that came out."""
+
+    def of(*outcomes: str) -> Values:
+        return _increases(grid, [s for s in counted if s.attributes.get(signals.FRAME_OUTCOME) in outcomes])
+
+    slow, done = of("slow"), of("slow", "on_time")
+    span = max(1, span_ns // grid.step_ns)
+    share: Values = []
+    for step in range(grid.size):
+        within = slice(max(0, step + 1 - span), step + 1)
+        frames = sum(n for n in done[within] if n is not None)
+        share.append(sum(n for n in slow[within] if n is not None) / frames if frames else None)
+    return share
 
 
 def _histogram_values(grid: Grid, series: Sequence[HistogramSeries], q: float) -> Values:
@@ -389,7 +442,11 @@ def _now_quantile(frames: Latencies, answers: Answers, q: float, now_ns: int) ->
     stalled_ns = now_ns - int(STALL_SECONDS * NS)
     if len(frames):
         newest_out = int(frames.end_ns.max())
-        if newest_out < stalled_ns:
+        counted_ns = _grew_ns(answers.counters.get(signals.FRAME_COUNT, ()))
+        if counted_ns is None:
+            # Nothing tells a record that is not to be seen yet from one that never came.
+            stalled_ns = now_ns - int(SILENT_SECONDS * NS)
+        if max(newest_out, counted_ns or 0) < stalled_ns:
             return None
         return frames.quantile_seconds(q, newest_out - int(QUANTILE_SECONDS * NS))
     # A histogram goes on being exported without new frames, so only steps with some count.
@@ -415,12 +472,13 @@ def _health(
     age: float | None,
     service: str,
     now_ns: int,
+    counted: bool,
 ) -> tuple[Values, Health]:
     frames_away = next((s for s in sources if missing(s) and s.name == traces), None)
     rules = rules_for(thresholds, target, budget)
     went = course(rules, grid.times, readings)
     levels: Values = [None if level is None else float(level) for level in went.levels]
-    if frames_away is not None:
+    if frames_away is not None and not counted:
         return levels, no_data(f"{trouble(frames_away)}: {frames_away.reason}", sources=sources)
     if age is None:
         return levels, no_data(f"nothing has arrived from {service} yet", sources=sources)
@@ -493,12 +551,14 @@ def _slow_marks(frames: Latencies, rows: Sequence[FrameRow]) -> list[SlowMark]:
     return marks
 
 
-def _dropped(frames: Latencies, now_ns: int) -> float | None:
+def _dropped(frames: Latencies, counted: Sequence[Series], now_ns: int) -> float | None:
     """Frames dropped in the last minute."""
-    if not len(frames):
+    if len(frames):
+        last_minute = frames.between(now_ns - MINUTE_NS, now_ns + NS)
+        return float(np.count_nonzero(last_minute.outcome == signals.OUTCOMES["dropped"]))
+    if not counted:
         return None
-    last_minute = frames.between(now_ns - MINUTE_NS, now_ns + NS)
-    return float(np.count_nonzero(last_minute.outcome == signals.OUTCOMES["dropped"]))
+    return total_by(since(counted, now_ns - MINUTE_NS), signals.FRAME_OUTCOME).get("dropped", 0.0)
 
 
 def _highest(by_gpu: Sequence[Values]) -> Values:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from framescope import signals
+from framescope_ui.backends.protocols import BackendError, PipelineRef
 from framescope_ui.questions.stores import NS, Stores
 from framescope_ui.questions.views import Choice
 
 LOOK_BACK_SECONDS = 24 * 3600
 """How long after its last sign of life a pipeline can still be picked."""
+COUNTED_SECONDS = 600
+"""How far back pipelines are looked for in the metrics, where the trace store does not answer."""
+COUNTED_STEP_SECONDS = 10
 ACTIVE_SECONDS = 15.0
 """A pipeline heard of within this long is running: twice the slowest usual export, and some."""
 
@@ -16,9 +21,18 @@ ACTIVE_SECONDS = 15.0
 async def pipelines(stores: Stores, now_ns: int) -> list[Choice]:
     """The pipelines of the last day; the running ones first, by name, then the others, newest first.
 
-    Raises ``BackendError`` where the trace store does not answer.
+    Where the trace store does not answer, those that the metric store has counted frames of lately. Raises
+    the trace store's ``BackendError`` where that does not answer either, or is the same store.
     """
-    refs = await stores.traces.pipelines(now_ns - LOOK_BACK_SECONDS * NS, now_ns + NS)
+    try:
+        refs = await stores.traces.pipelines(now_ns - LOOK_BACK_SECONDS * NS, now_ns + NS)
+    except BackendError as error:
+        if stores.metrics.name == stores.traces.name:
+            raise
+        try:
+            refs = await _counted(stores, now_ns)
+        except BackendError:
+            raise error from None
     newest: dict[tuple[str, str], int | None] = {}
     for ref in refs:
         key = (ref.service, ref.pipeline)
@@ -29,6 +43,24 @@ async def pipelines(stores: Stores, now_ns: int) -> list[Choice]:
         for (service, pipeline), at in newest.items()
     ]
     return sorted(choices, key=_order)
+
+
+async def _counted(stores: Stores, now_ns: int) -> list[PipelineRef]:
+    """The pipelines with a frame in the last minutes, as the counter of frames tells."""
+    start_ns, end_ns = now_ns - COUNTED_SECONDS * NS, now_ns + NS
+    found = await stores.metrics.increase(
+        signals.FRAME_COUNT, {}, start_ns, end_ns, COUNTED_STEP_SECONDS * NS
+    )
+    refs: list[PipelineRef] = []
+    for one in found:
+        service, pipeline = (
+            one.attributes.get(signals.SERVICE_NAME),
+            one.attributes.get(signals.FRAME_PIPELINE),
+        )
+        grew = [t for t, n in zip(one.times_ns, one.values, strict=True) if n > 0]
+        if service is not None and pipeline is not None and grew:
+            refs.append(PipelineRef(service, pipeline, min(grew[-1], now_ns)))
+    return refs
 
 
 def _order(choice: Choice) -> tuple[int, float, str, str]:

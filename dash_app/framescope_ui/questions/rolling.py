@@ -257,9 +257,6 @@ class RollingTraces:
             return page
         again = {row.trace_id for row in page.frames}
         old = [row for row in memory.known if row.start_ns >= start_ns and row.trace_id not in again]
-        if page.next_cursor is not None:
-            # More new frames than a page holds: what is older would leave a hole.
-            old = []
         found = sorted([*page.frames, *old], key=lambda row: -row.start_ns)[: query.limit]
         self._kept[key] = _Memory(start_ns, end_ns, memory.refreshed_ns, found)
         return FramePage(tuple(found))

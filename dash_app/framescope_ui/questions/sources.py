@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -15,19 +15,27 @@ SILENT_SECONDS = 15.0
 
 
 def sources_of(
-    stores: Stores, troubles: Troubles, service: str | None, newest_age_seconds: float | None, now: float
+    stores: Stores,
+    troubles: Troubles,
+    service: str | None,
+    ages: Mapping[str, float | None],
+    now: float,
 ) -> list[Source]:
-    """The backends, and the emitter behind them, as they showed themselves in one question."""
+    """The backends, and the emitter behind them, as they showed themselves in one question.
+
+    ``ages`` says, by a store's name, how old in s the newest is that came from it.
+    """
     found: list[Source] = []
     for name in dict.fromkeys((stores.traces.name, stores.metrics.name)):
         error = troubles.of(name)
         found.append(
-            Source(name, "ok", newest_age_seconds, None, "")
+            Source(name, "ok", ages.get(name), None, "")
             if error is None or isinstance(error, Unsupported)
             else source_of(error)
         )
     if service is not None and not any(missing(source) for source in found):
-        found.append(_emitter(service, newest_age_seconds, now))
+        heard = [age for age in ages.values() if age is not None]
+        found.append(_emitter(service, min(heard, default=None), now))
     return found
 
 

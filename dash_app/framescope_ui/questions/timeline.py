@@ -60,8 +60,9 @@ def rates(
     """Frames per second in each step.
 
     An empty step is 0 where the frames before and after it are neighbours (nothing is missing between
-    them) or where the emitter was ``alive``; else nobody knows. The first step with frames is left out
-    unless it begins with the range: it is only partly covered.
+    them) or where the emitter was ``alive``; else nobody knows. Where a stretch of frames is missing (its
+    record has not come, or was lost) no step that it reaches into is known. The first step with frames is
+    left out unless it begins with the range: it is only partly covered.
     """
     if grid.size == 0:
         return []
@@ -70,7 +71,11 @@ def rates(
     times, ids = times_ns[order], frame_ids[order]
     per_second = NS / grid.step_ns
     found: Values = []
+    torn = _torn(grid, times, ids)
     for step in range(grid.size):
+        if torn[step]:
+            found.append(None)
+            continue
         if counts[step]:
             found.append(float(counts[step] * per_second))
             continue
@@ -83,6 +88,24 @@ def rates(
     if times.size and times[0] > grid.start_ns + first * grid.step_ns + grid.step_ns // 20:
         found[first] = None
     return found
+
+
+def _torn(grid: Grid, times: npt.NDArray[np.int64], ids: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """The steps a stretch of missing frames touches: numbers that go on higher after more than half a step.
+
+    A single missing number is no stretch: frames that overtake each other look like that.
+    """
+    torn = np.zeros(grid.size, np.bool_)
+    if times.size < 2:
+        return torn
+    apart = np.diff(times)
+    spacing, spare = int(np.median(apart)), grid.step_ns // 10
+    for at in np.flatnonzero((np.diff(ids) > 1) & (apart > grid.step_ns // 2)).tolist():
+        # From where the next frame was due to the one that is there; a sliver of a step does not count.
+        missing = np.array([times[at] + spacing + spare, times[at + 1] - 1 - spare], np.int64)
+        first, last = grid.index(missing).tolist()
+        torn[max(0, first) : max(0, last + 1)] = True
+    return torn
 
 
 def quantiles(grid: Grid, frames: Latencies, qs: Sequence[float]) -> list[Values]:

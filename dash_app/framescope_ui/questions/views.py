@@ -25,11 +25,20 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """Something a backend cannot answer: what, why, and what would change that ("" if nothing would)."""
+
+    what: str
+    why: str
+    change: str
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One backend or emitter the page depends on.
 
     ``away`` is a backend that does not answer, ``error`` one that answered with an error, ``silent`` an
-    emitter nothing arrives from.
+    emitter nothing arrives from. ``missing`` is what a backend cannot answer as it is set up.
     """
 
     name: str
@@ -37,6 +46,7 @@ class Source:
     newest_age_seconds: float | None
     since: float | None
     reason: str
+    missing: Sequence[Missing] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +148,8 @@ class Live:
     memory_utilization: float | None
     process_cpu_utilization: float | None
     process_memory_bytes: float | None
+    frames_late_seconds: float | None = None
+    """How far the `frames` records are behind the metrics, where that is much: metrics then tell of now."""
     queues: Sequence[QueueNow] = ()
     gpus: Sequence[GpuNow] = ()
     lost_by_cause: Sequence[tuple[str, float]] = ()

@@ -7,8 +7,11 @@ import asyncio
 from memory_stores import away
 from scene import NOW_NS, NS, PIPELINE, SERVICE, Scene, scene
 
-from framescope_ui.backends.protocols import BackendRefused
+from framescope import signals as sig
+from framescope_ui.backends.protocols import About, BackendRefused, Shortcoming
+from framescope_ui.questions.abilities import Abilities
 from framescope_ui.questions.feed import LiveFeed
+from framescope_ui.questions.views import Source
 
 FAST = 0.1
 
@@ -135,3 +138,62 @@ async def test_windows_of_different_length_are_apart() -> None:
     feed = feed_of(scene(60))
     short, long = await feed.snapshot(SERVICE, PIPELINE, 20), await feed.snapshot(SERVICE, PIPELINE, 50)
     assert len(short.history["cpu"][0].x) < len(long.history["cpu"][0].x)
+
+
+async def test_with_the_traces_away_the_pipelines_are_those_that_were_counted() -> None:
+    made = scene(20)
+    made.traces.name = "tempo"
+    made.traces.error = away("tempo")
+    times = range(NOW_NS - 19 * NS, NOW_NS + 1, NS)
+    made.metrics.put(
+        sig.FRAME_COUNT,
+        times,
+        [50.0] * 20,
+        service__name=SERVICE,
+        frame__pipeline=PIPELINE,
+        frame__outcome="on_time",
+    )
+    snapshot = await feed_of(made).snapshot()
+    assert (snapshot.service, snapshot.pipeline) == (SERVICE, PIPELINE)
+    assert snapshot.fps_out is not None
+
+
+async def test_with_both_away_the_one_with_the_frames_is_named() -> None:
+    made = scene(5)
+    made.traces.name = "tempo"
+    made.traces.error, made.metrics.error = away("tempo"), away("prometheus")
+    assert "tempo away" in (await feed_of(made).snapshot()).health.text
+
+
+async def test_what_a_backend_cannot_answer_is_told_with_it() -> None:
+    made = scene(5)
+    made.metrics.name = "prometheus"
+    made.metrics.said = About("Prometheus", "3.16", (Shortcoming("late points", "no window", "set one"),))
+    feed = feed_of(made)
+    await feed.snapshot(SERVICE, PIPELINE)
+    while True:
+        feed._windows.clear()
+        sources = (await feed.snapshot(SERVICE, PIPELINE)).health.sources
+        told = {source.name: [missing.what for missing in source.missing] for source in sources}
+        if told["prometheus"]:
+            break
+        await asyncio.sleep(0)
+    assert told["prometheus"] == ["late points"]
+    assert told["memory"] == []
+
+
+async def test_a_store_that_does_not_say_what_it_is_is_asked_again_later() -> None:
+    made = scene(5)
+    made.traces.error = away("memory")
+    abilities = Abilities(made.stores)
+    source = Source("memory", "ok", None, None, "")
+    abilities.told([source], now=0.0)
+    await asyncio.sleep(0)
+    made.traces.error = None
+    made.metrics.said = made.traces.said = About("x", None, (Shortcoming("a", "b"),))
+    assert abilities.told([source], now=1.0)[0].missing == ()
+    await asyncio.sleep(0)
+    abilities.told([source], now=20.0)
+    await asyncio.sleep(0.01)
+    assert [one.what for one in abilities.told([source], now=21.0)[0].missing] == ["a"]
+    await abilities.close()

@@ -215,3 +215,79 @@ async def test_a_store_that_refuses_has_answered_with_an_error_and_is_not_away()
     now = await seen(made)
     assert {s.name: s.status for s in now.health.sources} == {"tempo": "error", "memory": "ok"}
     assert now.health.text == "tempo answered with an error: query too long"
+
+
+# --- backends that show frames later than metrics, or only one of the two ------------------------------
+
+
+def counted(made: Scene, until_ns: int = NOW_NS, slow: float = 0.0) -> Scene:
+    """The scene with its frames counted by the metric store too, 50 a second."""
+    own = {"service__name": SERVICE, "frame__pipeline": PIPELINE}
+    times = range(NOW_NS - 59 * NS, until_ns + 1, NS)
+    for outcome, share in (("on_time", 1 - slow), ("slow", slow), ("dropped", 0.0)):
+        made.metrics.put(sig.FRAME_COUNT, times, [50.0 * share] * len(times), **own, frame__outcome=outcome)
+    made.metrics.histograms[sig.FRAME_LATENCY] = [
+        HistogramSeries({}, [0.01, 0.02, 0.04], [NOW_NS - 10 * NS, NOW_NS], [[0, 99, 1, 0]] * 2, [1.2] * 2)
+    ]
+    return made
+
+
+@pytest.mark.parametrize("late", [3, 9, 12, 40])
+async def test_frames_that_are_shown_late_are_no_stall(late: int) -> None:
+    made = counted(scene(120))
+    made.traces.batches = made.traces.batches[:-late]
+    now = await seen(made)
+    assert now.health.state == "OK", now.health.text
+    assert now.fps_out == pytest.approx(50, abs=0.3)
+    assert now.latency_p50 is not None
+    assert all(y != 0 for y in now.history["fps_out"][0].y)
+
+
+async def test_records_that_are_far_behind_leave_it_to_the_metrics_and_that_is_said() -> None:
+    made = counted(scene(120))
+    made.traces.batches = made.traces.batches[:-40]
+    now = await seen(made)
+    assert now.frames_late_seconds == pytest.approx(40, abs=1.1)
+    assert now.history["fps_out"][0].x[-1] == pytest.approx(NOW_NS / NS, abs=1.1)
+    assert now.slow_marks != []
+    assert (await seen(counted(scene(120)))).frames_late_seconds is None
+
+
+async def test_a_pipeline_whose_count_stands_still_has_stalled() -> None:
+    made = counted(scene(120), until_ns=NOW_NS - 30 * NS)
+    made.traces.batches = made.traces.batches[:-30]
+    now = await seen(made)
+    assert (now.fps_out, now.health.state) == (0, "CRITICAL")
+    assert now.frames_late_seconds is None
+
+
+async def test_with_only_the_frames_away_the_metrics_tell_the_state() -> None:
+    made = counted(scene(), slow=0.4)
+    made.traces.name = "tempo"
+    made.traces.error = away("tempo")
+    now = await seen(made)
+    assert now.fps_out == pytest.approx(50, abs=0.3)
+    assert now.latency_p99 is not None
+    assert now.slow_share == pytest.approx(0.4)
+    assert now.dropped_per_minute == 0
+    assert now.health.state == "CRITICAL"
+    assert [reason.signal for reason in now.health.reasons] == ["slow_share"]
+    assert {s.name: s.status for s in now.health.sources}["tempo"] == "away"
+
+
+async def test_with_only_the_frames_away_a_healthy_pipeline_stays_healthy_and_says_so() -> None:
+    made = counted(scene())
+    made.traces.name = "tempo"
+    made.traces.error = away("tempo")
+    now = await seen(made)
+    assert now.health.state == "OK"
+    assert now.health.text == "tempo away: the state is judged without it"
+
+
+async def test_each_store_has_the_age_of_what_it_holds() -> None:
+    made = counted(scene())
+    made.traces.name, made.metrics.name = "tempo", "prometheus"
+    made.traces.batches = made.traces.batches[:-7]
+    ages = {source.name: source.newest_age_seconds for source in (await seen(made)).health.sources}
+    assert ages["tempo"] == pytest.approx(7, abs=0.1)
+    assert ages["prometheus"] == pytest.approx(0, abs=1)

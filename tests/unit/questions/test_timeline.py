@@ -24,6 +24,19 @@ def even(start: float, end: float, fps: int = 4) -> np.ndarray:
     return times(*(start + i / fps for i in range(round((end - start) * fps))))
 
 
+def test_a_record_that_has_not_come_tears_the_steps_it_reaches_into_and_no_others() -> None:
+    at = np.concatenate([even(0, 3.25), even(4.25, 8)])  # frames 13 to 16 are missing
+    numbers = np.concatenate([np.arange(13), np.arange(17, 32)])
+    found = rates(Grid(0, NS, 8), at, numbers, [True] * 8)
+    assert found == [4.0, 4.0, 4.0, None, None, 4.0, 4.0, 4.0]
+
+
+def test_frames_that_overtake_each_other_tear_nothing() -> None:
+    at = even(0, 4)
+    numbers = np.arange(16).reshape(8, 2)[:, ::-1].ravel()
+    assert rates(Grid(0, NS, 4), at, numbers, [True] * 4) == [4.0] * 4
+
+
 def test_a_grid_has_whole_aligned_steps_and_draws_them_at_their_end() -> None:
     grid = Grid.over(int(1.5 * NS), int(5.9 * NS), NS)
     assert (grid.start_ns, grid.size) == (2 * NS, 3)
