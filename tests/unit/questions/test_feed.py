@@ -184,13 +184,13 @@ async def test_what_a_backend_cannot_answer_is_told_with_it() -> None:
 
 async def test_a_store_that_does_not_say_what_it_is_is_asked_again_later() -> None:
     made = scene(5)
-    made.traces.error = away("memory")
+    made.metrics.error = away("memory")
     abilities = Abilities(made.stores)
     source = Source("memory", "ok", None, None, "")
     abilities.told([source], now=0.0)
     await asyncio.sleep(0)
-    made.traces.error = None
-    made.metrics.said = made.traces.said = About("x", None, (Shortcoming("a", "b"),))
+    made.metrics.error = None
+    made.metrics.said = About("x", None, (Shortcoming("a", "b"),))
     assert abilities.told([source], now=1.0)[0].missing == ()
     await asyncio.sleep(0)
     abilities.told([source], now=20.0)
