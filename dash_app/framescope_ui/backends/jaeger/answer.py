@@ -37,7 +37,7 @@ def traces_in(answer: object) -> list[Trace]:
                 for wire in _list(scope.get("spans")):
                     span = _span(wire)
                     traces.setdefault(span.trace_id, {}).setdefault(span.span_id, (span, resource))
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"not OTLP JSON ({type(error).__name__})") from None
     return [_trace(trace_id, spans) for trace_id, spans in traces.items()]
 
