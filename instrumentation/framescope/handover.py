@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-VERSION: Final = 2
+VERSION: Final = 3
 HEADER: Final = struct.Struct("<II")
 """Message length in bytes, frames in it (so that a reader can count what it could not read)."""
 MAX_MESSAGE: Final = 16 * 1024 * 1024
@@ -102,6 +102,8 @@ class Batch:
     """Frames lost before the agent, by (pipeline, reason); cumulative."""
     faults: dict[str, int] = field(default_factory=dict)
     """Faults inside the recorder, by where; cumulative."""
+    recalls: list[tuple[int, int, int, str]] = field(default_factory=list)
+    """Wishes to keep the last frames whole: (pipeline, when, how far back in ns, why)."""
 
 
 def pack(batch: Batch) -> bytes:
@@ -123,6 +125,7 @@ def pack(batch: Batch) -> bytes:
             batch.devices,
             batch.losses,
             batch.faults,
+            batch.recalls,
         )
     )
     return HEADER.pack(len(body), len(batch.frames)) + body

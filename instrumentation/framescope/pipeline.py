@@ -18,6 +18,7 @@ from framescope.config import ConfigError, EmitterSettings, emitter_settings, re
 from framescope.probes import scheduler
 from framescope.probes.device import GpuTimer
 from framescope.probes.gc import CollectionProbe
+from framescope.recorder.decoration import Function, as_frames
 from framescope.recorder.faults import Faults
 from framescope.recorder.frame import NO_FRAME, Frame
 from framescope.recorder.pipeline import Recorder
@@ -225,6 +226,10 @@ class Pipeline:
     begin = frame
     """The same, for a frame that is carried across threads and ended by ``end``, ``drop`` or ``fail``."""
 
+    def framed(self, function: Function) -> Function:
+        """As a decorator: every call of ``function``, or every task of a coroutine function, is a frame."""
+        return as_frames(function, self.frame)
+
     # -- what frames go through ---------------------------------------------------------------------------
 
     def stage(self, name: str, kind: str = "cpu") -> Stage:
@@ -257,6 +262,18 @@ class Pipeline:
     def mark(self, text: str) -> None:
         """Mark a change on every chart: ``pipeline.mark("deployed 1.4")``."""
         self._recorder.mark(str(text)[:200])
+
+    def keep_last(self, seconds: float = 5.0, why: str = "") -> None:
+        """Keep every frame of the last ``seconds`` whole, slow or not, and mark the moment with ``why``.
+
+        The agent remembers the newest 600 frames of a pipeline that were not kept anyway.
+        """
+        try:
+            back_ns = round(float(seconds) * 1e9)
+        except (TypeError, ValueError, OverflowError):
+            self._recorder.lose("keep_last_not_a_time")
+            return
+        self._recorder.recall(back_ns, str(why)[:200])
 
     def watch_device(self, path: str | os.PathLike[str]) -> None:
         """Have the agent read a software accelerator's status page at ``path``."""
@@ -303,6 +320,9 @@ class OffPipeline(Pipeline):
 
     begin = frame
 
+    def framed(self, function: Function) -> Function:
+        return function
+
     def stage(self, name: str, kind: str = "cpu") -> Stage:
         return cast("Stage", NoStage(name, kind))
 
@@ -311,6 +331,7 @@ class OffPipeline(Pipeline):
 
     def gauge(self, name: str, value: float) -> None: ...
     def mark(self, text: str) -> None: ...
+    def keep_last(self, seconds: float = 5.0, why: str = "") -> None: ...
     def close(self, timeout: float = 5.0) -> None: ...
 
 

@@ -38,6 +38,8 @@ WORKS: Final = 50_000
 LEARN_BUDGET_FROM: Final = 120
 LATE_SHARE: Final = 0.25
 """An interval is late beyond the period by a quarter of it: a display or a probe shows a jump there."""
+RECENT: Final = 600
+"""Frames of a pipeline remembered whole though nobody kept them, for ``keep_last``: 3 to 7 kB each."""
 REASONS: Final = 16
 """Drop reasons of one pipeline that become labels: each is a series."""
 PIPELINES: Final = 256
@@ -63,6 +65,7 @@ class _Pipeline:
         self.baseline = Baseline()
         self.backlog = Backlog()
         self.last: Judged | None = None
+        self.recent: deque[Judged] = deque(maxlen=RECENT)
         self.learned_budget_ns: int | None = None
         self.first: list[int] = []
         self.crosses_threads = False
@@ -122,6 +125,7 @@ class Agent:
         self._works: dict[int, GpuWork] = {}
         self._collections: deque[Collection] = deque(maxlen=10_000)
         self._marks: list[tuple[int, str]] = []
+        self._recalls: list[tuple[int, int, int, str]] = []
         # By pipeline number, so that two of one name add up instead of taking turns. The reasons of the two
         # never meet: they count since different moments.
         self._losses: dict[tuple[int, str], int] = {}
@@ -180,6 +184,7 @@ class Agent:
             labels = ((sig.FRAME_PIPELINE, self._name(number)), (sig.FRAME_METRIC_NAME, name))
             self.totals.set(sig.FRAME_CUSTOM, labels, at, value)
         self._marks.extend((at, text) for _, at, text in batch.marks)
+        self._recalls.extend(batch.recalls)
         for (number, reason), count in batch.losses.items():
             self._losses[number, reason] = count
         for where, count in batch.faults.items():
@@ -203,6 +208,7 @@ class Agent:
             by_pipeline.setdefault(record.pipeline, []).append(record)
         windows = {n: self._judge(n, sorted(r, key=lambda one: one.id)) for n, r in by_pipeline.items()}
         groups.extend(self._keep(windows))
+        groups.extend(self._recalled(now_ns, everything))
         for at, text in self._marks:
             groups.append([self._spans.record(sig.SPAN_MARK, at, at, {sig.MARK_TEXT: text})])
         self._marks = []
@@ -318,12 +324,39 @@ class Agent:
                     self._exemplify(judged.frame, spans[0])
                     labels = ((sig.FRAME_PIPELINE, name), (sig.FRAME_KEPT, judged.kept))
                     self.totals.add(sig.FS_FRAMES_KEPT, labels, 1)
+            pipeline.recent.extend(judged for judged in window if judged.kept is None)
             if window:  # one that is not kept may become a neighbour in the next second
                 pipeline.last = window[-1] if window[-1].kept is None else None
             for start, end, attributes in frame_records(name, window):
                 groups.append([self._spans.record(sig.SPAN_FRAMES, start, end, attributes)])
             self.totals.add(sig.FS_FRAMES_RECORDED, ((sig.FRAME_PIPELINE, name),), len(window))
             self.settled += len(window)
+        return groups
+
+    def _recalled(self, now_ns: int, everything: bool) -> list[list[ReadableSpan]]:
+        """The frames somebody wished for, once all of them have settled, and a mark that says why."""
+        assert self._spans is not None
+        groups: list[list[ReadableSpan]] = []
+        waiting: list[tuple[int, int, int, str]] = []
+        for recall in self._recalls:
+            number, at, back, why = recall
+            if now_ns - at < WAIT_FOR_WORK_NS and not everything:
+                waiting.append(recall)
+                continue
+            pipeline = self._pipelines.get(number)
+            kept = 0
+            for judged in pipeline.recent if pipeline is not None else ():
+                if judged.kept is None and at - back <= judged.frame.end_ns <= at:
+                    judged.kept, judged.weight = "manual", 0
+                    groups.append(self._spans.frame(judged))
+                    kept += 1
+            if pipeline is not None and pipeline.last is not None and pipeline.last.kept is not None:
+                pipeline.last = None  # it is kept: no neighbour any more
+            self._marks.append((at, f"kept the last {back / 1e9:g} s" + (f": {why}" if why else "")))
+            if kept:
+                labels = ((sig.FRAME_PIPELINE, self._name(number)), (sig.FRAME_KEPT, "manual"))
+                self.totals.add(sig.FS_FRAMES_KEPT, labels, kept)
+        self._recalls = waiting
         return groups
 
     def _exemplify(self, frame: Frame, root: ReadableSpan) -> None:

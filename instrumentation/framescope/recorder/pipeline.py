@@ -52,6 +52,7 @@ class Recorder:
         self.losses: dict[str, int] = {}
         self.gauges: dict[str, tuple[int, float]] = {}
         self.changes: deque[tuple[int, str]] = deque(maxlen=256)
+        self.recalls: deque[tuple[int, int, str]] = deque(maxlen=16)
         self.next_number = itertools.count().__next__
         self._stages: dict[str, Stage] = {}
         self._outbox: deque[tuple[Any, ...]] = deque()
@@ -124,6 +125,7 @@ class Recorder:
         self.local = threading.local()
         self.marks = _marks(self.definition.name)
         self.losses, self.gauges, self.changes = {}, {}, deque(maxlen=256)
+        self.recalls = deque(maxlen=16)
         for stage in self._stages.values():
             stage.rebind(self.marks)
         for queue in self.queues:
@@ -151,6 +153,10 @@ class Recorder:
     def mark(self, text: str) -> None:
         """Note a change (a deploy, a new setting) at this moment."""
         self.changes.append((self.clock(), text))
+
+    def recall(self, back_ns: int, why: str) -> None:
+        """Wish that the frames of the last ``back_ns`` be kept whole."""
+        self.recalls.append((self.clock(), back_ns, why))
 
 
 def _marks(name: str) -> ContextVar[Marks]:

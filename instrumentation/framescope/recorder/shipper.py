@@ -181,6 +181,9 @@ class Shipper:
             while recorder.changes:
                 at, text = recorder.changes.popleft()
                 batch.marks.append((number, at, text))
+            while recorder.recalls:
+                at, back, why = recorder.recalls.popleft()
+                batch.recalls.append((number, at, back, why))
             for reason, count in list(recorder.losses.items()):
                 batch.losses[(number, reason)] = count
         if self._retired and not more:

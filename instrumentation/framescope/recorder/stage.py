@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from framescope.handover import ERROR, UNKNOWN, WORK
 from framescope.probes.device import GpuTimer
+from framescope.recorder.decoration import Function, as_stage
 from framescope.recorder.frame import FRAME_FULL, MAX_MARKS, Frame, Marks, NoMarks, note
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ class Stage:
         self.index = index
         self.name = name
         self.kind = kind
+
+    def __call__(self, function: Function) -> Function:
+        """As a decorator: every call of ``function`` is this stage."""
+        return as_stage(function, self)
 
     def rebind(self, marks: ContextVar[Marks]) -> None:
         """Look elsewhere for the open frame (a forked child has none of its parent's)."""
@@ -129,6 +134,9 @@ class NoStage:
     def __init__(self, name: str, kind: str) -> None:
         self.name = name
         self.kind = kind
+
+    def __call__(self, function: Function) -> Function:
+        return function
 
     def __enter__(self) -> NoStage:
         return self

@@ -498,3 +498,39 @@ def test_what_a_task_marks_after_the_end_of_its_frame_is_left_out_and_counted():
     made.tick(60 * S)
     assert [span.name for span in sent.frames()[0]] == ["frame", "a", "q", "b"]
     assert sent.counter(sig.FS_FRAMES_LOST)[(sig.FRAME_PIPELINE, "p"), (sig.REASON, "stage_after_end")] == 2
+
+
+def test_keep_last_keeps_the_frames_before_it_once_and_says_why():
+    made, sent, _ = agent(baseline_every=0)
+    frames = [record(n) for n in range(100)]
+    asked = 50 * 16 * MS
+    made.feed(batch(*frames, recalls=[(0, asked, 20 * 16 * MS, "the image jumped")]))
+    made.tick(3 * S)
+    made.tick(60 * S)
+    kept = sent.frames()
+    assert [spans[0].attributes[sig.FRAME_ID] for spans in kept] == list(range(30, 50))
+    assert {spans[0].attributes[sig.FRAME_KEPT] for spans in kept} == {"manual"}
+    assert {spans[0].attributes[sig.FRAME_SAMPLING_WEIGHT] for spans in kept} == {0}
+    (mark,) = (spans[0] for spans in sent.groups if spans[0].name == sig.SPAN_MARK)
+    assert mark.attributes[sig.MARK_TEXT] == "kept the last 0.32 s: the image jumped"
+
+
+def test_keep_last_waits_until_the_frames_it_asks_for_have_settled():
+    made, sent, _ = agent(baseline_every=0)
+    made.feed(batch(*(record(n) for n in range(10)), recalls=[(0, 200 * MS, S, "")]))
+    made.tick(S)
+    assert sent.frames() == []
+    made.tick(3 * S)
+    assert len(sent.frames()) == 10
+
+
+def test_a_frame_recalled_is_not_sent_again_as_a_neighbour():
+    made, sent, _ = agent(baseline_every=0)
+    made.feed(batch(*calm(), recalls=[(0, 5 * S, 5 * S, "")]))
+    made.tick(60 * S)
+    known = len(sent.frames())
+    last = calm()[-1].id
+    made.feed(batch(record(last + 1, 30)))
+    made.tick(70 * S)
+    ids = [spans[0].attributes[sig.FRAME_ID] for spans in sent.frames()]
+    assert ids[known:] == [last + 1]
