@@ -20,7 +20,7 @@ from framescope_ui.questions.live import live
 from framescope_ui.questions.pipelines import picked, pipelines
 from framescope_ui.questions.rolling import rolling
 from framescope_ui.questions.sources import Absences, missing, source_of, trouble
-from framescope_ui.questions.stores import Stores, seconds
+from framescope_ui.questions.stores import Stores, Troubles, seconds
 from framescope_ui.questions.thresholds import Thresholds
 from framescope_ui.questions.views import Live, Source
 
@@ -158,19 +158,20 @@ class LiveFeed:
         stores = window.stores
         now = seconds(now_ns)
         names = list(dict.fromkeys((self._stores.traces.name, self._stores.metrics.name)))
+        looking, asking = Troubles(), Troubles()
         try:
             async with asyncio.timeout(self._patience):
                 if service is None or pipeline is None:
-                    choice = picked(await pipelines(stores, now_ns), service, pipeline)
+                    choice = picked(await pipelines(stores, now_ns, looking), service, pipeline)
                     if choice is None:
                         nothing = [Source(n, "ok", None, None, "") for n in names]
                         return self._empty(window, key, now, self._abilities.told(nothing, now))
                     service, pipeline = choice.service, choice.pipeline
                 answer = await live(
-                    stores, service, pipeline, now_ns, self._thresholds, window_seconds, self._step
+                    stores, service, pipeline, now_ns, self._thresholds, window_seconds, self._step, asking
                 )
-        except BackendError as error:
-            return self._empty(window, key, now, [source_of(error)])
+        except BackendError:
+            return self._empty(window, key, now, [source_of(error) for error in (asking.all or looking.all)])
         except TimeoutError:
             reason = f"no answer within {self._patience:g} s"
             return self._empty(window, key, now, [Source(n, "away", None, None, reason) for n in names])

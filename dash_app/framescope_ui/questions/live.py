@@ -100,13 +100,14 @@ async def live(
     thresholds: Thresholds,
     window_seconds: float = 300.0,
     step_seconds: float = 1.0,
+    troubles: Troubles | None = None,
 ) -> Live:
     """The snapshot at ``now_ns`` with ``window_seconds`` of history.
 
     A store that does not answer leaves its part empty and is named in ``health.sources``. Raises the
-    first ``BackendError`` only where no store answered anything.
+    first ``BackendError`` only where no store answered anything; ``troubles`` then has them all.
     """
-    troubles = Troubles()
+    troubles = troubles if troubles is not None else Troubles()
     start_ns = now_ns - int(window_seconds * NS)
     step_ns = int(step_seconds * NS)
     answers = await _ask(stores, troubles, service, pipeline, start_ns, now_ns, step_ns)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from framescope import signals
 from framescope_ui.backends.protocols import BackendError, PipelineRef
-from framescope_ui.questions.stores import NS, Stores
+from framescope_ui.questions.stores import NS, Stores, Troubles
 from framescope_ui.questions.views import Choice
 
 LOOK_BACK_SECONDS = 24 * 3600
@@ -18,20 +18,24 @@ ACTIVE_SECONDS = 15.0
 """A pipeline heard of within this long is running: twice the slowest usual export, and some."""
 
 
-async def pipelines(stores: Stores, now_ns: int) -> list[Choice]:
+async def pipelines(stores: Stores, now_ns: int, troubles: Troubles | None = None) -> list[Choice]:
     """The pipelines of the last day; the running ones first, by name, then the others, newest first.
 
     Where the trace store does not answer, those that the metric store has counted frames of lately. Raises
-    the trace store's ``BackendError`` where that does not answer either, or is the same store.
+    the trace store's ``BackendError`` where that does not answer either, or is the same store. Who did not
+    answer is noted in ``troubles``.
     """
+    troubles = troubles or Troubles()
     try:
         refs = await stores.traces.pipelines(now_ns - LOOK_BACK_SECONDS * NS, now_ns + NS)
     except BackendError as error:
+        troubles.met(error)
         if stores.metrics.name == stores.traces.name:
             raise
         try:
             refs = await _counted(stores, now_ns)
-        except BackendError:
+        except BackendError as other:
+            troubles.met(other)
             raise error from None
     newest: dict[tuple[str, str], int | None] = {}
     for ref in refs:

@@ -40,10 +40,19 @@ class Troubles:
         try:
             answer = await question
         except BackendError as error:
-            self._errors.setdefault(error.backend, error)
+            self.met(error)
             return otherwise
         self.answered += 1
         return answer
+
+    def met(self, error: BackendError) -> None:
+        """Remember that a backend did not answer."""
+        self._errors.setdefault(error.backend, error)
+
+    @property
+    def all(self) -> list[BackendError]:
+        """The first error of each backend that did not answer."""
+        return list(self._errors.values())
 
     def of(self, backend: str) -> BackendError | None:
         """Why this backend did not answer; None if it did."""

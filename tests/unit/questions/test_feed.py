@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from memory_stores import away
 from scene import NOW_NS, NS, PIPELINE, SERVICE, Scene, scene
 
@@ -158,11 +159,17 @@ async def test_with_the_traces_away_the_pipelines_are_those_that_were_counted() 
     assert snapshot.fps_out is not None
 
 
-async def test_with_both_away_the_one_with_the_frames_is_named() -> None:
+@pytest.mark.parametrize("named", [(None, None), (SERVICE, PIPELINE)])
+async def test_with_both_away_both_are_named(named: tuple[str | None, str | None]) -> None:
     made = scene(5)
-    made.traces.name = "tempo"
+    made.traces.name, made.metrics.name = "tempo", "prometheus"
     made.traces.error, made.metrics.error = away("tempo"), away("prometheus")
-    assert "tempo away" in (await feed_of(made).snapshot()).health.text
+    health = (await feed_of(made).snapshot(*named)).health
+    assert {source.name: source.status for source in health.sources} == {
+        "tempo": "away",
+        "prometheus": "away",
+    }
+    assert "tempo away and prometheus away" in health.text
 
 
 async def test_what_a_backend_cannot_answer_is_told_with_it() -> None:
