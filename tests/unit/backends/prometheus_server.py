@@ -9,9 +9,11 @@ from __future__ import annotations
 import ast
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -146,8 +148,7 @@ class Server:
         found = []
         for labels, points in self.series:
             if meets(labels, conditions):
-                low = time_ms - _length(rest)
-                found.append(_row(labels, [(at, v) for at, v in points if low < at <= time_ms]))
+                found.append(_row(labels, _inside(points, time_ms - _length(rest), time_ms)))
         return self._say({"resultType": "matrix", "result": [row for row in found if row]})
 
     def _range(self, form: dict[str, str]) -> httpx.Response:
@@ -167,9 +168,9 @@ class Server:
             if meets(labels, conditions):
                 lasts = []
                 for time in times:
-                    inside = [value for at, value in points if time - length < at <= time]
+                    inside = _inside(points, time - length, time)
                     if inside:
-                        lasts.append((time, inside[-1]))
+                        lasts.append((time, inside[-1][1]))
                 rows.append(_row(labels, lasts, plural))
         return [row for row in rows if row]
 
@@ -188,12 +189,18 @@ class Server:
             seen.add(key)
             fallen = []
             for time in times:
-                inside = [_count(value) for at, value in points if time - length < at <= time]
+                inside = [_count(value) for _, value in _inside(points, time - length, time)]
                 falls = sum(b < a for a, b in pairwise(inside))
                 if falls:
                     fallen.append((time, float(falls)))
             rows.append(_row(nameless, fallen))
         return [row for row in rows if row]
+
+
+def _inside(points: Points, after: int, until: int) -> Points:
+    """The points of a range that is open on the left, as since Prometheus 3.0."""
+    low, high = (bisect_right(points, at, key=itemgetter(0)) for at in (after, until))
+    return points[low:high]
 
 
 def _ms(seconds: str) -> int:
