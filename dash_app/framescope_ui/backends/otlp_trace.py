@@ -5,8 +5,8 @@ The embedded store does the same from its own rows; here it is for backends that
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final, Literal
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal
 
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
@@ -14,23 +14,21 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 from framescope import signals
 from framescope_ui.store.attributes import mapping
 
-from .protocols import Span, SpanEvent, Trace
+from .protocols import Attributes, Span, SpanEvent, Trace
 
 _STATUS: Final[dict[int, Literal["unset", "ok", "error"]]] = {0: "unset", 1: "ok", 2: "error"}
 
 
 def traces_of(groups: Iterable[ResourceSpans]) -> dict[str, Trace]:
-    """Every trace found in the groups, by its id in hex.
-
-    Spans are deduplicated by span id. The resource is that of the ``frame`` root, else of the first span
-    without a known parent: a trace that crosses processes has several resources, the app shows one.
-    """
-    wire: dict[str, dict[bytes, tuple[WireSpan, ResourceSpans]]] = {}
+    """Every trace found in the groups, by its id in hex."""
+    found: dict[str, dict[str, tuple[Span, Attributes]]] = {}
     for group in groups:
+        resource = mapping(group.resource.attributes)
         for scope in group.scope_spans:
-            for span in scope.spans:
-                wire.setdefault(span.trace_id.hex(), {}).setdefault(span.span_id, (span, group))
-    return {trace_id: _trace(trace_id, spans) for trace_id, spans in wire.items()}
+            for wire in scope.spans:
+                span = _span(wire)
+                found.setdefault(span.trace_id, {}).setdefault(span.span_id, (span, resource))
+    return {trace_id: whole_trace(trace_id, spans) for trace_id, spans in found.items()}
 
 
 def trace_of(groups: Iterable[ResourceSpans], trace_id: str, partial: bool = False) -> Trace | None:
@@ -41,23 +39,27 @@ def trace_of(groups: Iterable[ResourceSpans], trace_id: str, partial: bool = Fal
     return Trace(found.trace_id, found.resource, found.spans, partial=True)
 
 
-def _trace(trace_id: str, spans: dict[bytes, tuple[WireSpan, ResourceSpans]]) -> Trace:
+def whole_trace(trace_id: str, spans: Mapping[str, tuple[Span, Attributes]]) -> Trace:
+    """The trace of these spans (by id, each with its resource), root first.
+
+    The resource is that of the ``frame`` root, else of the first span without a known parent: a trace that
+    crosses processes has several resources, the app shows one.
+    """
     ordered = sorted(
         spans.values(),
         key=lambda pair: (
             pair[0].parent_span_id in spans,
             pair[0].name != signals.SPAN_FRAME,
-            pair[0].start_time_unix_nano,
-            -pair[0].end_time_unix_nano,
+            pair[0].start_ns,
+            -pair[0].end_ns,
         ),
     )
-    resource: dict[str, Any] = mapping(ordered[0][1].resource.attributes)
-    return Trace(trace_id, resource, tuple(_span(trace_id, span) for span, _ in ordered))
+    return Trace(trace_id, ordered[0][1], tuple(span for span, _ in ordered))
 
 
-def _span(trace_id: str, span: WireSpan) -> Span:
+def _span(span: WireSpan) -> Span:
     return Span(
-        trace_id=trace_id,
+        trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),
         parent_span_id=span.parent_span_id.hex() or None,
         name=span.name,

@@ -152,11 +152,9 @@ def _descendants(root: Span, spans: Sequence[Span]) -> list[Span]:
 
 
 def _integers(value: Any) -> list[int] | None:
-    if not isinstance(value, list):
+    if not isinstance(value, list) or not all(type(item) is int for item in value):
         return None
-    if not all(integer(item) is not None and -_GREATEST_US <= item <= _GREATEST_US for item in value):
-        return None
-    return value
+    return value if not value or (min(value) >= -_GREATEST_US and max(value) <= _GREATEST_US) else None
 
 
 def _letters(value: Any) -> str | None:
