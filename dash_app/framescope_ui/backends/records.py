@@ -152,6 +152,8 @@ def _descendants(root: Span, spans: Sequence[Span]) -> list[Span]:
 
 
 def _integers(value: Any) -> list[int] | None:
+    if type(value) is int:  # Tempo's search answers a list of one as its item
+        value = [value]
     if not isinstance(value, list) or not all(type(item) is int for item in value):
         return None
     return value if not value or (min(value) >= -_GREATEST_US and max(value) <= _GREATEST_US) else None
