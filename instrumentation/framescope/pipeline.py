@@ -230,6 +230,11 @@ class Pipeline:
         """As a decorator: every call of ``function``, or every task of a coroutine function, is a frame."""
         return as_frames(function, self.frame)
 
+    def resume(self, header: bytes) -> Frame:
+        """Take up a frame that another process handed on by ``frame.carry()``: this one ends it, drops it, or
+        carries it further. The way between the two is the stage ``carried``."""
+        return self._recorder.resume(header)
+
     # -- what frames go through ---------------------------------------------------------------------------
 
     def stage(self, name: str, kind: str = "cpu") -> Stage:
@@ -319,6 +324,9 @@ class OffPipeline(Pipeline):
         return cast("Frame", NO_FRAME)
 
     begin = frame
+
+    def resume(self, header: bytes) -> Frame:
+        return cast("Frame", NO_FRAME)
 
     def framed(self, function: Function) -> Function:
         return function

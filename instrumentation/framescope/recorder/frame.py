@@ -6,13 +6,15 @@ import contextlib
 import itertools
 import numbers
 import threading
+from collections.abc import Mapping, Sequence
 from contextvars import Token
 from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from framescope.handover import UNKNOWN
+from framescope.handover import UNKNOWN, WORK
 from framescope.probes.scheduler import NOTHING, Reading
+from framescope.recorder.carried import Attribute, Carried, boot, unique_thread, written
 
 if TYPE_CHECKING:
     from framescope.recorder.pipeline import Recorder
@@ -26,7 +28,12 @@ MOST_MARKS: Final = MAX_MARKS + MAX_MARKS // 2
 MAX_ATTRIBUTES: Final = 16
 MAX_TEXT: Final = 200
 MAX_NAME: Final = 64
-Attribute = str | int | float | bool
+
+
+def travelling(attributes: Mapping[str, object] | None) -> dict[str, Attribute]:
+    """Content attributes as they can travel."""
+    some = itertools.islice((attributes or {}).items(), MAX_ATTRIBUTES)
+    return {name[:MAX_NAME]: plain(value) for name, value in some}
 
 
 class NoMarks:
@@ -212,6 +219,62 @@ class Frame:
         idle = reading[1] - last[2][1] if last is not None and known else UNKNOWN
         self._opened = (get_ident(), now, reading, idle)
 
+    # -- processes ------------------------------------------------------------------------------------
+
+    def carry(self) -> bytes:
+        """Hand this frame to another process: these bytes (text, at most 1 KB) go along with the image, and
+        ``pipeline.resume`` takes it up there. Whoever ends or drops it has it judged; here it is gone."""
+        recorder = self._recorder
+        if self._ended:
+            recorder.lose("ended_twice")
+            return b""
+        self._ended = True
+        try:
+            self.release()
+            return written(self._told())
+        except Exception:
+            recorder.faults.note("frame.carry")
+            return b""
+
+    def _told(self) -> Carried:
+        marks: list[int] = []
+        for what, value in zip(self._marks[::2], self._marks[1::2], strict=False):
+            if type(what) is int:
+                marks += (what, value)
+            elif what[0] == WORK:
+                self._recorder.lose("gpu_work_not_carried")  # its timer stays in this process
+        return Carried(
+            sequence=self.sequence,
+            boot=boot(),
+            start_ns=self.start_ns,
+            due_ns=self._due_ns,
+            before_ns=self._before_ns,
+            sent_ns=self._recorder.clock(),
+            sent_wall_ns=self._recorder.wall(),
+            stages=tuple(self._recorder.definition.stages),
+            marks=tuple(marks),
+            segments=tuple((unique_thread(one[0]), *one[1:]) for one in self._segments),
+            attributes=travelling(self._attributes) or {},
+        )
+
+    def _continue_from(self, told: Carried, stages: Sequence[int], shift_ns: int, transit: int) -> None:
+        """Be the frame that was carried here; ``stages`` are this process's numbers of those it went through,
+        ``transit`` that of its way, ``shift_ns`` what brings its times to this clock."""
+        arrived = self.start_ns
+        marks = [
+            (stages[value] if value >= 0 else ~stages[~value]) if place % 2 == 0 else value + shift_ns
+            for place, value in enumerate(told.marks)
+        ]
+        self._marks += (*marks, transit, told.sent_ns + shift_ns, ~transit, arrived)
+        self._segments = tuple(
+            (thread, began + shift_ns, before, end + shift_ns, after, idle)
+            for thread, began, before, end, after, idle in told.segments
+        )
+        self.start_ns = told.start_ns + shift_ns
+        self._due_ns = told.due_ns + shift_ns
+        self._before_ns = UNKNOWN if told.before_ns == UNKNOWN else told.before_ns + shift_ns
+        self._gap = None
+
     # -- the end --------------------------------------------------------------------------------------
 
     def end(self) -> None:
@@ -261,9 +324,7 @@ class Frame:
                     # agent leaves it out.
                     self._marks,
                     self._segments,
-                    {k[:MAX_NAME]: plain(v) for k, v in itertools.islice(attributes.items(), MAX_ATTRIBUTES)}
-                    if attributes
-                    else None,
+                    travelling(attributes) if attributes else None,
                 )
             )
         except Exception:
@@ -364,6 +425,9 @@ class NoFrame:
     def set(self, **attributes: object) -> None: ...
     def release(self) -> None: ...
     def take(self) -> None: ...
+    def carry(self) -> bytes:
+        return b""
+
     def end(self) -> None: ...
     def drop(self, reason: str = "superseded") -> None: ...
     def fail(self, error: BaseException | str = "error") -> None: ...

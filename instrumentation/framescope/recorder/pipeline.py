@@ -11,9 +11,11 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final
 
+from framescope import signals as sig
 from framescope.handover import UNKNOWN, FrameRecord, PipelineDefinition, works_in
 from framescope.probes.device import GpuTimer
 from framescope.probes.scheduler import Reading, nothing
+from framescope.recorder import carried
 from framescope.recorder.faults import Faults
 from framescope.recorder.frame import NO_FRAME_OPEN, Frame, Marks
 from framescope.recorder.queue import POLICIES, Policy, Queue
@@ -22,6 +24,8 @@ from framescope.recorder.stage import GpuStage, Stage
 OUTBOX: Final = 20_000
 """Frames held for the shipper: 4 s at 5 000 FPS, some 30 MB at worst. What does not fit is counted."""
 MAX_STAGES: Final = 256
+TRANSIT: Final = "carried"
+"""The stage between two processes: from ``carry`` to ``resume``."""
 MAX_GAUGES: Final = 64
 
 
@@ -37,7 +41,10 @@ class Recorder:
         clock: Callable[[], int] = time.monotonic_ns,
         scheduler: Callable[[], Reading] = nothing,
         faults: Faults | None = None,
+        wall: Callable[[], int] = time.time_ns,
     ) -> None:
+        carried.boot()  # asked of the system once, and not inside a frame
+        self.wall = wall
         self.number = number
         self.definition = PipelineDefinition(name, budget_ns, period_ns, [])
         self.clock = clock
@@ -100,6 +107,34 @@ class Recorder:
         if captured_at_ns is not None and type(captured_at_ns) is not int:
             captured_at_ns = self._whole(captured_at_ns, "captured_at_not_a_time")
         return Frame(self, self.next_number(), sequence, captured_at_ns, attributes)
+
+    def resume(self, header: bytes) -> Frame:
+        """The frame that another process handed on by ``carry``. A header that is none is counted, and a new
+        frame begins."""
+        try:
+            told = carried.read(header)
+            stages = [self.stage(name, kind).index for name, kind in told.stages]
+            transit = self.stage(TRANSIT, "queue").index
+        except ValueError:
+            self.lose("carried_malformed" if header else "carried_nothing")
+            return self.begin()
+        now = self.clock()
+        shared = told.boot == carried.boot() != "" and told.sent_ns <= now
+        # Another machine's monotonic clock: by the wall clocks, and never backwards in time.
+        transit_ns = now - told.sent_ns if shared else max(0, self.wall() - told.sent_wall_ns)
+        if transit_ns > carried.LONGEST_NS:
+            self.lose("carried_too_late")
+            return self.begin()
+        last = self.last_start_ns
+        frame = Frame(self, self.next_number(), told.sequence, None, dict(told.attributes))
+        self.last_start_ns = last  # it did not start here
+        shift = 0 if shared else frame.start_ns - transit_ns - told.sent_ns
+        if not shared:
+            frame.set(**{sig.FRAME_CLOCK_SHARED: False})
+        if told.cut:
+            self.lose("carried_cut")
+        frame._continue_from(told, stages, shift, transit)
+        return frame
 
     def _whole(self, value: object, otherwise: str) -> int | None:
         try:
