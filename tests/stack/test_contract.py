@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 from contract import StoreContract, Stores, base, service
-from framescope_ui.backends.tempo import TempoStore
 from stacks import Stack
 
 from framescope_ui.backends.access import Access
 from framescope_ui.backends.jaeger import JaegerStore
 from framescope_ui.backends.prometheus import PrometheusStore
+from framescope_ui.backends.tempo import TempoStore
 
 __all__ = ["base", "service"]
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
