@@ -385,9 +385,27 @@ def _rates(
     per_second = NS / step_ns
     return (
         grid,
-        [None if n is None else n * per_second for n in _increases(grid, counted)],
-        [None if n is None else n * per_second for n in _increases(grid, done_counts)],
+        [None if n is None else n * per_second for n in _spread(grid, counted)],
+        [None if n is None else n * per_second for n in _spread(grid, done_counts)],
     )
+
+
+def _spread(grid: Grid, series: Sequence[Series]) -> Values:
+    """The summed increases of counters on the grid, each spread over the steps since the point before it.
+
+    An emitter that exports every few seconds would else seem to have a burst in one step and none in others.
+    """
+    totals: Values = [None] * grid.size
+    for one in series:
+        ends = grid.index(np.asarray(one.times_ns, np.int64) - 1).tolist()
+        for place, (end, value) in enumerate(zip(ends, one.values, strict=True)):
+            # How long the first took nobody tells: as long as the one after it.
+            before = ends[place - 1] if place else 2 * end - ends[1] if len(ends) > 1 else end - 1
+            steps = range(min(before + 1, end), end + 1)
+            for step in steps:
+                if 0 <= step < grid.size:
+                    totals[step] = (totals[step] or 0.0) + value / len(steps)
+    return totals
 
 
 def _increases(grid: Grid, series: Sequence[Series]) -> Values:

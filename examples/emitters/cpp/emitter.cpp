@@ -102,11 +102,11 @@ void send_record(otel::trace::Tracer &tracer, const std::vector<Frame> &frames) 
 int main(int argc, char **argv) {
   setenv("OTEL_METRIC_EXPORT_INTERVAL", "1000", 0);  // ms; the SDK's 60 s would leave Live silent
   setenv("OTEL_METRIC_EXPORT_TIMEOUT", "900", 0);
+  setenv("OTEL_BSP_SCHEDULE_DELAY", "1000", 0);
   auto resource = sdk::resource::Resource::Create({{"service.instance.id", fresh_uuid()}});
   sdk::trace::TracerProvider traces(
       sdk::trace::BatchSpanProcessorFactory::Create(otlp::OtlpHttpExporterFactory::Create(), {}), resource);
   auto tracer = traces.GetTracer(kPipeline);
-
   auto grid = std::make_shared<sdk::metrics::HistogramAggregationConfig>();
   for (int step = 0; step <= 39; ++step)  // the one grid: three bounds an octave, 0.25 ms to 2.048 s
     grid->boundaries_.push_back(std::round(0.00025 * std::pow(2, step / 3.0) * 1e9) / 1e9);
@@ -120,7 +120,6 @@ int main(int argc, char **argv) {
   auto meter = metrics.GetMeter(kPipeline);
   auto latency = meter->CreateDoubleHistogram("frame.latency", "due time to end of a finished frame", "s");
   auto count = meter->CreateUInt64Counter("frame.count", "frames by outcome", "{frame}");
-
   std::vector<float> image(512 * 512), other(image);
   std::vector<Frame> second;
   const Time began = Clock::now();
@@ -134,7 +133,7 @@ int main(int argc, char **argv) {
     };
     stage("read", [&] { for (size_t i = 0; i < image.size(); ++i) image[i] = (i * 31 + id) % 251; });
     stage("blur", [&] {
-      for (int pass = id % 40 == 39 ? 80 : 2; pass > 0; --pass, image.swap(other))
+      for (int pass = id % 40 == 39 ? 240 : 2; pass > 0; --pass, image.swap(other))
         for (size_t i = 1; i + 1 < image.size(); ++i) other[i] = (image[i - 1] + image[i] + image[i + 1]) / 3;
     });
     frame.end = Clock::now();
@@ -146,4 +145,5 @@ int main(int argc, char **argv) {
     std::this_thread::sleep_until(began + (id + 1) * kPeriod);
   }
   if (!second.empty()) send_record(*tracer, second);
+  metrics.ForceFlush();
 }

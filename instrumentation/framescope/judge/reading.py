@@ -146,7 +146,8 @@ def tells_what_is_usual(spans: Sequence[SpanLike]) -> bool:
 def read_verdict(spans: Sequence[SpanLike], usual: Baseline | None = None) -> Verdict | None:
     """The verdict these spans carry, or the one the judge gives on what they tell.
 
-    ``usual`` is what on-time frames take, for a trace that does not tell it itself. None when they are not a framescope frame, or one with neither a verdict nor anything lost.
+    ``usual`` is what on-time frames take, for a trace that does not tell it itself. None when they are
+    not a framescope frame, or one with neither a verdict nor anything lost.
     """
     root, frame = root_of(spans), read_frame(spans)
     if root is None or frame is None:

@@ -83,7 +83,8 @@ def test_no_other_file_spells_a_wire_name():
     found = []
     for folder in ("instrumentation", "dash_app", "examples"):
         for path in (ROOT / folder).rglob("*.py"):
-            if path.name not in allowed:
+            # Emitters without framescope have to spell them; test_wire.py holds theirs against the table.
+            if path.name not in allowed and path.parent.name != "emitters":
                 found += [f"{path.name}: {hit}" for hit in spelled.findall(path.read_text())]
     assert found == []
 

@@ -151,6 +151,23 @@ async def test_without_records_the_histogram_answers_within_its_buckets() -> Non
     assert now.fps_out == pytest.approx(50, abs=0.3)
 
 
+async def test_counts_exported_every_five_seconds_are_no_burst_in_one_of_them() -> None:
+    made = scene()
+    made.traces.batches = []
+    made.metrics.put(
+        sig.FRAME_COUNT,
+        range(NOW_NS - 50 * NS, NOW_NS + 1, 5 * NS),
+        [250.0] * 11,
+        service__name=SERVICE,
+        frame__pipeline=PIPELINE,
+        frame__outcome="on_time",
+    )
+    now = await seen(made)
+    assert now.fps_out == pytest.approx(50)
+    (line,) = now.history["fps_out"]
+    assert {round(y) for y in line.y if y is not None} == {50}
+
+
 async def test_a_frame_that_claims_to_end_in_days_to_come_stretches_nothing() -> None:
     made = scene()
     last = made.traces.batches[-1]
