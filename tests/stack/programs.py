@@ -33,7 +33,7 @@ def find(name: str) -> str:
     folders = [os.environ["FRAMESCOPE_STACK_BIN"]] if os.environ.get("FRAMESCOPE_STACK_BIN") else []
     for called in (name, *_ALSO_CALLED.get(name, ())):
         for path in (*folders, None):
-            found = shutil.which(called, path=path)
+            found: str | None = shutil.which(called, path=path)
             if found:
                 return found
     if _UNPACK.exists():
@@ -62,7 +62,7 @@ def free_ports(count: int) -> list[int]:
     try:
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
+        return [int(probe.getsockname()[1]) for probe in probes]
     finally:
         for probe in probes:
             probe.close()

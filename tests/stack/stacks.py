@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,7 +16,7 @@ from uuid import uuid4
 import httpx
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.metrics.export import MetricExportResult, MetricsData
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 from programs import ROOT, Program, free_ports, until
@@ -71,7 +72,7 @@ class Collector(Program):
             assert span_exporter.export(spans) is SpanExportResult.SUCCESS
             span_exporter.shutdown()
         if metrics:
-            metric_exporter = OTLPMetricExporter(f"{self.otlp_http}/v1/metrics")
+            metric_exporter: MetricExporter = OTLPMetricExporter(f"{self.otlp_http}/v1/metrics")
             assert metric_exporter.export(metrics) is MetricExportResult.SUCCESS
             metric_exporter.shutdown()
 
@@ -168,17 +169,10 @@ class Stack:
                 for metric in scope.metrics
                 for point in metric.data.data_points
             }
-            until(
-                lambda wanted=wanted, who=who: not self._missing(http, who, wanted),
-                "the points",
-                _READABLE_WITHIN,
-                0.1,
-            )
+            until(partial(self._stored, http, who, wanted), "the points", _READABLE_WITHIN, 0.1)
 
-    def _missing(
-        self, http: httpx.Client, who: Mapping[str, str], wanted: set[tuple[str, int]]
-    ) -> set[tuple[str, int]]:
-        """Those (beginning of a translated name, unix ms) that no series of this emitter has."""
+    def _stored(self, http: httpx.Client, who: Mapping[str, str], wanted: set[tuple[str, int]]) -> bool:
+        """Whether this emitter has all these points: (beginning of a translated name, unix ms)."""
         end = max(at for _, at in wanted) / 1000 + 1
         seconds = int(end - min(at for _, at in wanted) / 1000) + 2
         # VictoriaMetrics remembers for up to 10 s that a selector had no series: each try is another one.
@@ -186,11 +180,10 @@ class Stack:
         times: dict[str, set[int]] = defaultdict(set)
         for series in self.points(http, f"{{{selector}}}", end, seconds):
             times[series["metric"]["__name__"]] |= {round(float(at) * 1000) for at, _ in series["values"]}
-        return {
-            (name, at)
+        return all(
+            any(at in found for called, found in times.items() if called.startswith(name))
             for name, at in wanted
-            if not any(at in found for called, found in times.items() if called.startswith(name))
-        }
+        )
 
     def points(self, http: httpx.Client, selector: str, end: float, seconds: int) -> list[dict[str, Any]]:
         """Raw series of a selector over the seconds before ``end`` (unix), as the server keeps them."""
