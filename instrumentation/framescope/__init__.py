@@ -12,6 +12,7 @@ for image in source:
 """
 
 from framescope.pipeline import Pipeline, Queue
+from framescope.recorder.frame import Frame
 
-__all__ = ["Pipeline", "Queue"]
+__all__ = ["Frame", "Pipeline", "Queue"]
 __version__ = "0.1.0"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -36,6 +38,10 @@ class Stage:
     def __call__(self, function: Function) -> Function:
         """As a decorator: every call of ``function`` is this stage."""
         return as_stage(function, self)
+
+    def together(self, frames: Iterable[Frame]) -> _StageOfSeveral:
+        """One piece of work for several frames, a batch: it is this stage of each of them, for ``with``."""
+        return _StageOfSeveral([frame.stage(self) for frame in frames])
 
     def rebind(self, marks: ContextVar[Marks]) -> None:
         """Look elsewhere for the open frame (a forked child has none of its parent's)."""
@@ -78,6 +84,26 @@ class Stage:
         marks.append(self._clock())
         if kind is not None:
             note(marks, ERROR, self.index, kind.__name__)
+
+
+class _StageOfSeveral:
+    """A stage that several frames go through at once."""
+
+    __slots__ = ("_inside",)
+
+    def __init__(self, inside: Sequence[AbstractContextManager[object]]) -> None:
+        self._inside = inside
+
+    def __enter__(self) -> _StageOfSeveral:
+        for one in self._inside:
+            one.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for one in reversed(self._inside):
+            one.__exit__(kind, error, trace)
 
 
 class GpuStage(Stage):
@@ -137,6 +163,9 @@ class NoStage:
 
     def __call__(self, function: Function) -> Function:
         return function
+
+    def together(self, frames: Iterable[object]) -> NoStage:
+        return self
 
     def __enter__(self) -> NoStage:
         return self

@@ -175,3 +175,14 @@ async def test_a_runaway_loop_of_stages_is_cut_and_counted_and_the_next_frame_is
 async def test_a_pipeline_that_is_switched_off_awaits_nothing():
     async with OffPipeline("p").frame() as frame:
         assert frame.id == -1
+
+
+def test_a_batch_is_the_stage_of_each_of_its_frames():
+    p = recorder()
+    infer = p.stage("infer")
+    frames = [p.begin() for _ in range(3)]
+    with infer.together(frames):
+        pass
+    for frame in frames:
+        frame.end()
+    assert [record.marks[::2] for record in p.drain(3)] == [[0, ~0]] * 3
