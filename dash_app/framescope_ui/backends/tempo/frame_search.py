@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from framescope import signals
-from framescope_ui.backends.protocols import FrameQuery, FrameRow
+from framescope_ui.backends.protocols import Attributes, FrameQuery, FrameRow
 from framescope_ui.backends.records import UNKNOWN_SERVICE, frame_row, is_frame
 from framescope_ui.store.attributes import number
 
@@ -82,6 +82,8 @@ GUILT_ATTRIBUTES: Final = (
     signals.FRAME_STAGE_EXPECTED,
     *_LOST,
 )
+_OF_NO_STAGE: Final = frozenset({signals.FRAME_LOST_PREFIX + cause for cause in ("late_input", "structural")})
+"""Lost before the first stage, or by the frame as a whole (``framescope.judge.account``)."""
 _SLACK: Final = 1e-9
 """s. Sums of seconds differ by less."""
 
@@ -151,8 +153,9 @@ def may_have_stage(row: FrameRow) -> bool:
 def row_with_stage(found: TraceFound) -> FrameRow | None:
     """The one frame of a trace with its guilty stage; None where the spans found do not settle it.
 
-    Tempo may hold a trace in pieces and then a search tells the spans of one piece only. So they settle it
-    if they are all, or if what no span told of is less than the worst stage lost.
+    Tempo may hold a trace in pieces, and then a search tells the spans of one piece only, without saying so.
+    They settle it if a stage that is not among them can have lost no more than the worst that is: the root
+    tells how much was lost by each cause in all.
     """
     frames = [span for span in found.spans if is_frame(span)]
     if len(frames) != 1:
@@ -160,16 +163,26 @@ def row_with_stage(found: TraceFound) -> FrameRow | None:
     (root,) = frames
     others = [span for span in found.spans if span is not root]
     row = frame_row(found.service or UNKNOWN_SERVICE, root, others)
-    if found.whole:
-        return row
-    total = number(root.attributes.get(signals.FRAME_LOST_TOTAL))
-    losses = [_lost(span.attributes) for span in others]
-    worst = max(losses, default=0.0)
-    if total is None or worst <= 0 or worst + _SLACK < total - sum(losses):
-        return None
-    return row
+    losses = [_losses(span.attributes) for span in others]
+    worst = max((sum(lost.values()) for lost in losses), default=0.0)
+    told = _losses(root.attributes)
+    if told:
+        elsewhere = sum(
+            max(0.0, lost - sum(one.get(name, 0.0) for one in losses))
+            for name, lost in told.items()
+            if name not in _OF_NO_STAGE
+        )
+    else:
+        total = number(root.attributes.get(signals.FRAME_LOST_TOTAL))
+        if total is None:
+            return None
+        elsewhere = total - sum(sum(one.values()) for one in losses)
+    if worst > 0:
+        return row if worst + _SLACK >= elsewhere else None
+    # No stage lost anything: then the guilty one is told by how long each took, for which all are needed.
+    return row if found.whole and elsewhere < _SLACK else None
 
 
-def _lost(attributes: object) -> float:
-    told = attributes if isinstance(attributes, dict) else {}
-    return sum(number(told.get(name)) or 0.0 for name in _LOST)
+def _losses(told: Attributes) -> dict[str, float]:
+    found = ((name, number(told.get(name))) for name in _LOST)
+    return {name: lost for name, lost in found if lost is not None and lost > 0}

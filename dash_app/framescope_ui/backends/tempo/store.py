@@ -94,6 +94,9 @@ _AT_A_TIME: Final = 4
 _GREATEST_SECOND: Final = 2**32 - 1
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
 _LIMIT_REFUSED: Final = re.compile(r"exceeds max limit (\d+)")
+_NOT_YET: Final = "start must be before end"
+"""What Tempo answers for a second that its clock, less its ``query_end_cutoff``, has just begun: it moves the
+end of a search there."""
 _BATCH_ATTRIBUTES: Final = (
     signals.FRAME_PIPELINE,
     signals.FRAME_BUDGET_LIMIT,
@@ -182,12 +185,17 @@ class TempoStore:
 
         if query.order == "time":
             until = min(end, after.key + 1) if after else end
-            parts = newest_first(lambda a, b: ask(a, b, 0, None), start, until, _FIRST_STEP_NS)
+            parts = newest_first(
+                lambda a, b: ask(a, b, 0, None), start, until, self._first_step(until, _FIRST_STEP_NS)
+            )
         else:
             parts = longest_first(
                 lambda least, below: ask(start, end, least, below),
                 lambda least, below: newest_first(
-                    lambda a, b: ask(a, b, least, below), start, end, _FIRST_STEP_NS
+                    lambda a, b: ask(a, b, least, below),
+                    start,
+                    end,
+                    self._first_step(end, _FIRST_STEP_NS),
                 ),
                 query.min_latency_ns or 0,
                 after.key + 1 if after else None,
@@ -242,7 +250,8 @@ class TempoStore:
 
         batches: dict[tuple[int, int], FrameBatch] = {}
         unreadable: set[str] = set()
-        parts = newest_first(ask, start_ns - _LONGEST_RECORD_NS, end_ns, _RECORDS_STEP_NS)
+        step_ns = self._first_step(end_ns, _RECORDS_STEP_NS)
+        parts = newest_first(ask, start_ns - _LONGEST_RECORD_NS, end_ns, step_ns)
         try:
             async with aclosing(parts):
                 async for spans in parts:
@@ -432,6 +441,8 @@ class TempoStore:
         try:
             body = await self._get("/api/search", [*params, ("limit", str(limit))])
         except BackendRefused as refusal:
+            if _NOT_YET in refusal.reason:
+                return []
             allowed = _LIMIT_REFUSED.search(refusal.reason)
             if allowed is None or not 0 < int(allowed[1]) < limit:
                 raise
@@ -506,6 +517,10 @@ class TempoStore:
         if body is None:
             raise self._not_tempo(Unreadable(f"{path} is not found there"))
         return body
+
+    def _first_step(self, end_ns: int, step_ns: int) -> int:
+        """A slice wholly in the future would be answered by a search of the last 15 minutes."""
+        return step_ns + max(0, end_ns - self._now_ns())
 
     def _not_tempo(self, error: Unreadable) -> BackendRefused:
         return BackendRefused(self.name, f"{error}: is {self._api.place} the address of a Tempo?")
