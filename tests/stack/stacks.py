@@ -18,7 +18,7 @@ from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExp
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from programs import ROOT, Program, free_ports, until
 
 from framescope import signals
@@ -68,7 +68,7 @@ class Collector(Program):
     def push(self, spans: Sequence[ReadableSpan] = (), metrics: MetricsData | None = None) -> None:
         """Send over HTTP; returns when it is accepted."""
         if spans:
-            span_exporter = OTLPSpanExporter(f"{self.otlp_http}/v1/traces")
+            span_exporter: SpanExporter = OTLPSpanExporter(f"{self.otlp_http}/v1/traces")
             assert span_exporter.export(spans) is SpanExportResult.SUCCESS
             span_exporter.shutdown()
         if metrics:
