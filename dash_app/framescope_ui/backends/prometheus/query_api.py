@@ -73,8 +73,8 @@ class QueryApi:
         return await self._on(grid, selectors.last(of, grid.step_ms))
 
     async def falls(self, of: Selection, grid: Grid) -> Answer:
-        """Where on a grid a counter fell."""
-        return await self._on(grid, selectors.falls(of, grid.step_ms))
+        """Where on a grid a counter fell since the stretch before began."""
+        return await self._on(grid, selectors.falls(of, 2 * grid.step_ms))
 
     async def _on(self, grid: Grid, query: str) -> Answer:
         parts = [

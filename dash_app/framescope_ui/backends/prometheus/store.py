@@ -185,16 +185,15 @@ class PrometheusStore:
         )
 
     async def _thinned(self, of: Selection, asked: Stretch, grid: Grid) -> Answer:
-        """Enough samples to tell each step's growth exactly: one a stretch, and all where a series begins
-        or falls, and of the newest."""
+        """Enough samples to tell each step's growth exactly: one a stretch, and all where a series begins,
+        goes on or falls, and of the newest."""
         before = Grid(asked.start_ms, grid.start_ms - asked.start_ms, 1)
         baseline, lasts, newest = await asyncio.gather(
             self._api.lasts(of, before),
             self._api.lasts(of, grid),
             self._api.samples(of, Stretch(grid.end_ms, asked.end_ms)),
         )
-        stood = {_identity(one) for one in baseline.series}
-        again = {grid.place(int(one.times_ms[0])) for one in lasts.series if _identity(one) not in stood}
+        again = _after_gaps(lasts, grid)
         again |= await self._falls(of, lasts, grid)
         stretches = grid.stretches(again)
         if len(stretches) > _STRETCHES_AGAIN:
@@ -203,8 +202,8 @@ class PrometheusStore:
         return together([baseline, _without(lasts, grid, again), *whole, newest])
 
     async def _falls(self, of: Selection, found: Answer, grid: Grid) -> set[int]:
-        """Stretches in which a count fell. By name, as the answer has none; of a classic histogram by its
-        last bucket, which counts everything."""
+        """Stretches in which a count fell, or the one after. By name, as the answer has
+        none; of a classic histogram by its last bucket, which counts everything."""
         names = sorted({one.labels["__name__"] for one in found.series if "__name__" in one.labels})
         counts = [
             of.only(name, Matcher("le", "=", "+Inf")) if name.endswith(BUCKET) else of.only(name)
@@ -328,6 +327,15 @@ def _alike(metric: str, labels: Mapping[str, str], where: Mapping[str, str]) -> 
 
 def _identity(series: Samples) -> frozenset[tuple[str, str]]:
     return frozenset(series.labels.items())
+
+
+def _after_gaps(found: Answer, grid: Grid) -> set[int]:
+    """Each series' first stretch, and those whose neighbour before is empty: it may have restarted since."""
+    places: set[int] = set()
+    for one in found.series:
+        filled = (one.times_ms - grid.start_ms) // grid.step_ms
+        places.update(filled[np.diff(filled, prepend=-2) > 1].tolist())
+    return places
 
 
 def _without(found: Answer, grid: Grid, places: set[int]) -> Answer:
