@@ -4,8 +4,9 @@ Usage: python bench/stack.py [embedded] [tempo] [jaeger]
 
 One hour at 100 frames a second, a twentieth of them slow, that ends now. It is filled through the Collector
 by OTLP, a message a minute, oldest first: the servers' windows for late data (2 h) take it. Then a traced
-program runs beside it, and each of its kept frames is timed from its end until a question answers with it.
-Pages are not part of this. JSON goes to bench-results/stack.json.
+program runs beside it, and each of its kept frames is timed from its end until a question answers with it;
+so is the newest data of the app's live snapshot, that is what the Live page shows. JSON goes to
+bench-results/stack.json.
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "stack")]
 
+from app import App  # noqa: E402
 from bench.store import SECOND, load_hour, start  # noqa: E402
 from stacks import PrometheusTempo, Stack, VictoriaJaeger  # noqa: E402
 
@@ -50,9 +53,18 @@ LONGEST_S: Final = 20.0
 FRESH_S: Final = 30.0
 
 
+@dataclass(frozen=True)
+class Backend:
+    """One that runs: how to open it, where it takes OTLP, and the app's settings for it."""
+
+    opened: Callable[[], Stores]
+    otlp: str
+    read_from: Mapping[str, str]
+
+
 @contextmanager
-def embedded(folder: Path) -> Iterator[tuple[Callable[[], Stores], str]]:
-    """The embedded store: how to open it, and where it takes OTLP."""
+def embedded(folder: Path) -> Iterator[Backend]:
+    """The embedded store."""
     process, said, _ = start(folder)
 
     def opened() -> Stores:
@@ -60,15 +72,16 @@ def embedded(folder: Path) -> Iterator[tuple[Callable[[], Stores], str]]:
         return Stores(store, store)
 
     try:
-        yield opened, f"http://127.0.0.1:{said['http_port']}"
+        otlp = f"http://127.0.0.1:{said['http_port']}"
+        yield Backend(opened, otlp, {"FRAMESCOPE_DATA_DIR": str(folder)})
     finally:
         process.terminate()
         process.wait()
 
 
 @contextmanager
-def stack(kind: type[Stack], folder: Path) -> Iterator[tuple[Callable[[], Stores], str]]:
-    """A stack behind its Collector, likewise."""
+def stack(kind: type[Stack], folder: Path) -> Iterator[Backend]:
+    """A stack behind its Collector."""
     running = kind(folder)
 
     def opened() -> Stores:
@@ -78,12 +91,12 @@ def stack(kind: type[Stack], folder: Path) -> Iterator[tuple[Callable[[], Stores
 
     try:
         running.start_all()
-        yield opened, running.collector.otlp_http
+        yield Backend(opened, running.collector.otlp_http, running.read_from)
     finally:
         running.kill_all()
 
 
-KINDS: Final[dict[str, Callable[[Path], AbstractContextManager[tuple[Callable[[], Stores], str]]]]] = {
+KINDS: Final[dict[str, Callable[[Path], AbstractContextManager[Backend]]]] = {
     "embedded": embedded,
     "tempo": lambda folder: stack(PrometheusTempo, folder),
     "jaeger": lambda folder: stack(VictoriaJaeger, folder),
@@ -141,9 +154,11 @@ async def questions(stores: Stores, end_ns: int) -> dict[str, Any]:
     return told
 
 
-async def freshness(stores: Stores, otlp: str, folder: Path) -> dict[str, Any]:
-    """Seconds from a frame's end until it is listed, and from a record's end until it is answered."""
+async def freshness(stores: Stores, backend: Backend, folder: Path) -> dict[str, Any]:
+    """Seconds from a frame's end until it is listed, and shown; from a record's end until it is answered."""
     service = "fresh"
+    app = App(folder, backend.read_from)
+    app.start()
     emitter = subprocess.Popen(  # noqa: ASYNC220 - it takes a moment, before anything is timed
         [
             *(sys.executable, str(ROOT / "tests/stack/emitter.py"), "--seconds", str(FRESH_S)),
@@ -152,13 +167,14 @@ async def freshness(stores: Stores, otlp: str, folder: Path) -> dict[str, Any]:
         env={
             **os.environ,
             "PYTHONPATH": str(ROOT / "instrumentation"),
-            "OTEL_EXPORTER_OTLP_ENDPOINT": otlp,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": backend.otlp,
             "OTEL_SERVICE_NAME": service,
         },
     )
     began = time.time_ns()
     frames: dict[str, float] = {}
     records: dict[int, float] = {}
+    shown: list[float] = []
     while emitter.poll() is None or time.time_ns() - began < (FRESH_S + 8) * SECOND:
         asked = time.time_ns()
         page = await stores.traces.frames(FrameQuery(service, start_ns=asked - 20 * SECOND, limit=200))
@@ -172,8 +188,16 @@ async def freshness(stores: Stores, otlp: str, folder: Path) -> dict[str, Any]:
                 offset + latency for offset, latency in zip(batch.offsets_us, batch.latencies_us, strict=True)
             )
             records.setdefault(batch.first_id, (now - batch.start_ns - last * 1000) / SECOND)
+        latest = await asyncio.to_thread(app.get, f"/api/metrics/latest?service={service}&pipeline=rig")
+        if latest and latest.get("newest_age_seconds") is not None and emitter.poll() is None:
+            shown.append(time.time() - float(latest["timestamp"]) + float(latest["newest_age_seconds"]))
         await asyncio.sleep(0.1)
-    return {"kept frame listed": _spread(frames.values()), "record answered": _spread(records.values())}
+    app.stop()
+    return {
+        "live snapshot's newest frame": _spread(shown),
+        "kept frame listed": _spread(frames.values()),
+        "record answered": _spread(records.values()),
+    }
 
 
 def _spread(values: Any) -> dict[str, float]:
@@ -185,11 +209,11 @@ def _spread(values: Any) -> dict[str, float]:
     }
 
 
-async def _measure(opened: Callable[[], Stores], otlp: str, end_ns: int, folder: Path) -> dict[str, Any]:
-    stores = opened()
+async def _measure(backend: Backend, end_ns: int, folder: Path) -> dict[str, Any]:
+    stores = backend.opened()
     try:
         told: dict[str, Any] = {"questions": await questions(stores, end_ns)}
-        told["freshness"] = await freshness(stores, otlp, folder)
+        told["freshness"] = await freshness(stores, backend, folder)
         print(f"  {json.dumps(told['freshness'])}", flush=True)
         return told
     finally:
@@ -203,10 +227,10 @@ def main() -> int:
     told: dict[str, Any] = {"load_average": os.getloadavg()[0], "cores": os.cpu_count()}
     for name in sys.argv[1:] or list(KINDS):
         print(name, flush=True)
-        with tempfile.TemporaryDirectory() as directory, KINDS[name](Path(directory)) as (opened, otlp):
+        with tempfile.TemporaryDirectory() as directory, KINDS[name](Path(directory)) as backend:
             end_ns = time.time_ns() // SECOND * SECOND
-            filled = load_hour(otlp, end_ns)
-            told[name] = {"hour": filled, **asyncio.run(_measure(opened, otlp, end_ns, Path(directory)))}
+            filled = load_hour(backend.otlp, end_ns)
+            told[name] = {"hour": filled, **asyncio.run(_measure(backend, end_ns, Path(directory)))}
         (results / "stack.json").write_text(json.dumps(told, indent=2) + "\n")
     return 0
 

@@ -1,23 +1,24 @@
-"""The app as users start it, over one of the stacks."""
+"""The app as users start it."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 from programs import Program, free_ports
-from stacks import HOST, Stack
+from stacks import HOST
 
 _COMMAND = "import sys; from framescope_ui.commands import ui; sys.exit(ui(sys.argv[1:]))"
 
 
 class App(Program):
-    """``framescope ui`` with the stack's addresses in its environment."""
+    """``framescope ui``; ``settings`` are its environment: a stack's ``read_from``, say."""
 
-    def __init__(self, stack: Stack, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
         (port,) = free_ports(1)
         self.url = f"http://{HOST}:{port}"
         super().__init__(
@@ -25,12 +26,7 @@ class App(Program):
             ["-c", _COMMAND, "--host", HOST, "--port", str(port)],
             folder,
             f"{self.url}/healthz",
-            {
-                "PYTHONPATH": os.pathsep.join(sys.path),
-                "FRAMESCOPE_TRACES_BACKEND": stack.traces_backend,
-                "FRAMESCOPE_TRACES_URL": stack.traces_url,
-                "FRAMESCOPE_METRICS_URL": stack.metrics_url,
-            },
+            {"PYTHONPATH": os.pathsep.join(sys.path), **settings},
             sys.executable,
         )
 

@@ -108,6 +108,15 @@ class Stack:
     def _servers(self, telemetry: str) -> tuple[str, str]:
         """Make ``metrics`` and ``traces``; where OTLP goes for each. ``telemetry`` is to be scraped."""
 
+    @property
+    def read_from(self) -> dict[str, str]:
+        """The app's settings, as environment variables."""
+        return {
+            "FRAMESCOPE_TRACES_BACKEND": self.traces_backend,
+            "FRAMESCOPE_TRACES_URL": self.traces_url,
+            "FRAMESCOPE_METRICS_URL": self.metrics_url,
+        }
+
     # -- running ------------------------------------------------------------------------------------------
 
     def start_all(self) -> None:

@@ -170,7 +170,7 @@ def courses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[type[Stac
         )
         for kind in STACKS
     }
-    apps = [App(course.stack, course.stack.folder) for course in courses.values()]
+    apps = [App(course.stack.folder, course.stack.read_from) for course in courses.values()]
     try:
         for course, app in zip(courses.values(), apps, strict=True):
             course.stack.start_all()

@@ -56,7 +56,7 @@ def chain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     need(*kind.programs)
     folder = tmp_path_factory.mktemp(kind.__name__.lower())
     stack = kind(folder)
-    app = App(stack, folder)
+    app = App(folder, stack.read_from)
     truth = folder / "truth.jsonl"
     example = None
     try:
@@ -100,7 +100,9 @@ def test_live_shows_frames_as_they_come(chain: Chain, page: Page) -> None:
     before = newest.text_content(timeout=30_000)
     expect(newest).not_to_have_text(before or "", timeout=30_000)
     latest = chain.app.get("/api/metrics/latest")
-    assert "null" not in json.dumps(latest.get("fps_out", 0))
+    assert latest["fps_target"] == pytest.approx(60, rel=0.01)
+    for number in ("fps_out", "latency_ms", "latency_p99_ms", "budget_ms", "cpu", "gpu_utilization"):
+        assert latest[number] is not None, f"{number} is not known"
 
 
 def test_a_slow_frame_leads_from_the_table_to_its_verdict(chain: Chain, page: Page) -> None:
