@@ -13,10 +13,10 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
+from judged_frames import judged, told
 from recorded_emission import recording
 from store_process import StoreProcess
 
@@ -55,42 +55,6 @@ def run(store: StoreProcess, service: str, *command: str) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-
-
-async def told(app: httpx.AsyncClient, path: str, **asked: Any) -> Any:
-    answer = await app.get(path, params=asked)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-async def judged(app: httpx.AsyncClient, service: str, pipeline: str, heavy: str) -> list[str]:
-    """What every emitter must reach: found as a pipeline, its slow frames listed, each one accounted for.
-
-    Answers their causes. A busy machine can hold a frame up by more than its own work; nothing these
-    emitters read tells of that, so the cause of such a frame is unknown, and its work a part of it.
-    """
-    pipelines = (await told(app, "/api/pipelines"))["pipelines"]
-    assert [(one["service"], one["pipeline"]) for one in pipelines] == [(service, pipeline)]
-    listed = (await told(app, "/api/frames", service=service, pipeline=pipeline, outcome="slow"))["frames"]
-    planned = {frame["frame_id"]: frame for frame in listed if frame["frame_id"] % 40 == 39}
-    assert {39, 79, 119, 159} <= planned.keys()
-    causes = []
-    for frame in planned.values():
-        view = await told(app, f"/api/frames/{frame['trace_id']}")
-        verdict = view["verdict"]
-        assert [stage["name"] for stage in view["stages"]] == ["read", heavy]
-        assert view["outcome"] == "slow"
-        assert view["stage"] == heavy
-        assert 0 < verdict["expected_seconds"] < view["budget_seconds"]
-        assert verdict["lost_seconds"] == pytest.approx(
-            view["latency_seconds"] - verdict["expected_seconds"], abs=1e-9
-        )
-        by_cause = {(share["cause"], share["stage"]): share["lost_seconds"] for share in verdict["shares"]}
-        assert sum(by_cause.values()) == pytest.approx(verdict["lost_seconds"], abs=1e-9)
-        assert by_cause["cpu_work", heavy] > 0.005
-        causes.append(verdict["cause"])
-        assert view["neighbours"] is not None
-    return causes
 
 
 async def test_the_plain_python_emitter(store: StoreProcess, app: httpx.AsyncClient) -> None:
