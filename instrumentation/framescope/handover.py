@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-VERSION: Final = 3
+VERSION: Final = 4
 HEADER: Final = struct.Struct("<II")
 """Message length in bytes, frames in it (so that a reader can count what it could not read)."""
 MAX_MESSAGE: Final = 16 * 1024 * 1024
@@ -94,7 +94,8 @@ class Batch:
     collections: list[tuple[int, int, int, int]] = field(default_factory=list)
     """Garbage collections: (generation, thread, start, end)."""
     queues: list[tuple[int, str, int, int, int, dict[str, int]]] = field(default_factory=list)
-    """(pipeline, name, capacity, depth now, blocked ns so far, drops so far by reason)."""
+    """(pipeline, name, capacity, depth now, blocked ns so far, drops so far by reason); the numbers
+    ``UNKNOWN`` where a queue does not tell."""
     gauges: list[tuple[int, str, int, float]] = field(default_factory=list)
     marks: list[tuple[int, int, str]] = field(default_factory=list)
     devices: list[str] = field(default_factory=list)
@@ -104,6 +105,8 @@ class Batch:
     """Faults inside the recorder, by where; cumulative."""
     recalls: list[tuple[int, int, int, str]] = field(default_factory=list)
     """Wishes to keep the last frames whole: (pipeline, when, how far back in ns, why)."""
+    waits: list[tuple[int, str, list[int]]] = field(default_factory=list)
+    """Waits in the host's own queues, which carry no frames: (pipeline, queue, ns each)."""
 
 
 def pack(batch: Batch) -> bytes:
@@ -126,6 +129,7 @@ def pack(batch: Batch) -> bytes:
             batch.losses,
             batch.faults,
             batch.recalls,
+            batch.waits,
         )
     )
     return HEADER.pack(len(body), len(batch.frames)) + body

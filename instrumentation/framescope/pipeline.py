@@ -255,6 +255,19 @@ class Pipeline:
         """A bounded queue between two threads of this pipeline."""
         return self._recorder.queue(name, capacity, policy)
 
+    def watch_queue(self, queue: object, name: str) -> None:
+        """Tell the depth of a queue of your own under ``name``, and what else can be seen from outside.
+
+        Of a ``queue.Queue`` or ``asyncio.Queue``: each item's wait, the time producers were held, what was
+        refused because it was full. Of a ``multiprocessing.Queue``: depth, held time, refusals on this
+        side. Of a ``deque``: depth alone. Where frames themselves go through a queue, ``framescope.Queue``
+        tells more: it knows which frame waited.
+        """
+        try:
+            self._recorder.watch(queue, str(name)[:64])
+        except Exception:
+            self._recorder.faults.note("watch_queue")
+
     # -- beside the frames ----------------------------------------------------------------------------------
 
     def gauge(self, name: str, value: float) -> None:
@@ -337,6 +350,7 @@ class OffPipeline(Pipeline):
     def gpu_stage(self, name: str, timer: GpuTimer) -> Stage:
         return cast("Stage", NoStage(name, "gpu"))
 
+    def watch_queue(self, queue: object, name: str) -> None: ...
     def gauge(self, name: str, value: float) -> None: ...
     def mark(self, text: str) -> None: ...
     def keep_last(self, seconds: float = 5.0, why: str = "") -> None: ...

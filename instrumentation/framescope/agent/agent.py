@@ -22,7 +22,7 @@ from framescope.agent.record import frame_records
 from framescope.agent.settings import AgentSettings
 from framescope.agent.spans import SpanMaker
 from framescope.agent.totals import Example, Labels, Totals
-from framescope.handover import Batch, FrameRecord, PipelineDefinition
+from framescope.handover import UNKNOWN, Batch, FrameRecord, PipelineDefinition
 from framescope.judge import judge
 from framescope.judge.baseline import Baseline, quantile
 from framescope.judge.model import Frame, total
@@ -173,13 +173,20 @@ class Agent:
     def _take_rest(self, batch: Batch) -> None:
         for number, name, capacity, depth, blocked_ns, dropped in batch.queues:
             labels = ((sig.FRAME_PIPELINE, self._name(number)), (sig.FRAME_QUEUE_NAME, name))
-            self.totals.set(sig.FRAME_QUEUE_CAPACITY, labels, batch.sent_ns, capacity)
-            self.totals.set(sig.FRAME_QUEUE_DEPTH, labels, batch.sent_ns, depth)
-            self._reach(sig.FRAME_QUEUE_BLOCKED_TIME, labels, number, blocked_ns / 1e9)
+            if capacity != UNKNOWN:
+                self.totals.set(sig.FRAME_QUEUE_CAPACITY, labels, batch.sent_ns, capacity)
+            if depth != UNKNOWN:
+                self.totals.set(sig.FRAME_QUEUE_DEPTH, labels, batch.sent_ns, depth)
+            if blocked_ns != UNKNOWN:
+                self._reach(sig.FRAME_QUEUE_BLOCKED_TIME, labels, number, blocked_ns / 1e9)
             for reason, count in dropped.items():
                 self._reach(
                     sig.FRAME_QUEUE_DROPPED, (*labels, (sig.FRAME_DROP_REASON, reason)), number, count
                 )
+        for number, name, waits in batch.waits:
+            labels = ((sig.FRAME_PIPELINE, self._name(number)), (sig.FRAME_QUEUE_NAME, name))
+            for wait in waits:
+                self.totals.observe(sig.FRAME_QUEUE_WAIT, labels, wait / 1e9)
         for number, name, at, value in batch.gauges:
             labels = ((sig.FRAME_PIPELINE, self._name(number)), (sig.FRAME_METRIC_NAME, name))
             self.totals.set(sig.FRAME_CUSTOM, labels, at, value)

@@ -20,6 +20,7 @@ from framescope.recorder.faults import Faults
 from framescope.recorder.frame import NO_FRAME_OPEN, Frame, Marks
 from framescope.recorder.queue import POLICIES, Policy, Queue
 from framescope.recorder.stage import GpuStage, Stage
+from framescope.recorder.watched import WatchedQueue
 
 OUTBOX: Final = 20_000
 """Frames held for the shipper: 4 s at 5 000 FPS, some 30 MB at worst. What does not fit is counted."""
@@ -27,6 +28,7 @@ MAX_STAGES: Final = 256
 TRANSIT: Final = "carried"
 """The stage between two processes: from ``carry`` to ``resume``."""
 MAX_GAUGES: Final = 64
+MAX_WATCHED: Final = 64
 
 
 class Recorder:
@@ -55,6 +57,7 @@ class Recorder:
         self.marks = _marks(name)
         self.last_start_ns = UNKNOWN
         self.queues: list[Queue[object]] = []
+        self.watched: list[WatchedQueue] = []
         self.timers: list[GpuTimer] = []
         self.losses: dict[str, int] = {}
         self.gauges: dict[str, tuple[int, float]] = {}
@@ -94,6 +97,13 @@ class Recorder:
         made: Queue[object] = Queue(self, self.stage(name, "queue"), capacity, policy)
         self.queues.append(made)
         return made
+
+    def watch(self, queue: object, name: str) -> None:
+        """Look at a queue of the host's own. Beyond 64 of them one is counted and left alone."""
+        if len(self.watched) < MAX_WATCHED:
+            self.watched.append(WatchedQueue(name, queue, self.clock))
+        else:
+            self.lose("watch_limit")
 
     def begin(
         self,
@@ -165,6 +175,8 @@ class Recorder:
             stage.rebind(self.marks)
         for queue in self.queues:
             queue.forget()
+        for watched in self.watched:
+            watched.forget()
 
     def lose(self, reason: str) -> None:
         """Count something that is missing from the record."""

@@ -167,6 +167,15 @@ class Shipper:
                 batch.queues.append(
                     (number, queue.name, queue.capacity, len(queue), queue.blocked_ns, dict(queue.dropped))
                 )
+            for watched in recorder.watched:
+                batch.queues.append(
+                    (number, watched.name, watched.capacity, watched.depth, watched.blocked_ns,
+                     dict(watched.dropped))
+                )  # fmt: skip
+                if waits := watched.take_waits():
+                    batch.waits.append((number, watched.name, waits))
+                if watched.missed_waits:
+                    batch.losses[number, "wait_limit"] = watched.missed_waits
             for timer in recorder.timers:
                 try:
                     batch.works.extend(

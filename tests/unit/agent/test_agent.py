@@ -534,3 +534,15 @@ def test_a_frame_recalled_is_not_sent_again_as_a_neighbour():
     made.tick(70 * S)
     ids = [spans[0].attributes[sig.FRAME_ID] for spans in sent.frames()]
     assert ids[known:] == [last + 1]
+
+
+def test_a_watched_queue_tells_what_it_knows_and_leaves_out_the_rest():
+    made, sent, _ = agent()
+    waits = [(0, "mine", [2 * MS, 3 * MS])]
+    made.feed(batch(*calm(), queues=[(0, "mine", -1, 2, -1, {})], waits=waits))
+    made.tick(60 * S)
+    labels = ((sig.FRAME_PIPELINE, "p"), (sig.FRAME_QUEUE_NAME, "mine"))
+    assert sent.counter(sig.FRAME_QUEUE_DEPTH)[labels] == 2
+    assert labels not in sent.counter(sig.FRAME_QUEUE_CAPACITY)
+    assert labels not in sent.counter(sig.FRAME_QUEUE_BLOCKED_TIME)
+    assert made.totals.distributions[sig.FRAME_QUEUE_WAIT][labels].total == 0.005
