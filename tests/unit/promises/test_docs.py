@@ -60,7 +60,7 @@ def test_every_file_that_the_architecture_names_exists():
 
 
 def test_the_public_names_are_those_that_are_documented():
-    assert framescope.__all__ == ["Pipeline", "Queue"]
+    assert framescope.__all__ == ["Frame", "Pipeline", "Queue"]
 
 
 # -- the table of names -----------------------------------------------------------------------------------
