@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from framescope import signals
 from framescope_ui.store.schema import BATCH, FRAME
@@ -212,3 +212,23 @@ def test_a_frames_record_that_ends_in_the_future_is_rejected_alone(spoilt: dict[
 def test_a_frames_record_of_a_clock_that_is_ahead_is_kept() -> None:
     rows = _record(**{"frame.batch.latencies_us": [5, HOUR_US - 2_000_000]})
     assert len(rows.batches) == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "status", "outcome"),
+    [
+        ({signals.FRAME_BUDGET_LIMIT: 0.010}, Status(), "slow"),
+        ({signals.FRAME_BUDGET_LIMIT: 0.030}, Status(), "on_time"),
+        ({signals.FRAME_BUDGET_LIMIT: 0.030}, Status(code=Status.STATUS_CODE_ERROR), "failed"),
+        ({signals.FRAME_BUDGET_LIMIT: 0.010, signals.FRAME_OUTCOME: "dropped"}, Status(), "dropped"),
+        ({}, Status(), None),
+    ],
+)
+def test_a_frame_that_does_not_tell_its_outcome_is_found_by_the_one_its_latency_and_budget_give(
+    told: dict[str, Any], status: Status, outcome: str | None
+) -> None:
+    root = _root(**told)
+    root.status.CopyFrom(status)
+    (frame,) = _rows(root).frames
+    columns = [name for name, _, _ in FRAME.columns]
+    assert frame.columns()[columns.index("outcome")] == outcome
