@@ -114,7 +114,7 @@ async def longest_first(
         if found.cut:
             inside = sorted(row.latency_ns for row in rows if row.latency_ns > lower)
             if inside:
-                steps += [lower, *inside] if lower > least_ns else inside
+                steps += inside
                 stride = 1
                 continue
             rows = [row async for part in throughout(lower, upper) for row in part]

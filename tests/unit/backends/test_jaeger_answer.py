@@ -85,6 +85,16 @@ def test_a_trace_in_several_groups_is_one_with_its_root_first_and_each_span_once
     assert trace.resource["service.name"] == "scanner"
 
 
+def test_a_root_comes_first_even_where_clocks_disagree() -> None:
+    root = _span("a" * 16, "GET /scan", startTimeUnixNano="9")
+    child = _span("b" * 16, "SELECT", parentSpanId="a" * 16, startTimeUnixNano="7")
+    orphan = _span("c" * 16, "frame", parentSpanId="f" * 16, startTimeUnixNano="8")
+    (trace,) = traces_in(_answer(child, root))
+    assert [span.name for span in trace.spans] == ["GET /scan", "SELECT"]
+    (trace,) = traces_in(_answer(child, root, orphan))
+    assert [span.name for span in trace.spans] == ["frame", "GET /scan", "SELECT"]
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -108,14 +108,29 @@ async def test_a_list_longer_than_one_answer_is_paged_whole_whatever_a_cut_answe
     assert keys == sorted(keys, reverse=True)
 
 
-async def test_a_stage_as_long_as_asked_for_does_not_make_its_frame_long_enough(
+async def test_the_latency_is_that_of_the_root_and_is_cut_to_the_nanosecond(
     server: JaegerServer, store: JaegerStore
 ) -> None:
     # Jaeger compares the length of any span, and in whole microseconds.
-    server.spans += emission.frame(SCANNER, BASE, 20 * MS, frame_id=1)
-    server.spans += emission.frame(SCANNER, BASE + 1, 20 * MS - 1, frame_id=2)
-    page = await store.frames(FrameQuery("scanner", min_latency_ns=20 * MS))
+    server.spans += emission.frame(SCANNER, BASE, 20 * MS + 500, frame_id=1)
+    server.spans += emission.frame(SCANNER, BASE + 1, 20 * MS + 499, frame_id=2)
+    short = emission.frame(SCANNER, BASE + 2, 10 * MS, frame_id=3)
+    outlasting = emission.span("denoise on GPU", BASE, BASE + 90 * MS, {}, SCANNER, parent=short[0])
+    server.spans += [*short, outlasting]
+    page = await store.frames(FrameQuery("scanner", min_latency_ns=20 * MS + 500))
     assert _ids(page.frames) == [1]
+
+
+async def test_the_next_page_does_not_ask_again_for_what_is_newer(
+    server: JaegerServer, store: JaegerStore
+) -> None:
+    for place in range(3):
+        server.spans += emission.frame(SCANNER, BASE + place * SECOND, 20 * MS, frame_id=place)
+    page = await store.frames(FrameQuery("scanner", limit=1))
+    server.asked.clear()
+    await store.frames(FrameQuery("scanner", limit=1, cursor=page.next_cursor))
+    latest = max(search["query.start_time_max"] for search in server.searches)
+    assert datetime.fromisoformat(latest).timestamp() == (BASE + 2 * SECOND) / SECOND
 
 
 async def test_a_range_is_cut_to_the_nanosecond(server: JaegerServer, store: JaegerStore) -> None:
@@ -228,6 +243,16 @@ async def test_an_hour_of_records_comes_in_few_answers_and_the_newest_in_one(
     newest = await store.every_frame("scanner", "ultrasound", BASE, BASE + 600 * SECOND, limit=5)
     assert [batch.first_id for batch in newest] == [595, 596, 597, 598, 599]
     assert len(server.searches) == 1
+
+
+async def test_a_record_that_began_before_the_range_and_reaches_into_it_belongs_to_it(
+    server: JaegerServer, store: JaegerStore
+) -> None:
+    server.spans.append(emission.frames_record(SCANNER, BASE, 0, [9000] * 100))
+    server.spans.append(emission.frames_record(SCANNER, BASE - 10 * SECOND, 1, [20_000_000]))
+    server.spans.append(emission.frames_record(SCANNER, BASE - 10 * SECOND, 2, [9000]))
+    batches = await store.every_frame("scanner", "ultrasound", BASE + SECOND // 2, BASE + SECOND)
+    assert [batch.first_id for batch in batches] == [1, 0]
 
 
 async def test_two_emitters_of_one_pipeline_both_have_their_records(
