@@ -66,6 +66,12 @@ class Project:
         names = self.engine.run("ps", "--all", "--quiet", "--filter", _OF_IT).split()
         return [self.engine.inspect(name) for name in names]
 
+    def execute(self, service: str, *command: str) -> str:
+        """What a command says inside a service's container. Raises ``Failed`` where it fails."""
+        of_it = ("--filter", _OF_IT, "--filter", f"label=com.docker.compose.service={service}")
+        container = self.engine.run("ps", "--quiet", *of_it).strip()
+        return self.engine.run("exec", container, *command)
+
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of the app's answer, on the port it is published at."""
         said = self.engine.reach(

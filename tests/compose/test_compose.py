@@ -56,6 +56,11 @@ def test_a_slow_frame_of_the_example_is_shown_with_its_verdict(project: Project,
     until(project, "live numbers", live)
 
 
+def test_doctor_finds_every_link_in_order(project: Project) -> None:
+    asked = {"demo": "app", "jaeger-demo": "app-jaeger", "embedded-demo": "store"}[project.profile]
+    assert " 0 fail" in project.execute(asked, "framescope", "doctor")
+
+
 @pytest.mark.parametrize("path", ["/", "/live", "/frames"])
 def test_the_pages_are_served(project: Project, path: str) -> None:
     status, page = project.get(path)
