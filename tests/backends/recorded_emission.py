@@ -91,7 +91,7 @@ def _within(message: Message) -> Iterable[Message]:
     yield message
     for field, value in message.ListFields():
         if field.message_type is not None:
-            for inner in value if field.is_repeated else (value,):
+            for inner in (value,) if isinstance(value, Message) else value:
                 yield from _within(inner)
 
 
