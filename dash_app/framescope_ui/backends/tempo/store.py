@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from statistics import median_high
 from typing import Any, Final
 
@@ -90,6 +90,9 @@ _FIRST_STEP_NS: Final = 30 * NS
 _RECORDS_STEP_NS: Final = 300 * NS
 _LONGEST_RECORD_NS: Final = 30 * NS
 """A record that begins earlier than this before a range is not looked for."""
+_NEARLY_FULL: Final = 0.99
+"""Of an answer that holds everything: 1 would say that there may be more."""
+_REMEMBERED_SECONDS: Final = 3
 _AT_A_TIME: Final = 4
 _GREATEST_SECOND: Final = 2**32 - 1
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -107,6 +110,14 @@ _BATCH_ATTRIBUTES: Final = (
     signals.BATCH_CAUSES,
 )
 _VERSION: Final = "/api/status/buildinfo"
+
+
+@dataclass(slots=True)
+class _Question:
+    """One question's requests, and what was found in the last seconds that were searched one by one."""
+
+    requests: Allowance = field(default_factory=lambda: Allowance(GREATEST_REQUESTS))
+    seconds: dict[tuple[str, int], list[TraceFound]] = field(default_factory=dict)
 
 
 class TempoStore:
@@ -162,11 +173,11 @@ class TempoStore:
         if not answerable(query):
             return FramePage(())
         limit = max(1, min(query.limit, GREATEST_PAGE))
-        allowance, by_id = Allowance(GREATEST_REQUESTS), Allowance(GREATEST_BY_ID)
+        question, by_id = _Question(), Allowance(GREATEST_BY_ID)
 
         async def ask(since_ns: int, until_ns: int, least_ns: int, below_ns: int | None) -> Found[FrameRow]:
             found, fullness = await self._frame_traces(
-                query, (since_ns, until_ns), (least_ns, below_ns), allowance
+                query, (since_ns, until_ns), (least_ns, below_ns), question
             )
             rows = (
                 await self._rows_with_stages(found, by_id)
@@ -180,8 +191,7 @@ class TempoStore:
                 and least_ns <= row.latency_ns
                 and (below_ns is None or row.latency_ns < below_ns)
             ]
-            middle = median_high(row.start_ns for row in inside) if inside else None
-            return Found(inside, fullness, middle)
+            return Found(inside, fullness, _middle([row.start_ns for row in inside], since_ns))
 
         if query.order == "time":
             until = min(end, after.key + 1) if after else end
@@ -235,7 +245,7 @@ class TempoStore:
         """
         if limit < 1 or not (traceql.can_be(service) and traceql.can_be(pipeline)):
             return []
-        allowance = Allowance(GREATEST_REQUESTS)
+        question = _Question()
         depths = await self._depth_attributes(service, start_ns - _LONGEST_RECORD_NS, end_ns)
         conditions = [
             traceql.equals(traceql.SERVICE, service),
@@ -246,7 +256,7 @@ class TempoStore:
         text = traceql.query(traceql.spans(conditions), selected)
 
         async def ask(since_ns: int, until_ns: int) -> Found[Span]:
-            return await self._spans(text, since_ns, until_ns, _RECORDS_AT_ONCE, allowance)
+            return await self._spans(text, since_ns, until_ns, _RECORDS_AT_ONCE, question)
 
         batches: dict[tuple[int, int], FrameBatch] = {}
         unreadable: set[str] = set()
@@ -272,7 +282,7 @@ class TempoStore:
         """Change markers, oldest first, the newest 10 000."""
         if not traceql.can_be(service):
             return []
-        allowance = Allowance(GREATEST_REQUESTS)
+        question = _Question()
         conditions = [
             traceql.equals(traceql.SERVICE, service),
             traceql.equals(traceql.SPAN_NAME, signals.SPAN_MARK),
@@ -280,7 +290,7 @@ class TempoStore:
         text = traceql.query(traceql.spans(conditions), [traceql.span_attribute(signals.MARK_TEXT)])
 
         async def ask(since_ns: int, until_ns: int) -> Found[Span]:
-            return await self._spans(text, since_ns, until_ns, _MARKS_AT_ONCE, allowance)
+            return await self._spans(text, since_ns, until_ns, _MARKS_AT_ONCE, question)
 
         found: set[tuple[int, str]] = set()
         # Marks are rare: the whole range at once, in parts only where there are many.
@@ -330,14 +340,14 @@ class TempoStore:
         query: FrameQuery,
         times: tuple[int, int],
         latencies: tuple[int, int | None],
-        allowance: Allowance,
+        question: _Question,
     ) -> tuple[list[TraceFound], float]:
         found = roots(query, *latencies)
         names: tuple[Sequence[str], ...] = (ROOT_ATTRIBUTES,)
         if query.stage is not None:
             found = traceql.together(found, stages(query.service, query.stage), stages(query.service))
             names = (ROOT_ATTRIBUTES, GUILT_ATTRIBUTES)
-        return await self._slice(traceql.query(found, fields(*names)), *times, _FRAMES_AT_ONCE, allowance)
+        return await self._slice(traceql.query(found, fields(*names)), *times, _FRAMES_AT_ONCE, question)
 
     async def _rows_with_stages(self, found: Sequence[TraceFound], by_id: Allowance) -> list[FrameRow]:
         """The frames with their stages: from the spans found, and else from the whole trace."""
@@ -395,40 +405,51 @@ class TempoStore:
         return dict(zip(trace_ids, await asyncio.gather(*map(rows, trace_ids)), strict=True))
 
     async def _spans(
-        self, text: str, since_ns: int, until_ns: int, limit: int, allowance: Allowance
+        self, text: str, since_ns: int, until_ns: int, limit: int, question: _Question
     ) -> Found[Span]:
         """The matching spans that begin in the slice."""
-        found, fullness = await self._slice(text, since_ns, until_ns, limit, allowance)
+        found, fullness = await self._slice(text, since_ns, until_ns, limit, question)
         inside = [span for one in found for span in one.spans if since_ns <= span.start_ns < until_ns]
-        middle = median_high(span.start_ns for span in inside) if inside else None
-        return Found(inside, fullness, middle)
+        return Found(inside, fullness, _middle([span.start_ns for span in inside], since_ns))
 
     async def _slice(
-        self, text: str, since_ns: int, until_ns: int, limit: int, allowance: Allowance
+        self, text: str, since_ns: int, until_ns: int, limit: int, question: _Question
     ) -> tuple[list[TraceFound], float]:
         """What matches in the slice, and how full the answer was.
 
-        Slices of a second cannot be divided: they may answer more. Raises ``Crowded`` beyond.
+        A second cannot be divided: it may answer more. Raises ``Crowded`` beyond.
         """
-        indivisible = until_ns // NS - since_ns // NS <= 1
+        seconds = _whole_seconds(since_ns, until_ns)
+        if seconds is not None and seconds[1] - seconds[0] <= 2:
+            found_by_second = [await self._second(text, at, limit, question) for at in range(*seconds)]
+            # How full they were tells nothing of the slice: the next may be as long as may be.
+            return list({one.trace_id: one for some in found_by_second for one in some}.values()), 0.0
         found: list[TraceFound] = []
         # Adjoining parts, so that none is over the longest search that Tempo allows.
         for since, until in _parts(since_ns, until_ns):
-            room = min(limit, self._greatest_limit)
-            while True:
-                allowance.take()
-                part = await self._search(text, since, until, room)
-                room = min(room, self._greatest_limit)
-                if len(part) < room or not indivisible:
-                    break
-                if room >= self._greatest_limit:
-                    raise Crowded
-                room = min(4 * room, self._greatest_limit)
+            question.requests.take()
+            part = await self._search(text, since, until, limit)
             found += part
-            if len(part) >= room:
+            if len(part) >= min(limit, self._greatest_limit):
                 return found, 1.0
-        fullness = len(found) / min(limit, self._greatest_limit)
-        return found, min(fullness, 0.99)
+        return found, min(len(found) / min(limit, self._greatest_limit), _NEARLY_FULL)
+
+    async def _second(self, text: str, second: int, limit: int, question: _Question) -> list[TraceFound]:
+        """What matches in one second. It is searched once, whatever part of it is wanted next."""
+        key = (text, second)
+        if key in question.seconds:
+            return question.seconds[key]
+        room = limit
+        while True:
+            question.requests.take()
+            found = await self._search(text, second * NS, (second + 1) * NS, room)
+            room = min(room, self._greatest_limit)
+            if len(found) < room:
+                question.seconds = dict([*question.seconds.items(), (key, found)][-_REMEMBERED_SECONDS:])
+                return found
+            if room >= self._greatest_limit:
+                raise Crowded
+            room *= 4
 
     async def _search(self, text: str, since_ns: int, until_ns: int, limit: int) -> list[TraceFound]:
         """At most ``limit`` of the traces with a matching span that overlap the time, in no order."""
@@ -537,6 +558,12 @@ _RECORD_OR_FRAME: Final = traceql.equals_any(traceql.SPAN_NAME, (signals.SPAN_FR
 _NEWEST: Final = 5
 """A record begins up to a second before the frames in it, so a few of the newest traces are looked at."""
 _GREATEST_QUEUES: Final = 64
+
+
+def _middle(starts_ns: Sequence[int], since_ns: int) -> int | None:
+    """Where to divide a slice that came back full: never inside its first second, which a search of the rest
+    would answer again."""
+    return max(median_high(starts_ns), (since_ns // NS + 1) * NS) if starts_ns else None
 
 
 def _whole_seconds(since_ns: int, until_ns: int) -> tuple[int, int] | None:
