@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 from framescope import signals
 from framescope_ui.backends.protocols import (
+    About,
     BackendAway,
     FrameBatch,
     FramePage,
@@ -21,6 +22,7 @@ from framescope_ui.backends.protocols import (
     Mark,
     PipelineRef,
     Series,
+    Shortcoming,
     Span,
     Trace,
 )
@@ -104,6 +106,13 @@ class MemoryStore:
     def _answering(self) -> None:
         if self.away is not None:
             raise BackendAway(self.name, self.away)
+
+    async def about(self) -> About:
+        self._answering()
+        return About("memory", None, (Shortcoming("Late points", "its window is closed", "open its window"),))
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
 
     # ---- traces ----
     async def pipelines(self, start_ns: int, end_ns: int) -> list[PipelineRef]:

@@ -117,6 +117,18 @@ def test_a_store_that_is_away_is_named_with_since_when_and_the_page_recovers(
     expect(page.locator("h1")).to_contain_text("frames were slow", timeout=15_000)
 
 
+@pytest.mark.parametrize("path", ["/", "/frames"])
+def test_what_a_backend_cannot_answer_is_there_for_who_looks_for_it(look: Watched, path: str) -> None:
+    page = look.open(path)
+    page.reload()  # what it is, it is asked beside the first page
+    limits = page.locator("#limits")
+    expect(limits).to_contain_text("Limits of store: 1", timeout=15_000)
+    expect(limits.locator("table")).to_be_hidden()
+    limits.locator("summary").click()
+    expect(limits.locator("table")).to_be_visible()
+    expect(limits).to_contain_text("open its window")
+
+
 def test_nothing_yet_says_what_to_do(look: Watched, memory: MemoryStore) -> None:
     memory.empty = True
     try:

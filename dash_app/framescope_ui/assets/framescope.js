@@ -49,6 +49,9 @@
         set("live-legend", { children: live.legend });
         set("live-side", { children: live.side });
       }
+      // They are not known before the backends were asked what they are; then they hardly change.
+      const limits = one("live-limits");
+      if (limits && !limits.hasChildNodes()) set("live-limits", { children: live.limits });
       set("live-figure", { figure: live.figure });
       one("live-figure-label").setAttribute("aria-label", live.finding);
     } else if (live && !paused() && isLive() && !has("live-figure") && has("page")) {

@@ -9,6 +9,7 @@ from framescope_ui.figures import quantity, theme
 from framescope_ui.figures.live import gpu_title, live_figure
 from framescope_ui.pages import elements
 from framescope_ui.pages.elements import Part
+from framescope_ui.pages.limits import limits
 from framescope_ui.pages.viewer import RANGES, Viewer
 from framescope_ui.questions.sources import missing
 from framescope_ui.questions.views import GpuNow, Live
@@ -35,6 +36,7 @@ def live_page(live: Live, viewer: Viewer) -> list[Part]:
             ],
             className="fs-columns fs-columns-8-4",
         ),
+        html.Div(limits(live.health.sources), id="live-limits"),
     ]
 
 
@@ -59,6 +61,14 @@ def alerts(live: Live) -> list[Part]:
             since = f" since {quantity.moment(source.since)}" if source.since is not None else ""
             what = "does not answer" if source.status == "away" else "answers with an error"
             found.append(elements.notice(f"{source.name} {what}{since}.", source.reason, kind="trouble"))
+    if live.frames_late_seconds is not None:
+        found.append(
+            elements.notice(
+                f"The newest frames are shown {quantity.duration_text(live.frames_late_seconds)} late.",
+                "Until the trace store has caught up, rates and latencies are those of the metrics.",
+                kind="trouble",
+            )
+        )
     for whole, reasons in (
         (False, [one for one in live.losses if one[0] != KEEP_BUDGET]),
         (True, [one for one in live.losses if one[0] == KEEP_BUDGET]),

@@ -9,6 +9,7 @@ from dash import html
 from framescope_ui.figures import quantity
 from framescope_ui.pages import elements, live
 from framescope_ui.pages.elements import Part
+from framescope_ui.pages.limits import limits
 from framescope_ui.pages.viewer import Viewer
 from framescope_ui.questions.views import Live
 
@@ -27,6 +28,7 @@ def snapshot(seen: Live, viewer: Viewer) -> dict[str, Any]:
             "alerts": live.alerts(seen),
             "legend": live.legend(seen),
             "side": live.side(seen, viewer),
+            "limits": limits(seen.health.sources),
             "figure": live.figure_of(seen, viewer),
             "finding": live.finding(seen),
             "theme": viewer.theme,

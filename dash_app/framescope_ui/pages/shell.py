@@ -22,6 +22,7 @@ from framescope_ui.options import AppOptions
 from framescope_ui.pages import elements, push
 from framescope_ui.pages.elements import Part
 from framescope_ui.pages.frame import frame_page, unknown_page
+from framescope_ui.pages.limits import limits
 from framescope_ui.pages.live import empty_page, live_page
 from framescope_ui.pages.slow_frames import phone_row, query_of, row_of, slow_frames_page
 from framescope_ui.pages.viewer import LIVE_RANGES, RANGES, Viewer, viewer_of
@@ -348,6 +349,7 @@ class Pages:
             cause_counts(self._stores, viewer.service, viewer.pipeline, start, end),
         )
         body = slow_frames_page(page, every, counts, viewer, now)
+        body += limits(self._feed.backends())
         if viewer.paused is not None:
             body.insert(1, _paused_line(viewer.paused))
         return body

@@ -118,6 +118,12 @@ class LiveFeed:
             return window.newest
         return await self._refreshed(key, window)
 
+    def backends(self) -> list[Source]:
+        """The backends with what they are known not to answer, whether or not they are there now."""
+        names = dict.fromkeys((self._stores.traces.name, self._stores.metrics.name))
+        there = [Source(name, "ok", None, None, "") for name in names]
+        return self._abilities.told(there, seconds(self._clock_ns()))
+
     async def close(self) -> None:
         """End every poller."""
         tasks = [t for w in self._windows.values() for t in (w.poller, w.asking) if t is not None]
