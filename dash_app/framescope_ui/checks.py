@@ -56,10 +56,10 @@ async def _of_backends(
     found: Configuration, connections: tuple[Connection, Connection], stores: Stores, trial: Trial | None
 ) -> list[Finding]:
     try:
-        findings = await examined(found, connections, stores.traces, stores.metrics, time.time_ns())
-        if trial is not None:
-            findings += await follow(trial, stores.traces, stores.metrics, time.time_ns)
-        return findings
+        # First, so that what has arrived is looked at when the test frame has.
+        followed = [] if trial is None else await follow(trial, stores.traces, stores.metrics, time.time_ns)
+        asked = await examined(found, connections, stores.traces, stores.metrics, time.time_ns())
+        return [*asked, *followed]
     finally:
         await stores.aclose()
 
