@@ -20,8 +20,8 @@ from typing import Any, Final
 
 from programs import until
 
-_UNSEEN: Final = ("unshare", "--mount")
-"""Its mounts are its own, and gone when it ends."""
+_BOUND: Final = ("setpriv", "--pdeathsig", "TERM", "--", "unshare", "--mount")
+"""It ends when we do, however we end; its mounts are its own, and gone with it."""
 
 
 class CannotRun(Exception):
@@ -130,7 +130,7 @@ def own_folder() -> Iterator[Path]:
         raise CannotRun(
             "no container engine answers: start one, or run this as root with docker.io installed"
         )
-    for program in ("dockerd", "iptables", "ip", "nsenter", "unshare"):
+    for program in ("dockerd", "iptables", "ip", "nsenter", "setpriv", "unshare"):
         if shutil.which(program) is None:
             raise CannotRun(f"no {program}: apt-get install docker.io docker-compose iptables iproute2")
     folder = Path(tempfile.mkdtemp(prefix="fs-docker-", dir="/var/tmp"))
@@ -143,7 +143,7 @@ def own_folder() -> Iterator[Path]:
 @contextlib.contextmanager
 def building(folder: Path) -> Iterator[Engine]:
     """The test's own engine in this machine's network, for builds with ``--network host``."""
-    daemon = [*_UNSEEN, "--", *_daemon(folder), "--bridge=none", "--iptables=false"]
+    daemon = [*_BOUND, "--", *_daemon(folder), "--bridge=none", "--iptables=false"]
     with _started(folder, daemon) as process:
         yield Engine(own_client(), _address(folder))
         assert process.poll() is None
@@ -153,7 +153,7 @@ def building(folder: Path) -> Iterator[Engine]:
 def secluded(folder: Path) -> Iterator[Engine]:
     """The test's own engine in a network of its own, which ends at its loopback."""
     alone = 'ip link set lo up && exec "$@"'
-    daemon = [*_UNSEEN, "--net", "--", "sh", "-c", alone, "sh", *_daemon(folder), "--bridge=none"]
+    daemon = [*_BOUND, "--net", "--", "sh", "-c", alone, "sh", *_daemon(folder), "--bridge=none"]
     with _started(folder, daemon) as process:
         yield Engine(own_client(), _address(folder), daemon=process.pid)
 
