@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framescope_ui.backends.tempo.search_answer import MESSAGES, Unreadable, found_in, trace_groups
@@ -35,6 +35,7 @@ def test_a_trace_is_whole_only_where_every_span_matched_and_is_told() -> None:
     assert not found_in(_answer("1", 2, 5, "1", "2"))[0].whole
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_answer_are_unreadable_and_nothing_worse(body: bytes) -> None:
     for read in (found_in, trace_groups):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from traceql_reader import Comparison, read
 
@@ -26,6 +26,7 @@ hostile = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(hostile, st.lists(hostile, min_size=1, max_size=4), hostile)
 def test_a_value_is_never_more_than_a_value(service: str, causes: list[str], pipeline: str) -> None:
     query = FrameQuery(service=service, pipeline=pipeline, causes=tuple(causes))
@@ -39,6 +40,7 @@ def test_a_value_is_never_more_than_a_value(service: str, causes: list[str], pip
     ]
 
 
+@settings(deadline=None)
 @given(hostile, st.sampled_from([(), ("slow",)]))
 def test_however_long_a_value_is_nothing_selected_lies_across_a_chunk(
     service: str, outcomes: tuple[str, ...]
@@ -52,12 +54,14 @@ def test_however_long_a_value_is_nothing_selected_lies_across_a_chunk(
     assert len(meant.spansets) == 3
 
 
+@settings(deadline=None)
 @given(st.integers())
 def test_durations_are_whole_ns_that_tempo_can_hold(duration_ns: int) -> None:
     ((least,),) = read(traceql.query(traceql.spans([traceql.lasts_at_least(duration_ns)]))).spansets
     assert least[0].value == max(0, min(duration_ns, 2**63 - 1))
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=40).filter(traceql.can_be_name))
 def test_a_name_is_never_more_than_a_name(name: str) -> None:
     meant = read(traceql.query(traceql.spans([traceql.exists(traceql.span_attribute(name))])))
