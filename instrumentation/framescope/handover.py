@@ -22,6 +22,7 @@ MAX_MESSAGE: Final = 16 * 1024 * 1024
 DEPTH: Final = "depth"
 WORK: Final = "work"
 ERROR: Final = "error"
+TRACE: Final = "trace"
 """What a note among a frame's marks can be."""
 
 UNKNOWN: Final = -1
@@ -44,8 +45,9 @@ class FrameRecord(NamedTuple):
     this one started, on whatever thread; ``UNKNOWN`` for the first.
 
     ``marks`` is flat, pair by pair: a stage index and a time for an entry, the index's complement and a
-    time for an exit, and for a note what it is of which stage, as (``DEPTH``, ``WORK`` or ``ERROR``,
-    index), and its value: the items found in a queue, the token of GPU work launched, an exception's type.
+    time for an exit, and for a note what it is of which stage, as (``DEPTH``, ``WORK``, ``ERROR`` or
+    ``TRACE``, index), and its value: the items found in a queue, the token of GPU work launched, an
+    exception's type, the frame's own trace and span id in hex.
     ``works`` are the notes of GPU work once more, (index, token), to wait for. ``segments`` are (thread,
     start, evidence, end, evidence, idle) with evidence (cpu ns, run-queue ns, block operations), each
     ``UNKNOWN`` if not read, and idle the run-queue time of that thread since it let go of its frame
@@ -67,6 +69,14 @@ class FrameRecord(NamedTuple):
     segments: Sequence[tuple[int, int, tuple[int, int, int], int, tuple[int, int, int], int]]
     attributes: dict[str, str | int | float | bool] | None
     works: Sequence[tuple[int, int]] = ()
+
+
+def noted(marks: Sequence[Any], what: str) -> Any:
+    """The first note of a kind among a frame's marks; None without one."""
+    for one, value in zip(marks[::2], marks[1::2], strict=False):
+        if type(one) is tuple and one[0] == what:
+            return value
+    return None
 
 
 def works_in(marks: Sequence[Any]) -> list[tuple[int, int]]:

@@ -26,6 +26,7 @@ from framescope.recorder.queue import Policy
 from framescope.recorder.queue import Queue as RecordedQueue
 from framescope.recorder.shipper import Link, Shipper
 from framescope.recorder.stage import NoStage, Stage
+from framescope.recorder.trace_context import FrameLogFilter
 
 Item = TypeVar("Item")
 _DEFAULTS = EmitterSettings(
@@ -77,6 +78,7 @@ class _Process:
     def __init__(self, link: Link | None = None) -> None:
         settings = settings_in(os.environ)
         self.instance = str(uuid.uuid4())  # two processes with one identity corrupt counters
+        self.baseline_every = settings.baseline
         self.faults = Faults()
         self.collections = CollectionProbe()
         if "gc" in settings.probes:
@@ -198,6 +200,7 @@ class Pipeline:
         shared = self._given_process or _shared()
         self._recorder.scheduler = shared.scheduler
         self._recorder.faults = shared.faults
+        self._recorder.baseline_every = getattr(shared, "baseline_every", 0)
         self._shipper = shared.shipper
         shared.shipper.add(self._recorder)
 
@@ -234,6 +237,11 @@ class Pipeline:
         """Take up a frame that another process handed on by ``frame.carry()``: this one ends it, drops it, or
         carries it further. The way between the two is the stage ``carried``."""
         return self._recorder.resume(header)
+
+    def log_filter(self) -> logging.Filter:
+        """A filter for your log handlers: each record gets the ``trace_id`` and ``span_id`` of the frame in
+        whose ``with`` block it was written, empty outside one."""
+        return FrameLogFilter(self._recorder.marks)
 
     # -- what frames go through ---------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from framescope.handover import DEPTH, ERROR, FrameRecord, PipelineDefinition
+from framescope.handover import DEPTH, ERROR, TRACE, FrameRecord, PipelineDefinition, noted
 from framescope.judge.model import Evidence, Frame, Gpu, Segment, Stage
 from framescope.probes.device import GpuWork
 from framescope.probes.gc import Collection
@@ -43,6 +43,7 @@ def to_frame(
         period_ns=definition.period_ns,
         attributes=record.attributes or {},
     )
+    frame.trace = noted(record.marks, TRACE) or ""
     frame.segments = [_segment(*segment[:5], collections=collections) for segment in record.segments]
     frame.stages = _stages(record, definition, frame.segments, end, count)
     _add_works(frame.stages, record.works, definition, works, count)

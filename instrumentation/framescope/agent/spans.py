@@ -38,8 +38,9 @@ class SpanMaker:
     def frame(self, judged: Judged) -> list[ReadableSpan]:
         """The spans of one kept frame, root first."""
         frame, verdict = judged.frame, judged.verdict
-        trace = self._bits(128) or 1
-        root = self._context(trace)
+        given = frame.trace
+        trace = int(given[:32], 16) if given else self._bits(128) or 1
+        root = self._context(trace, int(given[32:], 16) if given else 0)
         spans = [
             self._span(
                 sig.SPAN_FRAME,
@@ -82,8 +83,8 @@ class SpanMaker:
         """A span of its own trace: a ``frames`` record or a ``mark``."""
         return self._span(name, self._context(self._bits(128) or 1), None, start_ns, end_ns, dict(attributes))
 
-    def _context(self, trace: int) -> SpanContext:
-        return SpanContext(trace, self._bits(64) or 1, False, _SAMPLED)
+    def _context(self, trace: int, span: int = 0) -> SpanContext:
+        return SpanContext(trace, span or self._bits(64) or 1, False, _SAMPLED)
 
     def _span(
         self,

@@ -155,6 +155,8 @@ class Frame:
     before_ns: Mapping[str, int] = field(default_factory=dict)
     """What the frame before lost, by cause: it takes the blame for a late start."""
     attributes: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    trace: str = ""
+    """Its own trace and span id in hex, where the host asked for them."""
 
     @property
     def latency_ns(self) -> int:

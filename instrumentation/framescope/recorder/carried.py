@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -24,6 +25,7 @@ LARGEST: Final = 1024
 LONGEST_NS: Final = 60_000_000_000
 """A frame that is under way for longer than a minute is none of a real-time pipeline's."""
 
+_TRACE: Final = re.compile(r"[0-9a-f]{48}")
 Attribute = str | int | float | bool
 Segment = tuple[int, int, tuple[int, int, int], int, tuple[int, int, int], int]
 
@@ -47,6 +49,7 @@ class Carried:
     marks: tuple[int, ...]
     segments: tuple[Segment, ...]
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    trace: str = ""
     cut: bool = False
 
 
@@ -88,6 +91,8 @@ def _written(told: Carried) -> bytes:
         ]
     if told.attributes:
         body["a"] = dict(told.attributes)
+    if told.trace:
+        body["x"] = told.trace
     if told.cut:
         body["c"] = 1
     return json.dumps(body, separators=(",", ":")).encode()
@@ -123,6 +128,7 @@ def read(header: bytes) -> Carried:
             marks=marks,
             segments=tuple(_segment(start, *part) for part in body.get("g", ())),
             attributes=_attributes(body.get("a", {})),
+            trace=_trace(body.get("x", "")),
             cut="c" in body,
         )
     except (KeyError, TypeError, AttributeError, RecursionError, UnicodeDecodeError) as error:
@@ -161,6 +167,13 @@ def _index(value: Any, stages: int) -> int:
     if not -stages <= number < stages:
         raise ValueError("a stage that is not named")
     return number
+
+
+def _trace(value: Any) -> str:
+    word = _word(value, 48)
+    if word and not _TRACE.fullmatch(word):
+        raise ValueError("not a trace id and a span id")
+    return word
 
 
 def _word(value: Any, longest: int) -> str:

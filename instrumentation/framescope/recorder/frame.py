@@ -5,26 +5,22 @@ from __future__ import annotations
 import contextlib
 import itertools
 import numbers
-import threading
 from collections.abc import Mapping, Sequence
 from contextvars import Token
 from threading import get_ident
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
-from framescope.handover import UNKNOWN, WORK
+from framescope.handover import TRACE, UNKNOWN, WORK, noted
 from framescope.probes.scheduler import NOTHING, Reading
 from framescope.recorder.carried import Attribute, Carried, boot, unique_thread, written
+from framescope.recorder.marks import MAX_MARKS, MOST_MARKS, Marks, SharedMarks, note
+from framescope.recorder.trace_context import ids_of, traceparent
 
 if TYPE_CHECKING:
     from framescope.recorder.pipeline import Recorder
     from framescope.recorder.stage import Stage
 
-MAX_MARKS: Final = 4096
-"""Numbers in one frame's marks: 1 024 stages. More are counted as lost, so a runaway loop inside a
-frame cannot take the host's memory."""
-MOST_MARKS: Final = MAX_MARKS + MAX_MARKS // 2
-"""Room for the exits of what was entered."""
 MAX_ATTRIBUTES: Final = 16
 MAX_TEXT: Final = 200
 MAX_NAME: Final = 64
@@ -34,56 +30,6 @@ def travelling(attributes: Mapping[str, object] | None) -> dict[str, Attribute]:
     """Content attributes as they can travel."""
     some = itertools.islice((attributes or {}).items(), MAX_ATTRIBUTES)
     return {name[:MAX_NAME]: plain(value) for name, value in some}
-
-
-class NoMarks:
-    """What a stage finds where it cannot write: always full. ``reason`` is what a stage here counts as."""
-
-    __slots__ = ("reason",)
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-
-    def __len__(self) -> int:
-        return MAX_MARKS
-
-    def append(self, number: object) -> None: ...
-
-
-NO_FRAME_OPEN: Final = NoMarks("stage_without_frame")
-FRAME_FULL: Final = NoMarks("stage_limit")
-
-
-class SharedMarks:
-    """A task's marks. ``asyncio.to_thread`` takes the frame along, so several threads may write at once:
-    here the two numbers of a pair reach the list together."""
-
-    __slots__ = ("_first", "_marks")
-
-    def __init__(self, marks: list[Any]) -> None:
-        self._marks = marks
-        self._first = threading.local()
-
-    def __len__(self) -> int:
-        return len(self._marks)
-
-    def append(self, number: object) -> None:
-        """The first of a pair is kept by its thread until the second comes."""
-        held = self._first.__dict__
-        if "number" in held:
-            self._marks.extend((held.pop("number"), number))
-        else:
-            held["number"] = number
-
-
-Marks: TypeAlias = list[Any] | SharedMarks | NoMarks
-
-
-def note(marks: Marks, what: str, index: int, value: int | str) -> None:
-    """Write down something about a stage beside its times; see ``FrameRecord``."""
-    if len(marks) < MAX_MARKS:
-        marks.append((what, index))
-        marks.append(value)
 
 
 def plain(value: object) -> Attribute:
@@ -184,6 +130,18 @@ class Frame:
             marks.append(~index)
             marks.append(self._recorder.clock())
 
+    @property
+    def trace_id(self) -> str:
+        """The trace this frame will be, should it be kept: 32 hexadecimal digits, "" where it is full."""
+        return ids_of(self._marks)[0]
+
+    @property
+    def traceparent(self) -> str:
+        """W3C trace context for what this frame asks of others. Its *sampled* flag is set only where this
+        frame was chosen beforehand, so that backends are not flooded with spans whose frame was not kept."""
+        chosen = self._recorder.baseline_every
+        return traceparent(ids_of(self._marks), bool(chosen) and self.id % chosen == 0)
+
     def _note(self, what: str, index: int, value: int | str) -> None:
         note(self._marks, what, index, value)
 
@@ -254,7 +212,8 @@ class Frame:
             stages=tuple(self._recorder.definition.stages),
             marks=tuple(marks),
             segments=tuple((unique_thread(one[0]), *one[1:]) for one in self._segments),
-            attributes=travelling(self._attributes) or {},
+            attributes=travelling(self._attributes),
+            trace=noted(self._marks, TRACE) or "",
         )
 
     def _continue_from(self, told: Carried, stages: Sequence[int], shift_ns: int, transit: int) -> None:
@@ -266,6 +225,8 @@ class Frame:
             for place, value in enumerate(told.marks)
         ]
         self._marks += (*marks, transit, told.sent_ns + shift_ns, ~transit, arrived)
+        if told.trace:
+            note(self._marks, TRACE, 0, told.trace)
         self._segments = tuple(
             (thread, began + shift_ns, before, end + shift_ns, after, idle)
             for thread, began, before, end, after, idle in told.segments
@@ -418,6 +379,8 @@ class NoFrame:
     id = -1
     sequence = -1
     start_ns = 0
+    trace_id = ""
+    traceparent = ""
 
     def stage(self, stage: object) -> NoFrame:
         return self

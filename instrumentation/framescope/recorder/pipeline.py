@@ -17,7 +17,8 @@ from framescope.probes.device import GpuTimer
 from framescope.probes.scheduler import Reading, nothing
 from framescope.recorder import carried
 from framescope.recorder.faults import Faults
-from framescope.recorder.frame import NO_FRAME_OPEN, Frame, Marks
+from framescope.recorder.frame import Frame
+from framescope.recorder.marks import NO_FRAME_OPEN, Marks
 from framescope.recorder.queue import POLICIES, Policy, Queue
 from framescope.recorder.stage import GpuStage, Stage
 from framescope.recorder.watched import WatchedQueue
@@ -52,6 +53,8 @@ class Recorder:
         self.clock = clock
         self.scheduler = scheduler
         self.faults = faults or Faults()
+        self.baseline_every = 0
+        """One in so many frames is kept whatever becomes of it; 0: none is chosen beforehand."""
         self.local = threading.local()
         """``last``: what the calling thread did last for this pipeline; see ``FrameRecord.gap``."""
         self.marks = _marks(name)

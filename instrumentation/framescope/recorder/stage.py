@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from framescope.handover import ERROR, UNKNOWN, WORK
 from framescope.probes.device import GpuTimer
 from framescope.recorder.decoration import Function, as_stage
-from framescope.recorder.frame import FRAME_FULL, MAX_MARKS, Frame, Marks, NoMarks, note
+from framescope.recorder.frame import Frame
+from framescope.recorder.marks import FRAME_FULL, MAX_MARKS, Marks, NoMarks, note
 
 if TYPE_CHECKING:
     from framescope.recorder.pipeline import Recorder

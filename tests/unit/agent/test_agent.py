@@ -6,7 +6,7 @@ from agency import DEFINITION, MS, S, agent, batch, record
 
 from framescope import signals as sig
 from framescope.agent.agent import SETTLE_NS, WAIT_FOR_WORK_NS
-from framescope.handover import ERROR, Batch, PipelineDefinition
+from framescope.handover import ERROR, TRACE, Batch, PipelineDefinition
 from framescope.judge import read_verdict
 from framescope.probes.device import DeviceIdentity, DeviceReading, ProcessUse
 
@@ -546,3 +546,15 @@ def test_a_watched_queue_tells_what_it_knows_and_leaves_out_the_rest():
     assert labels not in sent.counter(sig.FRAME_QUEUE_CAPACITY)
     assert labels not in sent.counter(sig.FRAME_QUEUE_BLOCKED_TIME)
     assert made.totals.distributions[sig.FRAME_QUEUE_WAIT][labels].total == 0.005
+
+
+def test_a_kept_frame_is_the_trace_that_the_host_was_told():
+    made, sent, _ = agent(baseline_every=1)
+    one = record(0)
+    one.marks.extend(((TRACE, 0), "0" * 31 + "a" + "0" * 15 + "b"))
+    made.feed(batch(one))
+    made.tick(60 * S)
+    root, *stages = sent.frames()[0]
+    assert (root.get_span_context().trace_id, root.get_span_context().span_id) == (10, 11)
+    assert {span.get_span_context().trace_id for span in stages} == {10}
+    assert {span.parent.span_id for span in stages} == {11}

@@ -9,7 +9,8 @@ import pytest
 from framescope.handover import DEPTH, ERROR, HEADER, Batch, pack, unpack
 from framescope.probes.gc import CollectionProbe
 from framescope.recorder.faults import Faults
-from framescope.recorder.frame import MAX_MARKS, Frame
+from framescope.recorder.frame import Frame
+from framescope.recorder.marks import MAX_MARKS
 from framescope.recorder.pipeline import OUTBOX, Recorder
 from framescope.recorder.shipper import FRAMES_A_BATCH, Shipper
 
