@@ -17,7 +17,7 @@ from framescope_ui.backends.protocols import BackendError
 from framescope_ui.questions.abilities import Abilities
 from framescope_ui.questions.health import carried_since, no_data
 from framescope_ui.questions.live import live
-from framescope_ui.questions.pipelines import picked, pipelines
+from framescope_ui.questions.pipelines import chosen
 from framescope_ui.questions.rolling import rolling
 from framescope_ui.questions.sources import Absences, missing, source_of, trouble
 from framescope_ui.questions.stores import Stores, Troubles, seconds
@@ -168,7 +168,7 @@ class LiveFeed:
         try:
             async with asyncio.timeout(self._patience):
                 if service is None or pipeline is None:
-                    choice = picked(await pipelines(stores, now_ns, looking), service, pipeline)
+                    choice = await chosen(stores, now_ns, service, pipeline, looking)
                     if choice is None:
                         nothing = [Source(n, "ok", None, None, "") for n in names]
                         return self._empty(window, key, now, self._abilities.told(nothing, now))

@@ -11,6 +11,7 @@ from framescope_ui.questions.views import Choice
 
 LOOK_BACK_SECONDS = 24 * 3600
 """How long after its last sign of life a pipeline can still be picked."""
+LATELY_SECONDS = 120.0
 COUNTED_SECONDS = 600
 """How far back pipelines are looked for in the metrics, where the trace store does not answer."""
 COUNTED_STEP_SECONDS = 10
@@ -18,7 +19,12 @@ ACTIVE_SECONDS = 15.0
 """A pipeline heard of within this long is running: twice the slowest usual export, and some."""
 
 
-async def pipelines(stores: Stores, now_ns: int, troubles: Troubles | None = None) -> list[Choice]:
+async def pipelines(
+    stores: Stores,
+    now_ns: int,
+    troubles: Troubles | None = None,
+    look_back_seconds: float = LOOK_BACK_SECONDS,
+) -> list[Choice]:
     """The pipelines of the last day; the running ones first, by name, then the others, newest first.
 
     Where the trace store does not answer, those that the metric store has counted frames of lately. Raises
@@ -27,7 +33,7 @@ async def pipelines(stores: Stores, now_ns: int, troubles: Troubles | None = Non
     """
     troubles = troubles or Troubles()
     try:
-        refs = await stores.traces.pipelines(now_ns - LOOK_BACK_SECONDS * NS, now_ns + NS)
+        refs = await stores.traces.pipelines(now_ns - int(look_back_seconds * NS), now_ns + NS)
     except BackendError as error:
         troubles.met(error)
         if stores.metrics.name == stores.traces.name:
@@ -72,6 +78,21 @@ def _order(choice: Choice) -> tuple[int, float, str, str]:
     if age is not None and age <= ACTIVE_SECONDS:
         return (0, 0.0, choice.service, choice.pipeline)
     return (1, age if age is not None else float("inf"), choice.service, choice.pipeline)
+
+
+async def chosen(
+    stores: Stores, now_ns: int, service: str | None, pipeline: str | None, troubles: Troubles | None = None
+) -> Choice | None:
+    """The first pipeline that fits what was asked for; None where none does.
+
+    One heard of lately goes before all older ones, so the whole day is asked for only where there is none: a
+    day takes a trace server seconds to search.
+    """
+    for seconds in (LATELY_SECONDS, LOOK_BACK_SECONDS):
+        choice = picked(await pipelines(stores, now_ns, troubles, seconds), service, pipeline)
+        if choice is not None:
+            return choice
+    return None
 
 
 def picked(choices: Sequence[Choice], service: str | None, pipeline: str | None) -> Choice | None:

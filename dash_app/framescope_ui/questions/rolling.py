@@ -56,6 +56,8 @@ PAUSE_SECONDS = 1.0
 """A store that did not answer in time is not asked again for this long."""
 COUNTER_SECONDS = 3
 """An answer about a counter, a histogram or marks is used this long."""
+PIPELINES_SECONDS = 10
+"""And so is one about which pipelines there are: a trace server takes seconds to search a day for them."""
 GAUGE_SECONDS: Mapping[str, int] = {
     signals.FRAME_PERIOD: 5,
     signals.FRAME_BUDGET_LIMIT: 5,
@@ -187,6 +189,10 @@ class _Recent(Generic[Known]):
         self._answers[key] = (start_ns, end_ns, answer)
         return answer
 
+    def forget(self, key: Hashable) -> None:
+        """Ask again next time."""
+        self._answers.pop(key, None)
+
 
 class RollingTraces:
     """A trace store for one viewer's window. Everything but the three listings passes through."""
@@ -198,6 +204,7 @@ class RollingTraces:
         self._kept: dict[Hashable, _Memory[list[FrameRow]]] = {}
         self._link = _Link(store.name)
         self._marks: _Recent[Mark] = _Recent(self._link, COUNTER_SECONDS)
+        self._pipelines: _Recent[PipelineRef] = _Recent(self._link, PIPELINES_SECONDS)
 
     async def about(self) -> About:
         """As the store says of itself."""
@@ -207,8 +214,14 @@ class RollingTraces:
         """Nothing: whoever opened the store closes it."""
 
     async def pipelines(self, start_ns: int, end_ns: int) -> list[PipelineRef]:
-        """As the store has them."""
-        return await self._link.ask(lambda: self._store.pipelines(start_ns, end_ns))
+        """As the store had them a moment ago; that there are none is asked again."""
+        key = end_ns - start_ns
+        found = await self._pipelines.of(
+            key, start_ns, end_ns, lambda: self._store.pipelines(start_ns, end_ns)
+        )
+        if not found:
+            self._pipelines.forget(key)
+        return found
 
     async def trace(self, trace_id: str) -> Trace | None:
         """As the store has it."""

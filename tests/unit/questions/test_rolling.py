@@ -212,3 +212,27 @@ async def test_a_store_that_hangs_is_away_and_the_questions_behind_it_do_not_wai
     answers = await asyncio.wait_for(asyncio.gather(*asking, return_exceptions=True), 5)
     assert all(isinstance(answer, BackendAway) for answer in answers)
     assert made.traces.asked <= rolling.AT_ONCE
+
+
+async def test_which_pipelines_there_are_is_asked_now_and_then_and_at_once_while_there_are_none() -> None:
+    made = scene(seconds=60)
+    asked: list[int] = []
+
+    class Counting(type(made.traces)):  # type: ignore[misc]
+        silent = True
+
+        async def pipelines(self, start_ns, end_ns):  # type: ignore[no-untyped-def]
+            asked.append(end_ns)
+            return [] if self.silent else await made.traces.pipelines(start_ns, end_ns)
+
+    store = Counting()
+    traces = RollingTraces(store)
+    for second in range(3):
+        assert await traces.pipelines(NOW_NS + (second - 60) * NS, NOW_NS + second * NS) == []
+    assert len(asked) == 3
+    store.silent = False
+    found = [
+        await traces.pipelines(NOW_NS + (second - 60) * NS, NOW_NS + second * NS) for second in range(3, 13)
+    ]
+    assert all(one == found[0] != [] for one in found)
+    assert len(asked) == 4
