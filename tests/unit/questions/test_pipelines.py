@@ -15,7 +15,7 @@ NOW_NS = 1_800_000_000 * NS
 
 @dataclass
 class Heard:
-    """A trace store that knows when each pipeline was last heard of (s ago), and how far back it was asked."""
+    """A trace store: when each pipeline was last heard of (s ago), and how far back it was asked for them."""
 
     ages: dict[str, float]
     name: str = "traces"
