@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 from collections.abc import Sequence
@@ -63,22 +64,28 @@ class HttpApi:
             return None
         try:
             return json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise BackendRefused(
                 self.name, f"{self.place}{path} does not answer JSON: is this the right address?"
             ) from None
 
     async def _ask(self, method: str, path: str, params: Params, accept: str) -> bytes | None:
         try:
-            try:
-                status, body = await self._once(method, path, params, accept)
-            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-                # An idle connection that the backend closed, or one to a backend that was restarted.
-                status, body = await self._once(method, path, params, accept)
-        except httpx.TimeoutException:
+            # httpx's own limit is for each piece of an answer: one that trickles in would never end.
+            async with asyncio.timeout(self._access.timeout_seconds):
+                try:
+                    status, body = await self._once(method, path, params, accept)
+                except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                    # An idle connection that the backend closed, or one to a backend that was restarted.
+                    status, body = await self._once(method, path, params, accept)
+        except (httpx.TimeoutException, TimeoutError):
             raise BackendAway(self.name, f"{self.place} did not answer in time") from None
         except (httpx.TransportError, ssl.SSLError) as error:
             raise BackendAway(self.name, self._no_way(error)) from None
+        except (httpx.RequestError, httpx.InvalidURL) as error:
+            # A body that its content-encoding does not unpack, or an address that no request can have.
+            reason = f"{self.place}{path} cannot be read ({type(error).__name__}): is this the right address?"
+            raise BackendRefused(self.name, reason) from None
         except (OSError, ValueError) as error:
             # A credential's file that cannot be read, or holds what no header may.
             raise BackendRefused(self.name, f"its credentials cannot be used: {_kind(error)}") from None
@@ -144,7 +151,7 @@ def _said(body: bytes) -> str:
     text = body[:4096].decode("utf-8", "replace").strip()
     try:
         said = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     if isinstance(said, dict):
         inner = said.get("error") or said.get("message") or said.get("errorMessage") or text
