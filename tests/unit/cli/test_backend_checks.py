@@ -215,7 +215,10 @@ def frame_of(trial: Trial, sequence: int) -> Trace:
 
 async def test_a_test_frame_that_arrives_everywhere_says_how_long_it_took() -> None:
     traces, metrics, clock = MemoryTraces("Tempo"), MemoryMetrics("Prometheus"), Clock()
-    metrics.put(sig.FRAME_COUNT, [NOW_NS], [1.0], service__name=TRIAL.service, frame__pipeline=TRIAL.pipeline)
+    counted_ns = NOW_NS + NS
+    metrics.put(
+        sig.FRAME_COUNT, [counted_ns], [1.0], service__name=TRIAL.service, frame__pipeline=TRIAL.pipeline
+    )
 
     async def sleep(seconds: float) -> None:
         await clock.sleep(seconds)
@@ -237,6 +240,16 @@ async def test_another_doctors_frame_is_not_taken_for_it() -> None:
     kept = (await follow(TRIAL, traces, MemoryMetrics(), clock, clock.sleep))[0]
     assert kept.status == "fail" and f"after {PATIENCE_SECONDS:.0f} s" in kept.found
     assert "Collector" in kept.change
+
+
+async def test_a_test_frame_that_was_counted_a_minute_ago_is_not_taken_for_it() -> None:
+    metrics, clock = MemoryMetrics("Prometheus"), Clock()
+    earlier_ns = NOW_NS - 30 * NS
+    metrics.put(
+        sig.FRAME_COUNT, [earlier_ns], [1.0], service__name=TRIAL.service, frame__pipeline=TRIAL.pipeline
+    )
+    counted = (await follow(TRIAL, MemoryTraces("Tempo"), metrics, clock, clock.sleep))[2]
+    assert counted.status == "fail"
 
 
 async def test_a_backend_that_comes_back_meanwhile_is_asked_again() -> None:
