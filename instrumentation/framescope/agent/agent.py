@@ -297,12 +297,15 @@ class Agent:
         return found
 
     def _verdict(self, pipeline: _Pipeline, frame: Frame) -> Judged:
-        pipeline.baseline.apply(frame)
-        pipeline.backlog.apply(frame)
         judged = Judged(frame)
-        lost = frame.latency_ns - frame.expected_ns if frame.expected_ns is not None else 0
+        expected = pipeline.baseline.expected_ns
+        lost = frame.latency_ns - expected if expected is not None else 0
         worth = frame.budget_ns is not None and lost > WORTH_JUDGING * frame.budget_ns
-        if frame.outcome in ("slow", "on_time") and (frame.outcome == "slow" or frame.late or worth):
+        judged_at_all = frame.outcome == "slow" or (frame.outcome == "on_time" and (frame.late or worth))
+        if judged_at_all or any(stage.kind == "queue" for stage in frame.stages):
+            _complete(pipeline, judged)  # the ledger of a queue needs to know its usual wait
+        pipeline.backlog.apply(frame)
+        if judged_at_all:
             judged.verdict = judge(frame)
         pipeline.backlog.learn(frame, judged.verdict)
         if frame.outcome == "on_time" and not frame.late:
@@ -326,6 +329,7 @@ class Agent:
                 self._lose(number, "keep_budget", unlucky)
             for judged in [before, *window] if before is not None else window:
                 if judged.kept is not None:
+                    _complete(pipeline, judged)
                     spans = self._spans.frame(judged)
                     groups.append(spans)
                     self._exemplify(judged.frame, spans[0])
@@ -351,13 +355,16 @@ class Agent:
                 waiting.append(recall)
                 continue
             pipeline = self._pipelines.get(number)
+            if pipeline is None:
+                continue  # closed since, and forgotten
             kept = 0
-            for judged in pipeline.recent if pipeline is not None else ():
+            for judged in pipeline.recent:
                 if judged.kept is None and at - back <= judged.frame.end_ns <= at:
                     judged.kept, judged.weight = "manual", 0
+                    _complete(pipeline, judged)
                     groups.append(self._spans.frame(judged))
                     kept += 1
-            if pipeline is not None and pipeline.last is not None and pipeline.last.kept is not None:
+            if pipeline.last is not None and pipeline.last.kept is not None:
                 pipeline.last = None  # it is kept: no neighbour any more
             self._marks.append((at, f"kept the last {back / 1e9:g} s" + (f": {why}" if why else "")))
             if kept:
@@ -385,7 +392,6 @@ class Agent:
             if evidence.io_ns is not None:
                 # It waited for I/O no longer than the machine shows that anybody did.
                 evidence.io_ns = None if stalled is None else min(evidence.io_ns, stalled)
-        frame.evidence = total(segment.evidence for segment in frame.segments)
 
     def _send_metrics(self, now_ns: int) -> None:
         assert self._probes is not None and self._resource is not None
@@ -439,6 +445,16 @@ class Agent:
     def _name(self, number: int) -> str:
         known = self._pipelines.get(number)
         return known.definition.name if known is not None else ""
+
+
+def _complete(pipeline: _Pipeline, judged: Judged) -> None:
+    """Give a frame what only those need that are judged or kept: what is usual, its readings summed up."""
+    if judged.complete:
+        return
+    judged.complete = True
+    frame = judged.frame
+    pipeline.baseline.apply(frame)
+    frame.evidence = total(segment.evidence for segment in frame.segments)
 
 
 def _decide_outcome(frame: Frame) -> None:

@@ -85,6 +85,8 @@ def _between(before: tuple[int, int, int], after: tuple[int, int, int], wall: in
 
 
 def _overlap(collections: Sequence[Collection], start: int, end: int) -> int:
+    if not collections:
+        return 0
     return sum(max(0, min(end, c_end) - max(start, c_start)) for _, _, c_start, c_end in collections)
 
 

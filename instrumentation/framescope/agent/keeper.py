@@ -17,12 +17,14 @@ NEIGHBOURS_UP_TO: Final = 10
 
 @dataclass(slots=True)
 class Judged:
-    """A frame with what was decided about it. ``kept`` None: it is only counted."""
+    """A frame with what was decided about it. ``kept`` None: it is only counted. ``complete``: it has been
+    told what is usual."""
 
     frame: Frame
     verdict: Verdict | None = None
     kept: str | None = None
     weight: int = 0
+    complete: bool = False
 
 
 def wanted(judged: Judged, baseline_every: int) -> tuple[str, int] | None:

@@ -16,9 +16,13 @@ EVIDENCE_FIELDS: Final = (
 )  # fmt: skip
 
 
-@dataclass(slots=True)
+@dataclass(init=False)
 class Evidence:
-    """What the host did to some stretch of a frame, each in ns."""
+    """What the host did to some stretch of a frame, each in ns; what is not given is None.
+
+    The class holds the Nones: twenty of these are made for a frame of nine stages, most of them empty, and
+    filling in ten fields each was a tenth of what the agent spends on a frame.
+    """
 
     cpu_ns: int | None = None
     runqueue_ns: int | None = None
@@ -31,6 +35,10 @@ class Evidence:
     loop_ns: int | None = None
     memory_ns: int | None = None
 
+    def __init__(self, **given: int | None) -> None:
+        if given:
+            self.__dict__.update(given)
+
 
 def total(parts: Iterable[Evidence]) -> Evidence:
     """The sum of evidence; a reading that one part lacks is unknown for the whole."""
@@ -38,7 +46,7 @@ def total(parts: Iterable[Evidence]) -> Evidence:
     result = Evidence()
     if not gathered:
         return result
-    for name in Evidence.__slots__:
+    for name in EVIDENCE_FIELDS:
         values = [getattr(part, name) for part in gathered]
         if all(value is not None for value in values):
             setattr(result, name, sum(values))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from framescope.judge import judge
 from framescope.judge.account import apportion
-from framescope.judge.model import Device, Evidence, Frame, Gpu, Segment, Stage
+from framescope.judge.model import EVIDENCE_FIELDS, Device, Evidence, Frame, Gpu, Segment, Stage
 from framescope.judge.path import own
 from framescope.signals import CAUSES
 
@@ -293,9 +293,7 @@ def any_frame(draw) -> Frame:
             )
         made.stages.append(one)
         at += length
-    readings = Evidence(
-        draw(reading), draw(reading), draw(reading), draw(reading), draw(reading), draw(reading)
-    )
+    readings = Evidence(**{name: draw(reading) for name in EVIDENCE_FIELDS[:6]})
     made.segments = [Segment(1, 0, at, readings)]
     made.evidence = readings
     made.device = draw(st.sampled_from([None, OTHERS, ALONE]))
@@ -324,3 +322,15 @@ def test_every_cause_has_a_name_a_code_and_words(cause):
 
     assert CAUSES[cause].title and CAUSES[cause].code
     assert cause == "unknown" or cause in _TEXT
+
+
+def test_a_fast_pipelines_usual_is_learned_from_two_hundred_frames_a_second():
+    baseline = Baseline()
+    for number in range(1000):
+        one = frame(stage("a", "cpu", 0, 1, 1), latency=1)
+        one.start_ns = one.due_ns = number * MS
+        one.end_ns = one.start_ns + MS
+        baseline.learn(one, undisturbed=True)
+    baseline.settle()
+    assert len(baseline._latency.values) == 200
+    assert baseline.expected_ns == MS
