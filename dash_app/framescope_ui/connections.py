@@ -210,7 +210,7 @@ def _headers(found: Configuration, signal: Signal, read_file: ReadFile) -> Calla
         if tenant is not None:
             made[TENANT] = tenant
         if username is not None and password is not None:
-            made["Authorization"] = "Basic " + b64encode(f"{username}:{password()}".encode()).decode()
+            made["Authorization"] = "Basic " + _basic(signal, username, password())
         if bearer is not None:
             made["Authorization"] = "Bearer " + _checked(f"{signal}.bearer", bearer())
         if more is not None:
@@ -271,6 +271,14 @@ def parse_headers(key: str, text: str) -> dict[str, str]:
             raise CredentialError(f"{key}: {name} is there twice")
         headers[name] = _checked(f"{key}: {name}", value)
     return headers
+
+
+def _basic(signal: Signal, username: str, password: str) -> str:
+    """As RFC 7617 has it. A variable's bytes that are no UTF-8 come as lone surrogates."""
+    try:
+        return b64encode(f"{username}:{password}".encode()).decode()
+    except UnicodeEncodeError:
+        raise CredentialError(f"{signal}.username and {signal}.password: one of them is not UTF-8") from None
 
 
 def _checked(what: str, value: str) -> str:

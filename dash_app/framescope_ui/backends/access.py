@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -62,5 +63,11 @@ class Access:
             return True
         context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
         if self.cert_file is not None:
-            context.load_cert_chain(str(self.cert_file), str(self.key_file) if self.key_file else None)
+            key = str(self.key_file) if self.key_file else None
+            context.load_cert_chain(str(self.cert_file), key, password=_no_passphrase)
         return context
+
+
+def _no_passphrase() -> str:
+    """In OpenSSL's place, which would ask on the terminal and wait."""
+    raise OSError(errno.EINVAL, "the key is encrypted: give one without a passphrase")

@@ -136,6 +136,12 @@ def test_two_ways_into_one_header_are_refused() -> None:
     assert "authorization is there by another setting already" in said and "s3cret" not in said
 
 
+def test_a_password_that_is_not_utf_8_is_refused_without_being_quoted() -> None:
+    password = os.fsdecode(b"s3cr\xe9t")  # as a variable in Latin-1 is read
+    said = refused(TRACES_URL="http://tempo", TRACES_USERNAME="me", TRACES_PASSWORD=password)
+    assert "traces.password: one of them is not UTF-8" in said and "s3cr" not in said
+
+
 # --- secrets ----------------------------------------------------------------------------------------
 
 
@@ -379,6 +385,17 @@ async def test_a_client_without_a_certificate_is_turned_away(
     with pytest.raises(BackendAway, match="client certificate"):
         await ask(found)
     assert secure_server.seen == []
+
+
+def test_an_encrypted_key_is_an_error_and_no_question_on_the_terminal(
+    certificates: Path, tmp_path: Path
+) -> None:
+    locked = tmp_path / "locked.key"
+    lock = ["openssl", "ec", "-in", "client.key", "-aes256", "-passout", "pass:s3cret", "-out", str(locked)]
+    subprocess.run(lock, cwd=certificates, check=True, capture_output=True)
+    files = {"METRICS_CERT_FILE": str(certificates / "client.pem"), "METRICS_KEY_FILE": str(locked)}
+    with pytest.raises(ConfigError, match="encrypted: give one without a passphrase"):
+        open_stores(configured(METRICS_URL="https://mimir", **files))
 
 
 def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> None:
