@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from framescope.judge import judge
 from framescope.judge.account import apportion
+from framescope.judge.baseline import Baseline
 from framescope.judge.model import EVIDENCE_FIELDS, Device, Evidence, Frame, Gpu, Segment, Stage
 from framescope.judge.path import own
 from framescope.signals import CAUSES
