@@ -55,9 +55,7 @@ PATIENCE_AWAY_SECONDS = 2.0
 PAUSE_SECONDS = 1.0
 """A store that did not answer in time is not asked again for this long."""
 COUNTER_SECONDS = 3
-"""An answer about a counter, a histogram or marks is used this long."""
-PIPELINES_SECONDS = 10
-"""And so is one about which pipelines there are: a trace server takes seconds to search a day for them."""
+"""An answer about a counter, a histogram, marks or which pipelines there are is used this long."""
 GAUGE_SECONDS: Mapping[str, int] = {
     signals.FRAME_PERIOD: 5,
     signals.FRAME_BUDGET_LIMIT: 5,
@@ -204,7 +202,7 @@ class RollingTraces:
         self._kept: dict[Hashable, _Memory[list[FrameRow]]] = {}
         self._link = _Link(store.name)
         self._marks: _Recent[Mark] = _Recent(self._link, COUNTER_SECONDS)
-        self._pipelines: _Recent[PipelineRef] = _Recent(self._link, PIPELINES_SECONDS)
+        self._pipelines: _Recent[PipelineRef] = _Recent(self._link, COUNTER_SECONDS)
 
     async def about(self) -> About:
         """As the store says of itself."""

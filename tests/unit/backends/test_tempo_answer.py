@@ -25,7 +25,8 @@ def test_ids_get_their_leading_zeros_back_and_the_resource_its_own_place() -> No
     (found,) = found_in(_answer("abc", 1, 1, "12"))
     (span,) = found.spans
     assert (found.trace_id, span.span_id) == ("abc".rjust(32, "0"), "12".rjust(16, "0"))
-    assert (found.service, found.host, dict(span.attributes)) == ("scanner", None, {"frame.id": 0})
+    assert (found.services, found.host) == ({span.span_id: "scanner"}, None)
+    assert dict(span.attributes) == {"frame.id": 0}
     assert (span.start_ns, span.end_ns) == (1000, 1007)
 
 

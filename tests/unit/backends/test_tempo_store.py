@@ -124,6 +124,19 @@ async def test_frames_of_a_stage_are_searched_by_it_and_kept_by_what_it_lost(
     assert _ids(page.frames) == [5, 3, 1]
 
 
+async def test_a_frame_is_the_service_of_its_root_though_its_stages_ran_in_others(
+    server: TempoServer, store: TempoStore
+) -> None:
+    root, *stages = _slow(0)
+    lost = {**(stages[1].attributes or {})}
+    begun, ended = stages[1].start_time or 0, stages[1].end_time or 0
+    stages[1] = emission.span("denoise", begun, ended, lost, emission.resource("gpu-server"), parent=root)
+    server.receive([root, *stages])
+    for stage in (None, "denoise"):
+        (row,) = (await store.frames(FrameQuery(start_ns=BASE, stage=stage))).frames
+        assert (row.service, row.stage) == ("scanner", "denoise")
+
+
 async def test_a_range_is_cut_to_the_nanosecond_though_searches_know_seconds(
     server: TempoServer, store: TempoStore
 ) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from framescope import signals
-from framescope_ui.backends.protocols import Attributes, FrameQuery, FrameRow
+from framescope_ui.backends.protocols import Attributes, FrameQuery, FrameRow, Span
 from framescope_ui.backends.records import UNKNOWN_SERVICE, frame_row, is_frame
 from framescope_ui.store.attributes import number
 
@@ -140,8 +140,7 @@ def fields(*names: Sequence[str]) -> list[Field]:
 
 def rows_of(found: TraceFound) -> list[FrameRow]:
     """The frames among the spans found, without their stages."""
-    service = found.service or UNKNOWN_SERVICE
-    return [frame_row(service, span, ()) for span in found.spans if is_frame(span)]
+    return [frame_row(_service_of(found, span), span, ()) for span in found.spans if is_frame(span)]
 
 
 def may_have_stage(row: FrameRow) -> bool:
@@ -162,7 +161,7 @@ def row_with_stage(found: TraceFound) -> FrameRow | None:
         return None
     (root,) = frames
     others = [span for span in found.spans if span is not root]
-    row = frame_row(found.service or UNKNOWN_SERVICE, root, others)
+    row = frame_row(_service_of(found, root), root, others)
     losses = [_losses(span.attributes) for span in others]
     worst = max((sum(lost.values()) for lost in losses), default=0.0)
     told = _losses(root.attributes)
@@ -181,6 +180,10 @@ def row_with_stage(found: TraceFound) -> FrameRow | None:
         return row if worst + _SLACK >= elsewhere else None
     # No stage lost anything: then the guilty one is told by how long each took, for which all are needed.
     return row if found.whole and elsewhere < _SLACK else None
+
+
+def _service_of(found: TraceFound, root: Span) -> str:
+    return found.services.get(root.span_id) or UNKNOWN_SERVICE
 
 
 def _losses(told: Attributes) -> dict[str, float]:

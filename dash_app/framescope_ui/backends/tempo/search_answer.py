@@ -6,7 +6,8 @@ and attributes are OTLP's own. Protobuf is a third of the JSON, which tells each
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -64,13 +65,13 @@ def _messages() -> dict[str, Any]:
     )
     for name, fields in _FIELDS.items():
         message = file.message_type.add(name=name)
-        for field, number, kind, of in fields:
+        for named, number, kind, of in fields:
             message.field.add(
-                name=field,
+                name=named,
                 number=number,
                 type=kind or _KIND.TYPE_MESSAGE,
                 type_name=of,
-                label=_KIND.LABEL_REPEATED if field in _REPEATED else _KIND.LABEL_OPTIONAL,
+                label=_KIND.LABEL_REPEATED if named in _REPEATED else _KIND.LABEL_OPTIONAL,
             )
     pool = descriptor_pool.Default()
     pool.Add(file)
@@ -92,15 +93,16 @@ class Unreadable(ValueError):
 class TraceFound:
     """The matching spans of one trace, with the attributes that were selected.
 
-    ``service`` and ``host`` are the resource's. ``matched`` counts the spans that matched, ``size`` the spans
-    of the whole trace; both as the greatest piece of the trace has them where Tempo holds it in pieces.
+    ``services`` tells whose each span is, by its id: a trace may cross several. ``host`` is the resource's.
+    ``matched`` counts the spans that matched, ``size`` the spans of the whole trace; both as the greatest
+    piece of the trace has them where Tempo holds it in pieces.
     """
 
     trace_id: str
     spans: tuple[Span, ...]
     matched: int
     size: int
-    service: str | None = None
+    services: Mapping[str, str] = field(default_factory=dict)
     host: str | None = None
 
     @property
@@ -130,13 +132,16 @@ def _read(name: str, body: bytes) -> Any:
 def _trace_found(trace: Any) -> TraceFound:
     trace_id = trace.trace_id.rjust(32, "0")  # Tempo leaves leading zeros out
     spans: dict[str, Span] = {}
-    service = host = None
+    services: dict[str, str] = {}
+    host = None
     for group in trace.span_sets:
         for one in group.spans:
             told = mapping(one.attributes)
             # Resource attributes stand among the span's own, without their scope.
-            service, host = told.pop(signals.SERVICE_NAME, service), told.pop(signals.HOST_NAME, host)
+            service, host = told.pop(signals.SERVICE_NAME, None), told.pop(signals.HOST_NAME, host)
             span_id = one.span_id.rjust(16, "0")
+            if isinstance(service, str):
+                services[span_id] = service
             start = one.start_ns
             spans[span_id] = Span(trace_id, span_id, None, one.name, start, start + one.duration_ns, told)
     return TraceFound(
@@ -144,6 +149,6 @@ def _trace_found(trace: Any) -> TraceFound:
         tuple(spans.values()),
         sum(group.matched for group in trace.span_sets),
         sum(entry.value.span_count for entry in trace.services),
-        service if isinstance(service, str) else None,
+        services,
         host if isinstance(host, str) else None,
     )
