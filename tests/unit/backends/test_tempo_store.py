@@ -128,10 +128,23 @@ async def test_a_frame_is_the_service_of_its_root_though_its_stages_ran_in_other
     server: TempoServer, store: TempoStore
 ) -> None:
     root, *stages = _slow(0)
-    lost = {**(stages[1].attributes or {})}
-    begun, ended = stages[1].start_time or 0, stages[1].end_time or 0
-    stages[1] = emission.span("denoise", begun, ended, lost, emission.resource("gpu-server"), parent=root)
-    server.receive([root, *stages])
+    elsewhere = emission.resource("gpu-server")
+    server.receive(
+        [
+            root,
+            *(
+                emission.span(
+                    one.name,
+                    one.start_time or 0,
+                    one.end_time or 0,
+                    one.attributes or {},
+                    elsewhere,
+                    parent=root,
+                )
+                for one in stages
+            ),
+        ]
+    )
     for stage in (None, "denoise"):
         (row,) = (await store.frames(FrameQuery(start_ns=BASE, stage=stage))).frames
         assert (row.service, row.stage) == ("scanner", "denoise")
