@@ -329,3 +329,10 @@ async def test_a_configuration_that_is_not_shown_is_said_to_be_unknown(
 ) -> None:
     (said,) = (await store.about()).shortcomings
     assert "/status/config" in said.why
+
+
+@pytest.mark.parametrize("scopes", [5, [5], [{"tags": 5}]])
+async def test_tags_of_another_shape_are_refused(store_of: StoreOf, scopes: object) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"scopes": scopes}))
+    with pytest.raises(BackendRefused, match="the address of a Tempo"):
+        await store_of(transport).every_frame("scanner", "ultrasound", BASE, BASE + SECOND)

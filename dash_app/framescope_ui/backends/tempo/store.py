@@ -512,12 +512,13 @@ class TempoStore:
             ]
         )
         said = await self._tags("/api/v2/search/tags", record, start_ns, end_ns, scope="span")
-        scopes = said.get("scopes")
+        scopes = said.get("scopes") or []
+        try:
+            told = [name for scope in scopes for name in scope.get("tags") or ()]
+        except (AttributeError, TypeError):
+            raise self._not_tempo(Unreadable("the answer has no lists of tags")) from None
         names = {
-            name
-            for scope in (scopes if isinstance(scopes, list) else ())
-            for name in scope.get("tags") or ()
-            if isinstance(name, str) and name.startswith(signals.BATCH_DEPTHS_PREFIX)
+            name for name in told if isinstance(name, str) and name.startswith(signals.BATCH_DEPTHS_PREFIX)
         }
         return sorted(name for name in names if traceql.can_be_name(name))[:_GREATEST_QUEUES]
 
