@@ -53,12 +53,11 @@ class HttpApi:
         """
         return await self._ask("GET", path, params, accept)
 
-    async def post(self, path: str, params: Params = (), accept: str = "application/json") -> bytes | None:
-        """As ``get``, with the parameters as a form: queries may be longer than an address holds."""
-        return await self._ask("POST", path, params, accept)
-
     async def json(self, method: str, path: str, params: Params = ()) -> Any:
-        """The answer read as JSON; None for 404. Raises as ``get``."""
+        """The answer read as JSON; None for 404. Raises as ``get``.
+
+        A POST sends the parameters as a form: queries may be longer than an address holds.
+        """
         body = await self._ask(method, path, params, "application/json")
         if body is None:
             return None
