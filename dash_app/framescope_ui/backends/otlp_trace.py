@@ -6,6 +6,7 @@ The embedded store does the same from its own rows; here it is for backends that
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final, Literal
 
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
@@ -15,6 +16,7 @@ from framescope import signals
 from framescope_ui.store.attributes import mapping
 
 from .protocols import Attributes, Span, SpanEvent, Trace
+from .records import service_of
 
 _STATUS: Final[dict[int, Literal["unset", "ok", "error"]]] = {0: "unset", 1: "ok", 2: "error"}
 
@@ -36,14 +38,14 @@ def trace_of(groups: Iterable[ResourceSpans], trace_id: str, partial: bool = Fal
     found = traces_of(groups).get(trace_id)
     if found is None or not partial:
         return found
-    return Trace(found.trace_id, found.resource, found.spans, partial=True)
+    return replace(found, partial=True)
 
 
 def whole_trace(trace_id: str, spans: Mapping[str, tuple[Span, Attributes]]) -> Trace:
     """The trace of these spans (by id, each with its resource), root first.
 
     The resource is that of the ``frame`` root, else of the first span without a known parent: a trace that
-    crosses processes has several resources, the app shows one.
+    crosses processes has several resources, the app shows one. Frames of another service are noted.
     """
     ordered = sorted(
         spans.values(),
@@ -54,7 +56,13 @@ def whole_trace(trace_id: str, spans: Mapping[str, tuple[Span, Attributes]]) -> 
             -pair[0].end_ns,
         ),
     )
-    return Trace(trace_id, ordered[0][1], tuple(span for span, _ in ordered))
+    resource = ordered[0][1]
+    services = {
+        span.span_id: service_of(own)
+        for span, own in ordered
+        if span.name == signals.SPAN_FRAME and service_of(own) != service_of(resource)
+    }
+    return Trace(trace_id, resource, tuple(span for span, _ in ordered), services=services)
 
 
 def _span(span: WireSpan) -> Span:

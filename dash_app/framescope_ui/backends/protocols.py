@@ -98,12 +98,17 @@ class SpanEvent:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """All spans of one trace id, root first where there is one, with their resource's attributes."""
+    """All spans of one trace id, root first where there is one, with their resource's attributes.
+
+    ``services`` tells by span id whose a frame is where that is not the resource's service: a trace may hold
+    frames of several.
+    """
 
     trace_id: str
     resource: Attributes
     spans: tuple[Span, ...]
     partial: bool = False
+    services: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

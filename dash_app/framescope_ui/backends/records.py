@@ -42,8 +42,12 @@ def frame_rows(trace: Trace) -> list[FrameRow]:
     roots = [span for span in trace.spans if is_frame(span)]
     service = service_of(trace.resource)
     if len(roots) == 1:
-        return [frame_row(service, roots[0], [span for span in trace.spans if span is not roots[0]])]
-    return [frame_row(service, root, _descendants(root, trace.spans)) for root in roots]
+        own = trace.services.get(roots[0].span_id, service)
+        return [frame_row(own, roots[0], [span for span in trace.spans if span is not roots[0]])]
+    return [
+        frame_row(trace.services.get(root.span_id, service), root, _descendants(root, trace.spans))
+        for root in roots
+    ]
 
 
 def frame_row(service: str, root: Span, others: Iterable[Span]) -> FrameRow:

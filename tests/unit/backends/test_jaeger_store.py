@@ -57,6 +57,20 @@ def _ids(rows: tuple[FrameRow, ...]) -> list[object]:
     return [row.attributes[signals.FRAME_ID] for row in rows]
 
 
+async def test_frames_of_two_services_in_one_trace_are_each_their_own_services(
+    server: JaegerServer, store: JaegerStore
+) -> None:
+    root, *stages = emission.frame(SCANNER, BASE, 20 * MS, cause="gpu_work", guilty="denoise")
+    display = emission.resource("display")
+    shown = emission.span(
+        signals.SPAN_FRAME, BASE + MS, BASE + 5 * MS, root.attributes or {}, display, parent=stages[0]
+    )
+    server.spans += [root, *stages, shown]
+    for service, start_ns in (("scanner", BASE), ("display", BASE + MS)):
+        page = await store.frames(FrameQuery(service, start_ns=BASE, end_ns=BASE + SECOND))
+        assert [(row.service, row.start_ns) for row in page.frames] == [(service, start_ns)]
+
+
 async def test_each_outcome_and_cause_is_a_search_of_its_own(
     server: JaegerServer, store: JaegerStore
 ) -> None:
