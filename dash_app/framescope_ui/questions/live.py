@@ -20,6 +20,7 @@ from framescope_ui.backends.protocols import (
 )
 from framescope_ui.questions import gpus
 from framescope_ui.questions.frame_item import integer, item_of
+from framescope_ui.questions.gaps import GAP_SPACINGS, usual_spacing
 from framescope_ui.questions.health import course, health, no_data, rules_for
 from framescope_ui.questions.latencies import Latencies, unpacked
 from framescope_ui.questions.quantiles import histogram_quantile, merged_counts
@@ -394,11 +395,15 @@ def _spread(grid: Grid, series: Sequence[Series]) -> Values:
     """The summed increases of counters on the grid, each spread over the steps since the point before it.
 
     An emitter that exports every few seconds would else seem to have a burst in one step and none in others.
+    A point behind a gap tells nothing of its steps: whether anybody counted in the gap is not known.
     """
     totals: Values = [None] * grid.size
     for one in series:
         ends = grid.index(np.asarray(one.times_ns, np.int64) - 1).tolist()
+        longest = GAP_SPACINGS * (usual_spacing(ends) or 1.0)
         for place, (end, value) in enumerate(zip(ends, one.values, strict=True)):
+            if place and end - ends[place - 1] > longest:
+                continue
             # How long the first took nobody tells: as long as the one after it.
             before = ends[place - 1] if place else 2 * end - ends[1] if len(ends) > 1 else end - 1
             steps = range(min(before + 1, end), end + 1)

@@ -168,6 +168,30 @@ async def test_counts_exported_every_five_seconds_are_no_burst_in_one_of_them() 
     assert {round(y) for y in line.y if y is not None} == {50}
 
 
+async def test_a_minute_without_an_emitter_is_no_minute_of_a_few_frames_a_second() -> None:
+    made = scene()
+    made.traces.batches = []
+    before, after = (
+        range(NOW_NS - 100 * NS, NOW_NS - 79 * NS, 5 * NS),
+        range(NOW_NS - 20 * NS, NOW_NS + 1, 5 * NS),
+    )
+    made.metrics.put(
+        sig.FRAME_COUNT,
+        [*before, *after],
+        [250.0] * 10,
+        service__name=SERVICE,
+        frame__pipeline=PIPELINE,
+        frame__outcome="on_time",
+    )
+    now = await seen(made)
+    assert now.fps_out == pytest.approx(50)
+    (line,) = now.history["fps_out"]
+    assert {round(y) for y in line.y if y is not None} == {50}
+    assert not [
+        x for x in line.x if NOW_NS / NS - 78 < x < NOW_NS / NS - 22 and line.y[line.x.index(x)] is not None
+    ]
+
+
 async def test_a_frame_that_claims_to_end_in_days_to_come_stretches_nothing() -> None:
     made = scene()
     last = made.traces.batches[-1]
