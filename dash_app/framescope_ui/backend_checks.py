@@ -64,9 +64,15 @@ async def reached(where: Connection, store: TraceStore | MetricStore) -> list[Fi
         return [unanswered(check, where, error)]
     what = f"{about.product} {about.version or '(it does not say its version)'}"
     place = f" at {where.access.place}" if where.access is not None else ""
+    by_nature = "; ".join(short.what for short in about.shortcomings if short.inherent)
+    never = f". Not from this product: {by_nature} (the Live page says why)" if by_nature else ""
     return [
-        Finding(check, "ok", f"{what}{place} answers"),
-        *(Finding(check, "warn", f"{short.what}: {short.why}", short.change) for short in about.shortcomings),
+        Finding(check, "ok", f"{what}{place} answers{never}"),
+        *(
+            Finding(check, "warn", f"{short.what}: {short.why}", short.change)
+            for short in about.shortcomings
+            if not short.inherent
+        ),
     ]
 
 

@@ -44,12 +44,14 @@ class Unsupported(BackendError):
 class Shortcoming:
     """Something a backend cannot answer as it is set up.
 
-    ``what`` is missing, ``why``, and what would ``change`` that ("" if nothing would).
+    ``what`` is missing, ``why``, and what would ``change`` that ("" if nothing would). ``inherent``: it is so
+    with this product however it is set up; ``change`` is then what to do instead.
     """
 
     what: str
     why: str
     change: str = ""
+    inherent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,15 @@ async def test_what_a_backend_cannot_answer_is_a_warning_with_what_to_change() -
     assert found[1].found == "no exemplars: the feature is off"
 
 
+async def test_what_no_setting_would_change_is_told_in_one_line_and_is_no_warning() -> None:
+    store = MemoryMetrics()
+    by_nature = [Shortcoming(what, "it is so", "do without", inherent=True) for what in ("counts", "lists")]
+    store.said = About("Jaeger", None, tuple(by_nature))
+    (finding,) = await backend_checks.reached(PROMETHEUS, store)
+    assert finding.status == "ok"
+    assert "Not from this product: counts; lists" in finding.found
+
+
 async def test_a_backend_that_does_not_answer_is_unreachable() -> None:
     store = MemoryTraces("Tempo")
     store.error = away("Tempo")

@@ -71,12 +71,13 @@ _NO_SERVICE: Final = "service names as they were sent"
 _PROMOTE: Final = "list service.name, service.instance.id and host.name in otlp.promote_resource_attributes"
 
 OF_VICTORIA_METRICS: Final = (
-    Shortcoming("exemplars", "VictoriaMetrics keeps none"),
+    Shortcoming("exemplars", "VictoriaMetrics keeps none", inherent=True),
     Shortcoming(
         "the first value of a counter, exactly",
         "VictoriaMetrics keeps no start times; as in its increase(), a first value counts from 0 unless it "
         "is more than ten times the growth to the next one, plus ten",
         "framescope's agent sends a zero first; let other emitters do so",
+        inherent=True,
     ),
 )
 
