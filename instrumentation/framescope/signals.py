@@ -20,6 +20,8 @@ SPAN_MARK: Final = "mark"
 """A change marker, without length."""
 SCOPE: Final = "framescope"
 """Instrumentation scope of everything framescope emits."""
+TRIAL_SERVICE: Final = "framescope-doctor"
+"""``service.name`` of the test frame that ``framescope doctor`` sends: no pipeline anybody watches."""
 
 # --- attributes of the root span --------------------------------------------------------------------
 FRAME_ID: Final = "frame.id"

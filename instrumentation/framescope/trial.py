@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from framescope import signals as sig
 from framescope.pipeline import Pipeline
 
-SERVICE: Final = "framescope-doctor"
+SERVICE: Final = sig.TRIAL_SERVICE
 PIPELINE: Final = "doctor"
 STAGE: Final = "test"
 BUDGET_MS: Final = 1.0

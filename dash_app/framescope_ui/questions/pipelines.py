@@ -25,7 +25,8 @@ async def pipelines(
     troubles: Troubles | None = None,
     look_back_seconds: float = LOOK_BACK_SECONDS,
 ) -> list[Choice]:
-    """The pipelines of the last day; the running ones first, by name, then the others, newest first.
+    """The pipelines of the last day; the running ones first, by name, then the others, newest first, and
+    `framescope doctor`'s own test last.
 
     Where the trace store does not answer, those that the metric store has counted frames of lately. Raises
     the trace store's ``BackendError`` where that does not answer either, or is the same store. Who did not
@@ -75,6 +76,8 @@ async def _counted(stores: Stores, now_ns: int) -> list[PipelineRef]:
 
 def _order(choice: Choice) -> tuple[int, float, str, str]:
     age = choice.newest_age_seconds
+    if choice.service == signals.TRIAL_SERVICE:
+        return (2, 0.0, choice.service, choice.pipeline)
     if age is not None and age <= ACTIVE_SECONDS:
         return (0, 0.0, choice.service, choice.pipeline)
     return (1, age if age is not None else float("inf"), choice.service, choice.pipeline)
@@ -88,11 +91,12 @@ async def chosen(
     One heard of lately goes before all older ones, so the whole day is asked for only where there is none: a
     day takes a trace server seconds to search.
     """
+    choice = None
     for seconds in (LATELY_SECONDS, LOOK_BACK_SECONDS):
         choice = picked(await pipelines(stores, now_ns, troubles, seconds), service, pipeline)
-        if choice is not None:
-            return choice
-    return None
+        if choice is not None and choice.service != signals.TRIAL_SERVICE:
+            break
+    return choice
 
 
 def picked(choices: Sequence[Choice], service: str | None, pipeline: str | None) -> Choice | None:

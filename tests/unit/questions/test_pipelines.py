@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from memory_stores import MemoryMetrics
 
+from framescope import signals
 from framescope_ui.backends.protocols import PipelineRef
 from framescope_ui.questions.pipelines import LATELY_SECONDS, LOOK_BACK_SECONDS, chosen
 from framescope_ui.questions.stores import NS, Stores
@@ -47,3 +48,20 @@ async def test_one_that_was_asked_for_is_found_though_others_run() -> None:
 
 async def test_without_any_there_is_no_choice() -> None:
     assert (await pick({}))[0] is None
+
+
+async def test_the_doctors_own_test_is_shown_only_where_there_is_nothing_else() -> None:
+    @dataclass
+    class Services(Heard):
+        async def pipelines(self, start_ns: int, end_ns: int) -> list[PipelineRef]:
+            found = await super().pipelines(start_ns, end_ns)
+            return [PipelineRef(one.pipeline, one.pipeline, one.newest_ns) for one in found]
+
+    async def picked(ages: dict[str, float]) -> str | None:
+        choice = await chosen(Stores(Services(ages), MemoryMetrics()), NOW_NS, None, None)  # type: ignore[arg-type]
+        return choice.service if choice else None
+
+    doctor = signals.TRIAL_SERVICE
+    assert await picked({doctor: 1, "ultrasound": 2}) == "ultrasound"
+    assert await picked({doctor: 1, "ultrasound": 9000}) == "ultrasound"
+    assert await picked({doctor: 1}) == doctor
