@@ -101,9 +101,16 @@ def of_gpu(series: Sequence[Series], gpu: str) -> list[Series]:
 
 
 def others_of(series: Sequence[Series], gpu: str) -> Series:
-    """Utilization of one GPU by processes that are not the pipeline's own, added up."""
-    foreign = [s for s in of_gpu(series, gpu) if is_true(s, signals.FS_PROCESS_SELF) is False]
-    return summed(foreign)
+    """Utilization of one GPU by processes that are not the pipeline's own, added up.
+
+    Processes are read together: where the pipeline's own has a reading and no other has, no other used the
+    GPU. A process that ends sends no 0.
+    """
+    told = [s for s in of_gpu(series, gpu) if is_true(s, signals.FS_PROCESS_SELF) is not None]
+    foreign = [s for s in told if is_true(s, signals.FS_PROCESS_SELF) is False]
+    own = [s for s in told if is_true(s, signals.FS_PROCESS_SELF)]
+    alone = [Series(s.attributes, s.times_ns, [0.0] * len(s.times_ns)) for s in own]
+    return summed([*foreign, *alone] if foreign else [])
 
 
 def line_source(series: Sequence[Series], gpu: str) -> Series:
