@@ -56,13 +56,22 @@ def need(*names: str) -> None:
         pytest.skip(str(missing))
 
 
+_GIVEN: set[int] = set()
+
+
 def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on, all different."""
-    probes = [socket.socket() for _ in range(count)]
+    """Ports nobody listens on, all different, and none of them given before: its program may not run yet."""
+    probes: list[socket.socket] = []
+    found: list[int] = []
     try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+        while len(found) < count:
+            probes.append(socket.socket())
+            probes[-1].bind(("127.0.0.1", 0))
+            port = int(probes[-1].getsockname()[1])
+            if port not in _GIVEN:
+                _GIVEN.add(port)
+                found.append(port)
+        return found
     finally:
         for probe in probes:
             probe.close()
