@@ -86,17 +86,16 @@ def receive(manner: Receiver, port: Any, frames: Any) -> None:
 
 
 def told_of(body: bytes) -> int:
-    """Frames in the ``frames`` records of one request."""
+    """Frames of the pipeline ``host`` in the ``frames`` records of one request."""
     request = ExportTraceServiceRequest.FromString(body)
-    return sum(
-        len(attribute.value.string_value)
-        for resource in request.resource_spans
-        for scope in resource.scope_spans
-        for span in scope.spans
-        if span.name == signals.SPAN_FRAMES
-        for attribute in span.attributes
-        if attribute.key == signals.BATCH_OUTCOMES
-    )
+    found = 0
+    for resource in request.resource_spans:
+        for scope in resource.scope_spans:
+            for span in scope.spans:
+                told = {one.key: one.value.string_value for one in span.attributes}
+                if span.name == signals.SPAN_FRAMES and told.get(signals.FRAME_PIPELINE) == "host":
+                    found += len(told.get(signals.BATCH_OUTCOMES, ""))
+    return found
 
 
 # --- the host: runs as `python bench/host.py --host …` ----------------------------------------------------
@@ -150,19 +149,20 @@ def host(fps: int, slow: float, seconds: float) -> None:
         rounds += 1
         if rounds == 2:
             rss_early = process.memory_info().rss
+    lasted = time.monotonic() - began
     agent_cpu = sum(sum(one.cpu_times()[:2]) for one in agents if one.is_running()) - agent_before
     report = {
         "recorded": frames,
         "blocks": len(spent[True]),
         "host_share": statistics.mean(spent[True]) - statistics.mean(spent[False]),
         "off_share": statistics.mean(spent[False]),
-        # Frames are recorded in half of the time; the agent's share is of that half.
-        "agent_share": agent_cpu / len(spent[True]),
+        # Of the whole time, in half of which frames are recorded; the agent's probes read in all of it.
+        "agent_share": agent_cpu / lasted,
         "host_rss_mb": (process.memory_info().rss - before_import) / 1e6,
         "host_growth_mb": (process.memory_info().rss - rss_early) / 1e6,
         "agent_rss_mb": sum(one.memory_info().rss for one in agents if one.is_running()) / 1e6,
         "cost_us": {str(recorded): costs[recorded] for recorded in costs},
-        "lock": lock_held(on) if slow < 1 else None,
+        "lock": lock_held(framescope.Pipeline("lock", enabled=True)) if slow < 1 else None,
     }
     on.close()
     print(json.dumps(report))
