@@ -17,7 +17,7 @@ from typing import Any, cast
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from framescope.pipeline import Pipeline
+from framescope.pipeline import OffPipeline, Pipeline
 from framescope.probes import scheduler
 from framescope.recorder.faults import Faults
 from framescope.recorder.pipeline import Recorder
@@ -53,23 +53,7 @@ def apart(read: Callable[[], scheduler.Reading]) -> Pipeline:
 
 
 def recorded(pipeline: Pipeline) -> Callable[[], None]:
-    """A frame of eight stages, recorded."""
-    stages = pipeline.stages(*(f"s{number}" for number in range(STAGES)))
-
-    def frame() -> None:
-        with pipeline.frame():
-            for stage in stages:
-                with stage:
-                    pass
-
-    return frame
-
-
-def off() -> Callable[[], None]:
-    """The same with recording switched off."""
-    from framescope.pipeline import OffPipeline
-
-    pipeline = OffPipeline("off")
+    """A frame of eight stages, recorded, or switched off."""
     stages = pipeline.stages(*(f"s{number}" for number in range(STAGES)))
 
     def frame() -> None:
@@ -154,7 +138,7 @@ def main() -> int:
         "16 clock reads": reads,
         "frame of 8 stages": recorded(plain),
         "the same with scheduler evidence": recorded(full),
-        "switched off": off(),
+        "switched off": recorded(OffPipeline("off")),
         "9 no-op with blocks": nothing_at_all(),
         "OpenTelemetry SDK, 8 spans": sdk(),
         "prometheus_client, 8 observations": observations(),

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import httpx
 import pyarrow as pa
@@ -22,6 +22,7 @@ from framescope_ui.store.address import socket_path
 from framescope_ui.store.attributes import mapping
 
 from .cursor import Place, from_cursor, to_cursor
+from .otlp_trace import span_of
 from .protocols import (
     About,
     BackendAway,
@@ -34,13 +35,10 @@ from .protocols import (
     Mark,
     PipelineRef,
     Series,
-    Span,
-    SpanEvent,
     Trace,
 )
 
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
-_STATUS: Final[dict[int, Literal["unset", "ok", "error"]]] = {0: "unset", 1: "ok", 2: "error"}
 
 
 class EmbeddedStore:
@@ -261,21 +259,4 @@ def _trace(trace_id: str, rows: Iterable[Mapping[str, Any]]) -> Trace | None:
         spans.values(),
         key=lambda span: (span.parent_span_id in spans, span.start_time_unix_nano, -span.end_time_unix_nano),
     )
-    return Trace(trace_id, resource, tuple(_span(trace_id, span) for span in ordered))
-
-
-def _span(trace_id: str, span: trace_pb2.Span) -> Span:
-    return Span(
-        trace_id=trace_id,
-        span_id=span.span_id.hex(),
-        parent_span_id=span.parent_span_id.hex() or None,
-        name=span.name,
-        start_ns=span.start_time_unix_nano,
-        end_ns=span.end_time_unix_nano,
-        attributes=mapping(span.attributes),
-        status=_STATUS.get(span.status.code, "unset"),
-        status_message=span.status.message,
-        events=tuple(
-            SpanEvent(event.name, event.time_unix_nano, mapping(event.attributes)) for event in span.events
-        ),
-    )
+    return Trace(trace_id, resource, tuple(span_of(span, trace_id) for span in ordered))

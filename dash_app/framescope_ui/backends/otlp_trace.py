@@ -1,6 +1,6 @@
 """One trace as OTLP has it, as the app's own types: root first, each span once.
 
-The embedded store does the same from its own rows; here it is for backends that answer OTLP.
+The embedded store puts its traces together from its own rows; the spans are read here too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def traces_of(groups: Iterable[ResourceSpans]) -> dict[str, Trace]:
         resource = mapping(group.resource.attributes)
         for scope in group.scope_spans:
             for wire in scope.spans:
-                span = _span(wire)
+                span = span_of(wire, wire.trace_id.hex())
                 found.setdefault(span.trace_id, {}).setdefault(span.span_id, (span, resource))
     return {trace_id: whole_trace(trace_id, spans) for trace_id, spans in found.items()}
 
@@ -65,9 +65,10 @@ def whole_trace(trace_id: str, spans: Mapping[str, tuple[Span, Attributes]]) -> 
     return Trace(trace_id, resource, tuple(span for span, _ in ordered), services=services)
 
 
-def _span(span: WireSpan) -> Span:
+def span_of(span: WireSpan, trace_id: str) -> Span:
+    """One span of this trace as the app's own type."""
     return Span(
-        trace_id=span.trace_id.hex(),
+        trace_id=trace_id,
         span_id=span.span_id.hex(),
         parent_span_id=span.parent_span_id.hex() or None,
         name=span.name,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from framescope import signals
-from framescope_ui.store.attributes import integer, number, text
+from framescope_ui.store.attributes import codes, integer, letters, number, text
 
 from .protocols import AttributeValue, FrameBatch, FrameRow, Mark, Span, Trace
 
@@ -74,8 +74,8 @@ def batch_of(service: str, span: Span) -> FrameBatch | None:
     first_id = integer(told.get(signals.BATCH_FIRST_ID))
     offsets = _integers(told.get(signals.BATCH_OFFSETS_US))
     latencies = _integers(told.get(signals.BATCH_LATENCIES_US))
-    outcomes = _letters(told.get(signals.BATCH_OUTCOMES))
-    causes = _codes(told.get(signals.BATCH_CAUSES))
+    outcomes = letters(told.get(signals.BATCH_OUTCOMES))
+    causes = codes(told.get(signals.BATCH_CAUSES))
     if pipeline is None or first_id is None or offsets is None or latencies is None or outcomes is None:
         return None
     if causes is None or not len(offsets) == len(latencies) == len(outcomes):
@@ -161,17 +161,3 @@ def _integers(value: Any) -> list[int] | None:
     if not isinstance(value, list) or not all(type(item) is int for item in value):
         return None
     return value if not value or (min(value) >= -_GREATEST_US and max(value) <= _GREATEST_US) else None
-
-
-def _letters(value: Any) -> str | None:
-    if isinstance(value, list) and all(isinstance(item, str) and len(item) == 1 for item in value):
-        return "".join(value)
-    return text(value)
-
-
-def _codes(value: Any) -> list[str] | None:
-    if value is None:
-        return []
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return value
-    return value.split() if isinstance(value, str) else None

@@ -64,3 +64,19 @@ def number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
+
+
+def letters(value: Any) -> str | None:
+    """The outcomes of a ``frames`` record, a letter a frame, however an emitter spells the list."""
+    if isinstance(value, list) and all(isinstance(item, str) and len(item) == 1 for item in value):
+        return "".join(value)
+    return text(value)
+
+
+def codes(value: Any) -> list[str] | None:
+    """The causes of a ``frames`` record, a code a slow frame; none told is an empty list."""
+    if value is None:
+        return []
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value
+    return value.split() if isinstance(value, str) else None

@@ -85,7 +85,7 @@ def _from_protobuf(signal: Signal, body: bytes) -> Request:
     return request
 
 
-def from_document(signal: Signal, document: object) -> Request:
+def _from_document(signal: Signal, document: object) -> Request:
     """The request an OTLP JSON document holds, read already. Raises ``Malformed``."""
     request = _REQUESTS[signal]()
     try:
@@ -108,7 +108,7 @@ def _from_json(signal: Signal, body: bytes) -> Request:
         raise Malformed("the JSON body is nested too deeply") from None
     except ValueError as error:
         raise Malformed(f"the body is not an OTLP {signal} request in JSON: {error}") from None
-    return from_document(signal, document)
+    return _from_document(signal, document)
 
 
 def _with_base64_ids(value: Any) -> Any:

@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span, Status
 from framescope import signals
 from framescope.judge import outcome_of
 
-from .attributes import integer, mapping, number, plain, text
+from .attributes import codes, integer, letters, mapping, number, plain, text
 from .schema import BATCH
 
 UNKNOWN_SERVICE: Final = "unknown_service"
@@ -225,8 +225,8 @@ def _batch_row(origin: _Origin, span: Span) -> tuple[Any, ...] | None:
     first_id = integer(told.get(signals.BATCH_FIRST_ID))
     offsets = _integers(told.get(signals.BATCH_OFFSETS_US))
     latencies = _integers(told.get(signals.BATCH_LATENCIES_US))
-    outcomes = _letters(told.get(signals.BATCH_OUTCOMES))
-    causes = _codes(told.get(signals.BATCH_CAUSES))
+    outcomes = letters(told.get(signals.BATCH_OUTCOMES))
+    causes = codes(told.get(signals.BATCH_CAUSES))
     if pipeline is None or first_id is None or offsets is None or latencies is None or outcomes is None:
         return None
     if not len(offsets) == len(latencies) == len(outcomes) or causes is None:
@@ -272,20 +272,6 @@ def _integers(value: Any) -> list[int] | None:
     if not all(integer(item) is not None and -_GREATEST_US <= item <= _GREATEST_US for item in value):
         return None
     return value
-
-
-def _letters(value: Any) -> str | None:
-    if isinstance(value, list) and all(isinstance(item, str) and len(item) == 1 for item in value):
-        return "".join(value)
-    return text(value)
-
-
-def _codes(value: Any) -> list[str] | None:
-    if value is None:
-        return []
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return value
-    return value.split() if isinstance(value, str) else None
 
 
 def _descendants(root: Span, spans: Iterable[Span]) -> list[Span]:

@@ -5,21 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from apart import Apart
 
 from framescope.pipeline import OffPipeline, Pipeline
-from framescope.recorder.faults import Faults
-from framescope.recorder.pipeline import Recorder
-
-
-class Apart:
-    """What a pipeline shares with its process, without thread or agent."""
-
-    def __init__(self) -> None:
-        self.scheduler = lambda: (-1, -1, -1)
-        self.faults = Faults(raising=True)
-        self.shipper = self
-
-    def add(self, recorder: Recorder) -> None: ...
 
 
 @pytest.fixture

@@ -7,30 +7,16 @@ import logging
 import re
 
 import pytest
+from apart import Apart
 
 from framescope.handover import TRACE, noted
 from framescope.pipeline import OffPipeline, Pipeline
 from framescope.recorder.carried import read
-from framescope.recorder.faults import Faults
-from framescope.recorder.pipeline import Recorder
-
-
-class Apart:
-    """What a pipeline shares with its process, without thread or agent."""
-
-    baseline_every = 2
-
-    def __init__(self) -> None:
-        self.scheduler = lambda: (-1, -1, -1)
-        self.faults = Faults(raising=True)
-        self.shipper = self
-
-    def add(self, recorder: Recorder) -> None: ...
 
 
 @pytest.fixture
 def pipeline() -> Pipeline:
-    return Pipeline("p", enabled=True, process=Apart())  # type: ignore[arg-type]
+    return Pipeline("p", enabled=True, process=Apart(baseline_every=2))  # type: ignore[arg-type]
 
 
 def test_a_frame_has_one_trace_id_once_somebody_asks_and_none_before(pipeline):
