@@ -5,7 +5,7 @@ Usage: python bench/host.py [--seconds 30] [--only NAME…]
 Each case is a pair: the same program with recording on and off in turns (blocks of a second), so that a
 machine that drifts drifts for both. The program only enters eight stages in its frames; slow ones
 sleep over their budget. CPU is what the kernel counted of the process; the agent is its child. What
-ships wakes 20 times a second, in both halves. JSON goes to bench-results/host.json.
+ships wakes 10 times a second, in both halves. JSON goes to bench-results/host.json.
 """
 
 from __future__ import annotations

@@ -48,11 +48,12 @@ class FrameRecord(NamedTuple):
     time for an exit, and for a note what it is of which stage, as (``DEPTH``, ``WORK``, ``ERROR`` or
     ``TRACE``, index), and its value: the items found in a queue, the token of GPU work launched, an
     exception's type, the frame's own trace and span id in hex.
-    ``works`` are the notes of GPU work once more, (index, token), to wait for. ``segments`` are (thread,
-    start, evidence, end, evidence, idle) with evidence (cpu ns, run-queue ns, block operations), each
-    ``UNKNOWN`` if not read, and idle the run-queue time of that thread since it let go of its frame
-    before: how long it was ready to take this one and did not run. ``gap`` is what the thread did since
-    its frame before: (that frame's start, its end, evidence then), or None on a thread's first frame.
+    ``works`` are the notes of GPU work once more, (index, token), to wait for; ``Batch.records`` adds them.
+    ``segments`` are (thread, start, evidence, end, evidence, idle) with evidence (cpu ns, run-queue ns,
+    block operations), each ``UNKNOWN`` if not read, and idle the run-queue time of that thread since it
+    let go of its frame before: how long it was ready to take this one and did not run. ``gap`` is what the
+    thread did since its frame before: (that frame's start, its end, evidence then), or None on a thread's
+    first frame.
     """
 
     pipeline: int
@@ -98,7 +99,8 @@ class Batch:
     began_unix_ns: int
     """Since when the cumulative numbers below count: the same in every batch of one process."""
     pipelines: dict[int, PipelineDefinition] = field(default_factory=dict)
-    frames: list[FrameRecord] = field(default_factory=list)
+    frames: list[tuple[Any, ...]] = field(default_factory=list)
+    """Plain tuples of ``FrameRecord``'s fields but ``works``: ``records`` names them, in the agent."""
     works: list[tuple[Any, ...]] = field(default_factory=list)
     """``GpuWork`` fields, in their order."""
     collections: list[tuple[int, int, int, int]] = field(default_factory=list)
@@ -117,6 +119,16 @@ class Batch:
     """Wishes to keep the last frames whole: (pipeline, when, how far back in ns, why)."""
     waits: list[tuple[int, str, list[int]]] = field(default_factory=list)
     """Waits in the host's own queues, which carry no frames: (pipeline, queue, ns each)."""
+
+    def records(self) -> list[FrameRecord]:
+        """The frames, each with the GPU work it launched."""
+        timed = {
+            number for number, one in self.pipelines.items() if any(kind == "gpu" for _, kind in one.stages)
+        }
+        named = [FrameRecord(*frame) for frame in self.frames]
+        if not timed:
+            return named
+        return [one._replace(works=works_in(one.marks)) if one.pipeline in timed else one for one in named]
 
 
 def pack(batch: Batch) -> bytes:
@@ -157,7 +169,7 @@ def unpack(body: bytes) -> Batch:
             sent_ns,
             began_unix_ns,
             {i: PipelineDefinition(*d) for i, d in pipelines.items()},
-            [FrameRecord(*f) for f in frames],
+            frames,
             *rest,
         )
     except (EOFError, TypeError, AttributeError) as error:

@@ -136,7 +136,8 @@ class Agent:
     # -- in ---------------------------------------------------------------------------------------------
 
     def feed(self, batch: Batch) -> None:
-        """Take in what the recorder handed over."""
+        """Take in what the recorder handed over. Raises ``TypeError`` where its frames are none."""
+        records = batch.records()
         self._beginnings.host_unix_ns = batch.began_unix_ns
         if self._probes is None or self._resource is None:
             self._probes = self._make_probes(batch.pid)
@@ -157,7 +158,7 @@ class Agent:
         while len(self._works) > WORKS:
             self._works.pop(next(iter(self._works)))
         self._collections.extend(batch.collections)
-        self._pending.extend(batch.frames)
+        self._pending.extend(records)
         while len(self._pending) > PENDING:
             record = self._pending.popleft()
             self._lose(record.pipeline, "agent_overloaded")

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from framescope import signals as sig
-from framescope.handover import UNKNOWN, FrameRecord, PipelineDefinition, works_in
+from framescope.handover import UNKNOWN, FrameRecord, PipelineDefinition
 from framescope.probes.device import GpuTimer
 from framescope.probes.scheduler import Reading, nothing
 from framescope.recorder import carried
@@ -185,13 +185,14 @@ class Recorder:
         """Count something that is missing from the record."""
         self.losses[reason] = self.losses.get(reason, 0) + 1
 
-    def drain(self, most: int) -> list[FrameRecord]:
-        """Up to ``most`` finished frames, oldest first."""
+    def take(self, most: int) -> list[tuple[Any, ...]]:
+        """Up to ``most`` finished frames, oldest first, as ``deliver`` took them."""
         outbox = self._outbox
-        records = [FrameRecord(*outbox.popleft()) for _ in range(min(most, len(outbox)))]
-        if not self.timers:
-            return records
-        return [record._replace(works=works_in(record.marks)) for record in records]
+        return [outbox.popleft() for _ in range(min(most, len(outbox)))]
+
+    def drain(self, most: int) -> list[FrameRecord]:
+        """The same by name, for whoever reads them in this process."""
+        return [FrameRecord(*record) for record in self.take(most)]
 
     def gauge(self, name: str, value: float) -> None:
         """Keep the newest value of a custom number."""

@@ -19,7 +19,7 @@ from typing import Any, Final
 from framescope.handover import UNKNOWN
 
 MOST_WAITS: Final = 4096
-"""Waits held until they are shipped, twenty times a second; what does not fit is counted."""
+"""Waits held until they are shipped, ten times a second; what does not fit is counted."""
 QUEUE_FULL: Final = "queue_full"
 
 

@@ -6,7 +6,7 @@ from agency import DEFINITION, MS, S, agent, batch, record
 
 from framescope import signals as sig
 from framescope.agent.agent import SETTLE_NS, WAIT_FOR_WORK_NS
-from framescope.handover import ERROR, TRACE, Batch, PipelineDefinition
+from framescope.handover import ERROR, TRACE, WORK, Batch, PipelineDefinition
 from framescope.judge import read_verdict
 from framescope.probes.device import DeviceIdentity, DeviceReading, ProcessUse
 
@@ -51,7 +51,7 @@ def test_a_frame_waits_until_it_has_settled():
 
 def test_a_frame_waits_for_its_gpu_times_but_not_for_ever():
     definition = PipelineDefinition("p", 10 * MS, None, [("g", "gpu")])
-    one = record(0, marks=[0, 0, ~0, 5 * MS], works=[(0, 7)])
+    one = record(0, marks=[0, 0, (WORK, 0), 7, ~0, 5 * MS])
     made, sent, _ = agent()
     made.feed(batch(one, definition=definition))
     made.tick(one.end_ns + SETTLE_NS)

@@ -238,7 +238,7 @@ def test_a_frame_that_cannot_be_packed_is_left_out_alone_and_counted():
     p._outbox[1] = (*p._outbox[1][:-1], object())
     s.ship()
     s.ship()
-    assert [frame.id for batch in link.batches for frame in batch.frames] == [0, 2]
+    assert [frame.id for batch in link.batches for frame in batch.records()] == [0, 2]
     assert any(batch.losses.get((0, "unpackable")) == 1 for batch in link.batches)
 
 
@@ -342,7 +342,7 @@ def test_nothing_is_lost_while_the_agent_is_away_and_comes_back():
     link.away = False
     s.ship()
     s.ship()
-    assert [frame.id for batch in link.batches for frame in batch.frames] == [0, 1, 2, 3, 4]
+    assert [frame.id for batch in link.batches for frame in batch.records()] == [0, 1, 2, 3, 4]
     assert link.batches[-1].losses[-1, "agent_died"] == 3
 
 

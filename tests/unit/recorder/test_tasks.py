@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 
+from framescope.handover import works_in
 from framescope.pipeline import OffPipeline
 from framescope.probes.scheduler import NOTHING
 from framescope.recorder.faults import Faults
@@ -145,7 +146,7 @@ async def test_gpu_stages_of_tasks_keep_their_own_tokens():
 
     await asyncio.gather(one(), one())
     assert timer.open == set()
-    assert sorted(record.works for record in p.drain(2)) == [[(0, 1)], [(0, 2)]]
+    assert sorted(works_in(record.marks) for record in p.drain(2)) == [[(0, 1)], [(0, 2)]]
 
 
 async def test_a_gpu_stage_without_a_frame_launches_no_timer():
