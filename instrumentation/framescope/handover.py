@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-VERSION: Final = 4
+VERSION: Final = 5
 HEADER: Final = struct.Struct("<II")
 """Message length in bytes, frames in it (so that a reader can count what it could not read)."""
 MAX_MESSAGE: Final = 16 * 1024 * 1024
@@ -23,6 +23,9 @@ DEPTH: Final = "depth"
 WORK: Final = "work"
 ERROR: Final = "error"
 TRACE: Final = "trace"
+THREAD: Final = "thread"
+STEPS: Final = "steps"
+SPANS: Final = "spans"
 """What a note among a frame's marks can be."""
 
 UNKNOWN: Final = -1
@@ -45,9 +48,11 @@ class FrameRecord(NamedTuple):
     this one started, on whatever thread; ``UNKNOWN`` for the first.
 
     ``marks`` is flat, pair by pair: a stage index and a time for an entry, the index's complement and a
-    time for an exit, and for a note what it is of which stage, as (``DEPTH``, ``WORK``, ``ERROR`` or
-    ``TRACE``, index), and its value: the items found in a queue, the token of GPU work launched, an
-    exception's type, the frame's own trace and span id in hex.
+    time for an exit, and for a note what it is of which stage, as (``DEPTH``, ``WORK``, ``ERROR``,
+    ``TRACE``, ``THREAD``, ``STEPS`` or ``SPANS``, index), and its value: the items found in a queue, the
+    token of GPU work launched, an exception's type, the frame's own trace and span id in hex, the thread
+    that a task lent its frame to, how a task's steps went (``StepsTaken``), the spans that the host's own
+    OpenTelemetry made meanwhile (``SpanTold`` each).
     ``works`` are the notes of GPU work once more, (index, token), to wait for; ``Batch.records`` adds them.
     ``segments`` are (thread, start, evidence, end, evidence, idle) with evidence (cpu ns, run-queue ns,
     block operations), each ``UNKNOWN`` if not read, and idle the run-queue time of that thread since it
@@ -70,6 +75,15 @@ class FrameRecord(NamedTuple):
     segments: Sequence[tuple[int, int, tuple[int, int, int], int, tuple[int, int, int], int]]
     attributes: dict[str, str | int | float | bool] | None
     works: Sequence[tuple[int, int]] = ()
+
+
+StepsTaken = tuple[int, int, int]
+"""Of a task's frame: how many steps it had, how long they took in all (ns), and how long the task was ready
+while its event loop ran others (ns, at least; ``UNKNOWN`` where the loop cannot be watched)."""
+
+SpanTold = tuple[str, int, int, str, str, str, int, dict[str, str | int | float | bool]]
+"""Name, start and end (monotonic ns), trace id, span id and parent's span id ("" without one) in hex, kind
+as OpenTelemetry numbers it (negative: its complement, and the span failed), attributes."""
 
 
 def noted(marks: Sequence[Any], what: str) -> Any:
@@ -119,6 +133,8 @@ class Batch:
     """Wishes to keep the last frames whole: (pipeline, when, how far back in ns, why)."""
     waits: list[tuple[int, str, list[int]]] = field(default_factory=list)
     """Waits in the host's own queues, which carry no frames: (pipeline, queue, ns each)."""
+    counts: list[tuple[int, str, float]] = field(default_factory=list)
+    """What the host counts itself: (pipeline, name, so far)."""
 
     def records(self) -> list[FrameRecord]:
         """The frames, each with the GPU work it launched."""
@@ -152,6 +168,7 @@ def pack(batch: Batch) -> bytes:
             batch.faults,
             batch.recalls,
             batch.waits,
+            batch.counts,
         )
     )
     return HEADER.pack(len(body), len(batch.frames)) + body
