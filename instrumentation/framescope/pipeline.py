@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import itertools
 import logging
+import math
 import os
 import threading
 import time
@@ -20,8 +21,8 @@ from framescope.probes.device import GpuTimer
 from framescope.probes.gc import CollectionProbe
 from framescope.recorder.decoration import Function, as_frames
 from framescope.recorder.faults import Faults
-from framescope.recorder.frame import NO_FRAME, Frame
-from framescope.recorder.pipeline import Recorder
+from framescope.recorder.frame import NO_FRAME, Frame, words
+from framescope.recorder.pipeline import Recorder, TooManyStages
 from framescope.recorder.queue import Policy
 from framescope.recorder.queue import Queue as RecordedQueue
 from framescope.recorder.shipper import Link, Shipper
@@ -136,6 +137,8 @@ if hasattr(os, "register_at_fork"):
 def _check(name: str, target_fps: float | None, budget_ms: float | None) -> None:
     if not name or not isinstance(name, str):
         raise ValueError("a pipeline needs a name, such as Pipeline('ultrasound')")
+    if words(name, 200) != name:
+        raise ValueError("a pipeline's name is text that UTF-8 can hold, of at most 200 characters")
     for what, value in (("target_fps", target_fps), ("budget_ms", budget_ms)):
         if value is not None and not value > 0:
             raise ValueError(f"{what} must be more than 0, not {value!r}")
@@ -215,16 +218,21 @@ class Pipeline:
         **attributes: object,
     ) -> Frame:
         """A frame for ``with``, on this thread. ``captured_at``: unix s; ``captured_at_ns``: monotonic ns."""
-        if captured_at is None and captured_at_ns is None and sequence is None:
-            # The usual case, without the call that checks what was given: a twentieth of a frame's cost.
-            recorder = self._recorder
-            return Frame(recorder, recorder.next_number(), None, None, attributes)
-        if captured_at is not None:
-            try:
-                captured_at_ns = time.monotonic_ns() + round((captured_at - time.time()) * 1e9)
-            except (TypeError, ValueError, OverflowError):  # text, NaN, infinity
-                self._recorder.lose("captured_at_not_a_time")
-        return self._recorder.begin(sequence, captured_at_ns, attributes or None)
+        recorder = self._recorder
+        try:
+            if captured_at is None and captured_at_ns is None and sequence is None:
+                # The usual case, without the call that checks what was given: a twentieth of a frame's cost.
+                return Frame(recorder, recorder.next_number(), None, None, attributes)
+            if captured_at is not None:
+                try:
+                    captured_at_ns = time.monotonic_ns() + round((captured_at - time.time()) * 1e9)
+                except Exception:  # text, NaN, infinity, another library's time
+                    recorder.lose("captured_at_not_a_time")
+            return recorder.begin(sequence, captured_at_ns, attributes or None)
+        except Exception:  # no memory, no stack left
+            recorder.lose("fault")
+            recorder.faults.note("frame.begin")
+            return cast("Frame", NO_FRAME)
 
     begin = frame
     """The same, for a frame that is carried across threads and ended by ``end``, ``drop`` or ``fail``."""
@@ -246,10 +254,17 @@ class Pipeline:
     # -- what frames go through ---------------------------------------------------------------------------
 
     def stage(self, name: str, kind: str = "cpu") -> Stage:
-        """A stage; ``kind`` is ``cpu``, ``gpu`` or ``io``."""
+        """A stage; ``kind`` is ``cpu``, ``gpu`` or ``io``.
+
+        A pipeline has at most 256; beyond them a stage records nothing and is counted as ``stage_names``.
+        """
         if kind not in ("cpu", "gpu", "io"):
             raise ValueError(f"stage kind {kind!r} is none of cpu, gpu, io")
-        return self._recorder.stage(name, kind)
+        try:
+            return self._recorder.stage(name, kind)
+        except TooManyStages:  # names made up as frames go by: no reason to raise into one of them
+            self._recorder.lose("stage_names")
+            return cast("Stage", NoStage(name, kind))
 
     def stages(self, *names: str) -> tuple[Stage, ...]:
         """Several host stages at once, in order."""
@@ -272,7 +287,7 @@ class Pipeline:
         tells more: it knows which frame waited.
         """
         try:
-            self._recorder.watch(queue, str(name)[:64])
+            self._recorder.watch(queue, words(name, 64))
         except Exception:
             self._recorder.faults.note("watch_queue")
 
@@ -281,13 +296,17 @@ class Pipeline:
     def gauge(self, name: str, value: float) -> None:
         """Report one number of your own; it shows on the Live page and in the API under its name."""
         try:
-            self._recorder.gauge(str(name)[:64], float(value))
-        except (TypeError, ValueError):
+            number = float(value)
+        except Exception:  # it is none, or its own conversion raised
+            number = math.nan
+        if math.isfinite(number):
+            self._recorder.gauge(words(name, 64), number)
+        else:
             self._recorder.lose("gauge_not_a_number")
 
     def mark(self, text: str) -> None:
         """Mark a change on every chart: ``pipeline.mark("deployed 1.4")``."""
-        self._recorder.mark(str(text)[:200])
+        self._recorder.mark(words(text, 200))
 
     def keep_last(self, seconds: float = 5.0, why: str = "") -> None:
         """Keep every frame of the last ``seconds`` whole, slow or not, and mark the moment with ``why``.
@@ -296,10 +315,10 @@ class Pipeline:
         """
         try:
             back_ns = round(float(seconds) * 1e9)
-        except (TypeError, ValueError, OverflowError):
+        except Exception:  # text, NaN, infinity
             self._recorder.lose("keep_last_not_a_time")
             return
-        self._recorder.recall(back_ns, str(why)[:200])
+        self._recorder.recall(back_ns, words(why, 200))
 
     def watch_device(self, path: str | os.PathLike[str]) -> None:
         """Have the agent read a software accelerator's status page at ``path``."""

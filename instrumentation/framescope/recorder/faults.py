@@ -5,33 +5,62 @@ Under test (``FRAMESCOPE_RAISE=1``) they are raised again, so that none hides.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import threading
+import sys
 import time
+from collections.abc import Callable
+from traceback import TracebackException
 
 _LOG = logging.getLogger("framescope")
-_QUIET_NS = 60 * 1_000_000_000
+QUIET_NS = 60 * 1_000_000_000
+
+
+def count(counts: dict[str, int], reason: str) -> None:
+    """One more of ``reason``, from any thread or signal handler, without a lock that one of them might hold.
+
+    CPython switches threads and runs signal handlers at calls, loops and function starts only: there is
+    none between reading the number and writing it.
+    """
+    try:
+        counts[reason] += 1
+    except KeyError:
+        counts.setdefault(reason, 0)
+        counts[reason] += 1
 
 
 class Faults:
     """Counts by place. ``note`` is called inside ``except`` and swallows what happened."""
 
-    def __init__(self, raising: bool | None = None) -> None:
+    def __init__(self, raising: bool | None = None, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self.counts: dict[str, int] = {}
-        self._logged: dict[str, int] = {}
-        self._lock = threading.Lock()
+        self._clock = clock
+        self._untold: dict[str, TracebackException] = {}
+        self._told_ns = -QUIET_NS
         self._raising = os.environ.get("FRAMESCOPE_RAISE") == "1" if raising is None else raising
 
     def note(self, where: str) -> None:
-        """Count a fault at ``where`` and log it, at most once a minute; raise it again under test."""
-        now = time.monotonic_ns()
-        with self._lock:
-            self.counts[where] = self.counts.get(where, 0) + 1
-            due = now - self._logged.get(where, -_QUIET_NS) >= _QUIET_NS
-            if due:
-                self._logged[where] = now
-        if due:
-            _LOG.warning("framescope: a fault in %s; the host's frame goes on", where, exc_info=True)
+        """Count a fault at ``where`` and remember it for ``tell``; raise it again under test.
+
+        It is not logged here: a log handler of the host's may block, and this is the host's frame.
+        """
+        count(self.counts, where)
+        error = sys.exc_info()[1]
+        if error is not None and where not in self._untold:
+            with contextlib.suppress(Exception):
+                # No locals are held, and no source is read yet.
+                self._untold[where] = TracebackException.from_exception(error, lookup_lines=False)
         if self._raising:
             raise  # always called from an except block
+
+    def tell(self) -> None:
+        """Log what is new, once a minute at most; the shipper's thread calls this."""
+        now = self._clock()
+        if not self._untold or now - self._told_ns < QUIET_NS:
+            return
+        self._told_ns = now
+        untold, self._untold = self._untold, {}
+        places = ", ".join(f"{where} ({self.counts[where]})" for where in untold)
+        first = "".join(next(iter(untold.values())).format())
+        _LOG.warning("framescope: faults in %s; the host's frames go on. The first:\n%s", places, first)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import numbers
 from collections.abc import Mapping, Sequence
@@ -27,27 +26,50 @@ MAX_NAME: Final = 64
 
 
 def travelling(attributes: Mapping[str, object] | None) -> dict[str, Attribute]:
+Opened = tuple[int, int, Reading, int]
+"""A segment under way: thread, start, evidence then, idle; see ``FrameRecord.segments``."""
+
+
+_NAME_OF: Final = type.__dict__["__name__"].__get__  # a metaclass may have another
+
     """Content attributes as they can travel."""
     some = itertools.islice((attributes or {}).items(), MAX_ATTRIBUTES)
-    return {name[:MAX_NAME]: plain(value) for name, value in some}
+    return {_encodable(str.__getitem__(name, slice(MAX_NAME))): plain(value) for name, value in some}
 
 
 def plain(value: object) -> Attribute:
     """A value as something that can travel: a plain number, boolean or short text.
 
     Anything else is told by its type alone: printing a large array takes long, printing a tensor waits
-    for the GPU, and either would be the host's frame that pays.
+    for the GPU, and either would be the host's frame that pays. So is a number that cannot say which.
     """
-    if isinstance(value, str):
-        return str.__getitem__(value, slice(MAX_TEXT))
-    if isinstance(value, bool):
-        return bool(value)
-    if isinstance(value, numbers.Integral):
-        whole = int(value)
-        return whole if -(2**63) <= whole < 2**63 else float(whole)
-    if isinstance(value, numbers.Real):
-        return float(value)
-    return f"<{type(value).__name__}>"
+    try:
+        if isinstance(value, str):
+            return _encodable(str.__getitem__(value, slice(MAX_TEXT)))
+        if isinstance(value, bool):
+            return bool(value)
+        if isinstance(value, numbers.Integral):
+            whole = int(value)
+            return whole if -(2**63) <= whole < 2**63 else float(whole)
+        if isinstance(value, numbers.Real):
+            return float(value)
+    except Exception:  # raised by its own conversion
+        pass
+    return f"<{_NAME_OF(type(value))}>"
+
+
+def words(given: object, longest: int) -> str:
+    """What the host says, as text that can travel; of what cannot be printed, its type."""
+    try:
+        said = given if isinstance(given, str) else str(given)
+        return _encodable(str.__getitem__(said, slice(longest)))
+    except Exception:
+        return f"<{_NAME_OF(type(given))}>"
+
+
+def _encodable(text: str) -> str:
+    """Half a surrogate pair has no place in UTF-8, and one of them would spoil a whole message."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 class Frame:
@@ -111,6 +133,9 @@ class Frame:
         if self._attributes is None:
             self._attributes = {}
         for name, value in attributes.items():
+        if self._ended:
+            self._recorder.lose("attribute_after_end")
+            return
             if len(self._attributes) < MAX_ATTRIBUTES or name in self._attributes:
                 self._attributes[name] = value
             else:
@@ -202,6 +227,7 @@ class Frame:
             elif what[0] == WORK:
                 self._recorder.lose("gpu_work_not_carried")  # its timer stays in this process
         return Carried(
+            recorder.lose("fault")
             sequence=self.sequence,
             boot=boot(),
             start_ns=self.start_ns,
@@ -248,7 +274,7 @@ class Frame:
 
     def fail(self, error: BaseException | str = "error") -> None:
         """The frame failed; only the error's type or the given words are kept."""
-        self._finish("failed", str(plain(error)) if isinstance(error, str) else type(error).__name__)
+        self._finish("failed", str(plain(error)) if isinstance(error, str) else _NAME_OF(type(error)))
 
     def _finish(self, outcome: str, reason: str) -> None:
         recorder = self._recorder
@@ -280,6 +306,8 @@ class Frame:
                     outcome,
                     reason,
                     self._before_ns,
+            if attributes and len(attributes) > MAX_ATTRIBUTES:
+                recorder.lose("attribute_limit")
                     self._gap,
                     # Not copied: what a task marks that outlives this frame comes after its end, and the
                     # agent leaves it out.
@@ -288,14 +316,22 @@ class Frame:
                     travelling(attributes) if attributes else None,
                 )
             )
-        except Exception:
+        except BaseException as error:
+            # Counted, though an interrupt may also come when it was delivered already.
+            if not isinstance(error, Exception):
+                recorder.lose("interrupted")
+                raise
+            recorder.lose("fault")
             recorder.faults.note("frame.end")
 
     # -- a frame of one thread --------------------------------------------------------------------------
 
     def __enter__(self) -> Frame:
-        if self._token is None:
-            self._token = self._recorder.marks.set(self._marks)
+        try:
+            if self._token is None:
+                self._token = self._recorder.marks.set(self._marks)
+        except Exception:
+            self._recorder.faults.note("frame.enter")
         return self
 
     def __exit__(
@@ -314,7 +350,7 @@ class Frame:
         if kind is None:
             self._finish("done", "")
         else:
-            self._finish("failed", kind.__name__)
+            self._finish("failed", _NAME_OF(kind))
 
     # -- a frame of one asyncio task ----------------------------------------------------------------------
 
@@ -334,8 +370,8 @@ class Frame:
 
     def __del__(self) -> None:
         # A frame nobody ended is told as what it is; the interpreter may be half gone by now.
-        if not self._ended:
-            with contextlib.suppress(Exception):
+        try:
+            if not self._ended:
                 self._finish("failed", "abandoned")
 
 
@@ -351,7 +387,7 @@ class _StageOf:
     def __enter__(self) -> _StageOf:
         frame = self._frame
         self._token = UNKNOWN
-        if frame._ended or self._stage._recorder is not frame._recorder:
+        if frame._ended or getattr(self._stage, "_recorder", None) is not frame._recorder:
             frame._recorder.lose("stage_after_end" if frame._ended else "stage_of_another_pipeline")
             return self
         try:
@@ -361,6 +397,8 @@ class _StageOf:
             frame._recorder.faults.note("stage.enter")
         return self
 
+        except Exception:
+            pass
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -373,7 +411,7 @@ class _StageOf:
 
 
 class NoFrame:
-    """The frame of a pipeline that is switched off: every call does nothing."""
+    """The frame of a pipeline that is switched off, or could not make one: every call does nothing."""
 
     __slots__ = ()
     id = -1

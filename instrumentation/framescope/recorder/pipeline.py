@@ -16,8 +16,8 @@ from framescope.handover import UNKNOWN, FrameRecord, PipelineDefinition
 from framescope.probes.device import GpuTimer
 from framescope.probes.scheduler import Reading, nothing
 from framescope.recorder import carried
-from framescope.recorder.faults import Faults
-from framescope.recorder.frame import Frame
+from framescope.recorder.faults import Faults, count
+from framescope.recorder.frame import MAX_TEXT, Frame, words
 from framescope.recorder.marks import NO_FRAME_OPEN, Marks
 from framescope.recorder.queue import POLICIES, Policy, Queue
 from framescope.recorder.stage import GpuStage, Stage
@@ -30,6 +30,10 @@ TRANSIT: Final = "carried"
 """The stage between two processes: from ``carry`` to ``resume``."""
 MAX_GAUGES: Final = 64
 MAX_WATCHED: Final = 64
+
+
+class TooManyStages(ValueError):
+    """A pipeline has as many stages as it can."""
 
 
 class Recorder:
@@ -67,6 +71,7 @@ class Recorder:
         self.changes: deque[tuple[int, str]] = deque(maxlen=256)
         self.recalls: deque[tuple[int, int, str]] = deque(maxlen=16)
         self.next_number = itertools.count().__next__
+        self._first = 0
         self._stages: dict[str, Stage] = {}
         self._outbox: deque[tuple[Any, ...]] = deque()
         self._lock = threading.Lock()
@@ -74,7 +79,8 @@ class Recorder:
     # -- what the pipeline is made of -------------------------------------------------------------------
 
     def stage(self, name: str, kind: str = "cpu", timer: GpuTimer | None = None) -> Stage:
-        """The stage of this name, made on first use. Raises ``ValueError`` beyond 256 stages."""
+        """The stage of this name, made on first use. Raises ``TooManyStages`` beyond 256."""
+        name = words(name, MAX_TEXT)
         with self._lock:
             known = self._stages.get(name)
             if known is not None:
@@ -82,7 +88,7 @@ class Recorder:
                     raise ValueError(f"stage {name!r} is already there, of kind {known.kind!r}")
                 return known
             if len(self._stages) >= MAX_STAGES:
-                raise ValueError(f"a pipeline has at most {MAX_STAGES} stages; {name!r} is one too many")
+                raise TooManyStages(f"a pipeline has at most {MAX_STAGES} stages; {name!r} is one too many")
             index = len(self._stages)
             made = Stage(self, index, name, kind) if timer is None else GpuStage(self, index, name, timer)
             if timer is not None and timer not in self.timers:
@@ -115,9 +121,9 @@ class Recorder:
         attributes: dict[str, object] | None = None,
     ) -> Frame:
         """A new frame, on the calling thread. What is no integer is left out and counted."""
-        if sequence is not None and type(sequence) is not int:
+        if sequence is not None:
             sequence = self._whole(sequence, "sequence_not_a_number")
-        if captured_at_ns is not None and type(captured_at_ns) is not int:
+        if captured_at_ns is not None:
             captured_at_ns = self._whole(captured_at_ns, "captured_at_not_a_time")
         return Frame(self, self.next_number(), sequence, captured_at_ns, attributes)
 
@@ -151,10 +157,13 @@ class Recorder:
 
     def _whole(self, value: object, otherwise: str) -> int | None:
         try:
-            return operator.index(value)  # type: ignore[arg-type]
-        except TypeError:
-            self.lose(otherwise)
-            return None
+            whole = operator.index(value)  # type: ignore[arg-type]
+            if -(2**63) <= whole < 2**63:
+                return whole
+        except Exception:  # it is none, or its own conversion raised
+            pass
+        self.lose(otherwise)
+        return None
 
     # -- what came of it ----------------------------------------------------------------------------------
 
@@ -167,7 +176,8 @@ class Recorder:
             self.lose("outbox_full")
 
     def forget(self) -> None:
-        """Start afresh in a forked child: what the parent recorded is the parent's to send."""
+        """Start afresh in a forked child: what the parent recorded, or has begun, is the parent's to send."""
+        self._first = self.next_number()
         self._outbox = deque()
         self._lock = threading.Lock()
         self.local = threading.local()
@@ -183,12 +193,18 @@ class Recorder:
 
     def lose(self, reason: str) -> None:
         """Count something that is missing from the record."""
-        self.losses[reason] = self.losses.get(reason, 0) + 1
+        count(self.losses, reason)
 
     def take(self, most: int) -> list[tuple[Any, ...]]:
         """Up to ``most`` finished frames, oldest first, as ``deliver`` took them."""
         outbox = self._outbox
-        return [outbox.popleft() for _ in range(min(most, len(outbox)))]
+        taken = [outbox.popleft() for _ in range(min(most, len(outbox)))]
+        if not self._first:
+            return taken
+        own = [record for record in taken if record[1] >= self._first]
+        for _ in range(len(taken) - len(own)):
+            self.lose("begun_before_fork")
+        return own
 
     def drain(self, most: int) -> list[FrameRecord]:
         """The same by name, for whoever reads them in this process."""

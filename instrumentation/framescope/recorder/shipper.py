@@ -68,8 +68,13 @@ class Shipper:
         """Ship this recorder too; starts the thread on the first."""
         self._recorders.append(recorder)
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="framescope-shipper", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="framescope-shipper", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads; the next pipeline tries again, frames are counted as lost
+                self._faults.note("shipper.start")
+            else:
+                self._thread = thread
 
     def watch_device(self, path: str) -> None:
         """Tell the agent of a device it can read at ``path``."""
@@ -89,10 +94,12 @@ class Shipper:
             self._wake.wait(INTERVAL_S)
             try:
                 self.ship()
+                self._faults.tell()
             except Exception:
                 self._faults.note("shipper")
         try:
             self.ship()
+            self._faults.tell()
         except Exception:
             self._faults.note("shipper.close")
 
@@ -112,21 +119,28 @@ class Shipper:
         """The batch as bytes; a frame that cannot be packed is left out and counted, not its neighbours."""
         try:
             return pack(batch)
-        except ValueError:
+        except Exception:
             self._faults.note("handover.pack")
-            frames, batch.frames = batch.frames, []
-            for frame in frames:
-                try:
-                    pack(replace(batch, frames=[frame]))
-                except ValueError:
-                    number = frame[0]
-                    for recorder in self._recorders:
-                        if recorder.number == number:
-                            recorder.lose("unpackable")
-                            batch.losses[number, "unpackable"] = recorder.losses["unpackable"]
-                else:
-                    batch.frames.append(frame)
+        bare = Batch(batch.pid, batch.instance, batch.sent_ns, batch.began_unix_ns, batch.pipelines)
+        frames, batch.frames = batch.frames, []
+        for frame in frames:
+            try:
+                pack(replace(bare, frames=[frame]))
+            except Exception:
+                self._lose_unpackable(frame[0], batch)
+            else:
+                batch.frames.append(frame)
+        try:
             return pack(batch)
+        except Exception:  # what came beside the frames
+            self._faults.note("handover.pack")
+            return pack(replace(bare, frames=batch.frames, losses=batch.losses, faults=batch.faults))
+
+    def _lose_unpackable(self, number: int, batch: Batch) -> None:
+        for recorder in self._recorders:
+            if recorder.number == number:
+                recorder.lose("unpackable")
+                batch.losses[number, "unpackable"] = recorder.losses["unpackable"]
 
     def retire(self, recorder: Recorder) -> None:
         """Ship what this recorder still holds, then forget it."""
@@ -159,46 +173,55 @@ class Shipper:
             batch.losses[(-1, reason)] = count
         room = FRAMES_A_BATCH
         more = False
+        retired = set(self._retired)  # who retires from here on may still have frames when it was drained
         for recorder in self._recorders:
             number = recorder.number
             batch.pipelines[number] = recorder.definition
+            try:
+                self._add_rest(batch, recorder)
+            except Exception:  # a queue of the host's, most likely: its frames are shipped all the same
+                self._faults.note("shipper.batch")
             drained = recorder.take(room)
             batch.frames.extend(drained)
             room -= len(drained)
             more = more or room == 0
-            for queue in recorder.queues:
-                batch.queues.append(
-                    (number, queue.name, queue.capacity, len(queue), queue.blocked_ns, dict(queue.dropped))
-                )
-            for watched in recorder.watched:
-                batch.queues.append(
-                    (number, watched.name, watched.capacity, watched.depth, watched.blocked_ns,
-                     dict(watched.dropped))
-                )  # fmt: skip
-                if waits := watched.take_waits():
-                    batch.waits.append((number, watched.name, waits))
-                if watched.missed_waits:
-                    batch.losses[number, "wait_limit"] = watched.missed_waits
-            for timer in recorder.timers:
-                try:
-                    batch.works.extend(
-                        (w.token, w.device, w.start_ns, w.end_ns, w.queued_ns, w.busy_ns, w.wait_ns,
-                         w.transfer_ns, w.throttle_ns, w.runqueue_ns)
-                        for w in timer.collect()
-                    )  # fmt: skip
-                except Exception:
-                    self._faults.note("gpu_timer.collect")
-            for name, (at, value) in list(recorder.gauges.items()):
-                batch.gauges.append((number, name, at, value))
-            while recorder.changes:
-                at, text = recorder.changes.popleft()
-                batch.marks.append((number, at, text))
-            while recorder.recalls:
-                at, back, why = recorder.recalls.popleft()
-                batch.recalls.append((number, at, back, why))
             for reason, count in list(recorder.losses.items()):
                 batch.losses[(number, reason)] = count
-        if self._retired and not more:
-            self._recorders = [r for r in self._recorders if r.number not in self._retired]
-            self._retired.clear()
+        if retired and not more:
+            self._recorders = [r for r in self._recorders if r.number not in retired]
+            self._retired -= retired
         return batch, more
+
+    def _add_rest(self, batch: Batch, recorder: Recorder) -> None:
+        """What a recorder has to tell beside its frames."""
+        number = recorder.number
+        for queue in recorder.queues:
+            batch.queues.append(
+                (number, queue.name, queue.capacity, len(queue), queue.blocked_ns, dict(queue.dropped))
+            )
+        for watched in recorder.watched:
+            batch.queues.append(
+                (number, watched.name, watched.capacity, watched.depth, watched.blocked_ns,
+                 dict(watched.dropped))
+            )  # fmt: skip
+            if waits := watched.take_waits():
+                batch.waits.append((number, watched.name, waits))
+            if watched.missed_waits:
+                batch.losses[number, "wait_limit"] = watched.missed_waits
+        for timer in recorder.timers:
+            try:
+                batch.works.extend(
+                    (w.token, w.device, w.start_ns, w.end_ns, w.queued_ns, w.busy_ns, w.wait_ns,
+                     w.transfer_ns, w.throttle_ns, w.runqueue_ns)
+                    for w in timer.collect()
+                )  # fmt: skip
+            except Exception:
+                self._faults.note("gpu_timer.collect")
+        for name, (at, value) in list(recorder.gauges.items()):
+            batch.gauges.append((number, name, at, value))
+        while recorder.changes:
+            at, text = recorder.changes.popleft()
+            batch.marks.append((number, at, text))
+        while recorder.recalls:
+            at, back, why = recorder.recalls.popleft()
+            batch.recalls.append((number, at, back, why))

@@ -62,12 +62,15 @@ class Stage:
     # Written out, and with the marks at hand instead of the frame: a call or a look-up less on either
     # side is a tenth of what a stage costs.
     def __enter__(self) -> Stage:
-        marks = self._marks()
-        if len(marks) < MAX_MARKS:
-            marks.append(self.index)
-            marks.append(self._clock())
-        else:
-            self._not_written(marks)
+        try:
+            marks = self._marks()
+            if len(marks) < MAX_MARKS:
+                marks.append(self.index)
+                marks.append(self._clock())
+            else:
+                self._not_written(marks)
+        except Exception:  # no memory, no stack left
+            self._recorder.faults.note("stage.enter")
         return self
 
     def _not_written(self, marks: Marks) -> None:
@@ -80,11 +83,14 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        marks = self._marks()
-        marks.append(self._leaving)
-        marks.append(self._clock())
-        if kind is not None:
-            note(marks, ERROR, self.index, kind.__name__)
+        try:
+            marks = self._marks()
+            marks.append(self._leaving)
+            marks.append(self._clock())
+            if kind is not None:
+                note(marks, ERROR, self.index, kind.__name__)
+        except Exception:
+            self._recorder.faults.note("stage.exit")
 
 
 class _StageOfSeveral:
@@ -153,10 +159,11 @@ class GpuStage(Stage):
 
 
 class NoStage:
-    """The stage of a pipeline that is switched off."""
+    """The stage of a pipeline that is switched off, or has too many of them."""
 
     __slots__ = ("kind", "name")
     index = 0
+    _recorder = None
 
     def __init__(self, name: str, kind: str) -> None:
         self.name = name
