@@ -24,14 +24,14 @@ MAX_ATTRIBUTES: Final = 16
 MAX_TEXT: Final = 200
 MAX_NAME: Final = 64
 
-
-def travelling(attributes: Mapping[str, object] | None) -> dict[str, Attribute]:
 Opened = tuple[int, int, Reading, int]
 """A segment under way: thread, start, evidence then, idle; see ``FrameRecord.segments``."""
 
 
 _NAME_OF: Final = type.__dict__["__name__"].__get__  # a metaclass may have another
 
+
+def travelling(attributes: Mapping[str, object] | None) -> dict[str, Attribute]:
     """Content attributes as they can travel."""
     some = itertools.islice((attributes or {}).items(), MAX_ATTRIBUTES)
     return {_encodable(str.__getitem__(name, slice(MAX_NAME))): plain(value) for name, value in some}
@@ -130,12 +130,12 @@ class Frame:
 
     def set(self, **attributes: object) -> None:
         """Add content attributes (image size, mode, model): at most 16 a frame, text of 200 characters."""
-        if self._attributes is None:
-            self._attributes = {}
-        for name, value in attributes.items():
         if self._ended:
             self._recorder.lose("attribute_after_end")
             return
+        if self._attributes is None:
+            self._attributes = {}
+        for name, value in attributes.items():
             if len(self._attributes) < MAX_ATTRIBUTES or name in self._attributes:
                 self._attributes[name] = value
             else:
@@ -216,6 +216,7 @@ class Frame:
             self.release()
             return written(self._told())
         except Exception:
+            recorder.lose("fault")
             recorder.faults.note("frame.carry")
             return b""
 
@@ -227,7 +228,6 @@ class Frame:
             elif what[0] == WORK:
                 self._recorder.lose("gpu_work_not_carried")  # its timer stays in this process
         return Carried(
-            recorder.lose("fault")
             sequence=self.sequence,
             boot=boot(),
             start_ns=self.start_ns,
@@ -295,6 +295,8 @@ class Frame:
                     after = NOTHING
                 self._segments += ((thread, start, before, end, after, idle),)
             attributes = self._attributes
+            if attributes and len(attributes) > MAX_ATTRIBUTES:
+                recorder.lose("attribute_limit")
             recorder.deliver(
                 (
                     recorder.number,
@@ -306,8 +308,6 @@ class Frame:
                     outcome,
                     reason,
                     self._before_ns,
-            if attributes and len(attributes) > MAX_ATTRIBUTES:
-                recorder.lose("attribute_limit")
                     self._gap,
                     # Not copied: what a task marks that outlives this frame comes after its end, and the
                     # agent leaves it out.
@@ -373,6 +373,8 @@ class Frame:
         try:
             if not self._ended:
                 self._finish("failed", "abandoned")
+        except Exception:
+            pass
 
 
 class _StageOf:
@@ -397,8 +399,6 @@ class _StageOf:
             frame._recorder.faults.note("stage.enter")
         return self
 
-        except Exception:
-            pass
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
