@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, Protocol
 
 from opentelemetry.sdk.metrics.export import MetricsData
@@ -14,8 +15,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from framescope import signals as sig
 from framescope.agent.anchor import WallAnchor
 from framescope.agent.backlog import Backlog
+from framescope.agent.counts import FrameCounts
 from framescope.agent.evidence import EvidenceProbes
-from framescope.agent.intake import to_frame
+from framescope.agent.intake import durations, fill, outline
 from framescope.agent.keeper import Judged, keep
 from framescope.agent.metrics import Beginnings, metrics_data
 from framescope.agent.record import frame_records
@@ -60,8 +62,9 @@ class Sink(Protocol):
 class _Pipeline:
     """What the agent remembers of one pipeline."""
 
-    def __init__(self, definition: PipelineDefinition) -> None:
+    def __init__(self, definition: PipelineDefinition, totals: Totals) -> None:
         self.definition = definition
+        self.counts = FrameCounts(totals, definition)
         self.baseline = Baseline()
         self.backlog = Backlog()
         self.last: Judged | None = None
@@ -71,11 +74,11 @@ class _Pipeline:
         self.crosses_threads = False
         self._reasons: set[str] = set()
 
-    def budget(self, frame: Frame) -> tuple[int | None, bool]:
+    def budget(self, frame: Frame, record: FrameRecord) -> tuple[int | None, bool]:
         """The budget in force, and whether it was learned."""
         if self.definition.budget_ns is not None:
             return self.definition.budget_ns, False
-        self.crosses_threads = self.crosses_threads or len({s.thread for s in frame.segments}) > 1
+        self.crosses_threads = self.crosses_threads or len({s[0] for s in record.segments}) > 1
         if not self.crosses_threads and self.definition.period_ns is not None:
             return self.definition.period_ns, False
         if self.learned_budget_ns is None and frame.outcome == "done":
@@ -87,6 +90,15 @@ class _Pipeline:
         if self.learned_budget_ns is None:
             return None, False
         return self.learned_budget_ns, True
+
+    def redefine(self, definition: PipelineDefinition) -> None:
+        """It has got more stages, or another budget."""
+        self.definition = self.counts.definition = definition
+
+    @property
+    def queues(self) -> bool:
+        """Whether frames may wait in a queue: then who waited behind whom is looked at in every one."""
+        return any(kind == "queue" for _, kind in self.definition.stages)
 
     def reason(self, given: str) -> str:
         """A drop reason as a label: the user's own words are bounded, the rest is ``other``."""
@@ -147,11 +159,11 @@ class Agent:
         for number, definition in batch.pipelines.items():
             known = self._pipelines.get(number)
             if known is None:
-                self._pipelines[number] = _Pipeline(definition)
+                self._pipelines[number] = _Pipeline(definition, self.totals)
                 while len(self._pipelines) > PIPELINES:  # closed and made again, over and over
                     self._forget(next(iter(self._pipelines)))
             else:
-                known.definition = definition
+                known.redefine(definition)
         for work in batch.works:
             made = GpuWork(*work)
             self._works[made.token] = made
@@ -253,38 +265,51 @@ class Agent:
         return ready
 
     def _judge(self, number: int, records: list[FrameRecord]) -> list[Judged]:
-        assert self._probes is not None
         pipeline = self._pipelines[number]
-        frames: list[Frame] = []
+        window: list[Judged] = []
         for record in records:
             try:
-                frame = to_frame(
-                    record,
-                    pipeline.definition,
-                    self._works,
-                    self._collections_over(record),
-                    lambda reason: self._lose(number, reason),
-                )
+                judged = Judged(outline(record, pipeline.definition, partial(self._lose, number)), record)
+                frame = judged.frame
+                if frame.outcome == "dropped":
+                    frame.reason = pipeline.reason(frame.reason)
+                frame.budget_ns, frame.budget_learned = pipeline.budget(frame, record)
+                _decide_outcome(frame)
+                if judged.disturbed or record.works:
+                    self._read(number, judged)
+                pipeline.baseline.saw(frame.latency_ns)
+                if not judged.disturbed and pipeline.baseline.wants(frame.start_ns):
+                    pipeline.baseline.take(self._read(number, judged))
             except (TypeError, ValueError, IndexError, KeyError):
                 # One record that makes no sense must not take the others with it.
                 self._lose(number, "malformed")
                 self.settled += 1
                 continue
-            if frame.outcome == "dropped":
-                frame.reason = pipeline.reason(frame.reason)
-            for _, token in record.works:
-                self._works.pop(token, None)
-            frame.budget_ns, frame.budget_learned = pipeline.budget(frame)
-            _decide_outcome(frame)
-            devices = [stage.gpu.device for stage in frame.stages if stage.gpu is not None]
-            frame.device = self._probes.device_over(
-                frame.due_ns, frame.end_ns, devices[0] if devices else None
-            )
-            self._add_machine_evidence(frame)
-            pipeline.baseline.learn(frame, frame.outcome == "on_time" and not frame.late)
-            frames.append(frame)
+            window.append(judged)
         pipeline.baseline.settle()
-        return [self._verdict(pipeline, frame) for frame in frames]
+        return [judged for judged in window if self._verdict(number, judged)]
+
+    def _read(self, number: int, judged: Judged) -> Frame:
+        """The frame with its inside, read from its record where that was not done yet."""
+        assert self._probes is not None
+        frame, record, pipeline = judged.frame, judged.unread, self._pipelines[number]
+        if record is None:
+            return frame
+        fill(
+            frame,
+            record,
+            pipeline.definition,
+            self._works,
+            self._collections_over(record),
+            partial(self._lose, number),
+        )
+        judged.unread = None
+        for _, token in record.works:
+            self._works.pop(token, None)
+        devices = [stage.gpu.device for stage in frame.stages if stage.gpu is not None]
+        frame.device = self._probes.device_over(frame.due_ns, frame.end_ns, devices[0] if devices else None)
+        self._add_machine_evidence(frame)
+        return frame
 
     def _collections_over(self, record: FrameRecord) -> list[Collection]:
         """The collections that touch a frame or the gap before it; they are held oldest first."""
@@ -297,22 +322,46 @@ class Agent:
                 found.append(collection)
         return found
 
-    def _verdict(self, pipeline: _Pipeline, frame: Frame) -> Judged:
-        judged = Judged(frame)
+    def _verdict(self, number: int, judged: Judged) -> bool:
+        """Judge a frame where that is worth it, and count it; False for one that makes no sense."""
+        pipeline, frame = self._pipelines[number], judged.frame
         expected = pipeline.baseline.expected_ns
         lost = frame.latency_ns - expected if expected is not None else 0
         worth = frame.budget_ns is not None and lost > WORTH_JUDGING * frame.budget_ns
         judged_at_all = frame.outcome == "slow" or (frame.outcome == "on_time" and (frame.late or worth))
+        record = judged.unread
+        try:
+            if record is not None and not judged_at_all and not pipeline.queues:
+                stages = durations(record)
+                if stages is not None:
+                    pipeline.backlog.served(record.segments[0][0], frame.due_ns, frame.start_ns, frame.end_ns)
+                    pipeline.counts.plain(frame, stages)
+                    return True
+            self._read(number, judged)
+        except (TypeError, ValueError, IndexError, KeyError):
+            self._lose(number, "malformed")
+            self.settled += 1
+            return False
         if judged_at_all or any(stage.kind == "queue" for stage in frame.stages):
-            _complete(pipeline, judged)  # the ledger of a queue needs to know its usual wait
+            self._complete(number, judged)  # the ledger of a queue needs to know its usual wait
         pipeline.backlog.apply(frame)
         if judged_at_all:
             judged.verdict = judge(frame)
         pipeline.backlog.learn(frame, judged.verdict)
         if frame.outcome == "on_time" and not frame.late:
             judged.verdict = None  # it served the backlog; an on-time frame needs no verdict
-        self.totals.count(frame, judged.verdict)
-        return judged
+        pipeline.counts.whole(frame, judged.verdict)
+        return True
+
+    def _complete(self, number: int, judged: Judged) -> None:
+        """Give a frame what only those need that are judged or kept: its inside, what is usual, its readings
+        summed up."""
+        if judged.complete:
+            return
+        judged.complete = True
+        frame = self._read(number, judged)
+        self._pipelines[number].baseline.apply(frame)
+        frame.evidence = total(segment.evidence for segment in frame.segments)
 
     def _keep(self, windows: dict[int, list[Judged]]) -> list[list[ReadableSpan]]:
         assert self._spans is not None
@@ -330,7 +379,7 @@ class Agent:
                 self._lose(number, "keep_budget", unlucky)
             for judged in [before, *window] if before is not None else window:
                 if judged.kept is not None:
-                    _complete(pipeline, judged)
+                    self._complete(number, judged)
                     spans = self._spans.frame(judged)
                     groups.append(spans)
                     self._exemplify(judged.frame, spans[0])
@@ -362,7 +411,7 @@ class Agent:
             for judged in pipeline.recent:
                 if judged.kept is None and at - back <= judged.frame.end_ns <= at:
                     judged.kept, judged.weight = "manual", 0
-                    _complete(pipeline, judged)
+                    self._complete(number, judged)
                     groups.append(self._spans.frame(judged))
                     kept += 1
             if pipeline.last is not None and pipeline.last.kept is not None:
@@ -446,16 +495,6 @@ class Agent:
     def _name(self, number: int) -> str:
         known = self._pipelines.get(number)
         return known.definition.name if known is not None else ""
-
-
-def _complete(pipeline: _Pipeline, judged: Judged) -> None:
-    """Give a frame what only those need that are judged or kept: what is usual, its readings summed up."""
-    if judged.complete:
-        return
-    judged.complete = True
-    frame = judged.frame
-    pipeline.baseline.apply(frame)
-    frame.evidence = total(segment.evidence for segment in frame.segments)
 
 
 def _decide_outcome(frame: Frame) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from framescope.handover import DEPTH, ERROR, TRACE, FrameRecord, PipelineDefinition, noted
+from framescope.handover import DEPTH, ERROR, STEPS, THREAD, TRACE, FrameRecord, PipelineDefinition, noted
 from framescope.judge.model import Evidence, Frame, Gpu, Segment, Stage
 from framescope.probes.device import GpuWork
 from framescope.probes.gc import Collection
@@ -14,14 +14,9 @@ OLDEST_NS: Final = 60_000_000_000
 """A capture time further back than a minute is no frame of a real-time pipeline, but another clock."""
 
 
-def to_frame(
-    record: FrameRecord,
-    definition: PipelineDefinition,
-    works: Mapping[int, GpuWork],
-    collections: Sequence[Collection],
-    count: Callable[[str], None],
-) -> Frame:
-    """The frame this record tells of. ``count`` is called with the name of each oddity met."""
+def outline(record: FrameRecord, definition: PipelineDefinition, count: Callable[[str], None]) -> Frame:
+    """The frame without its inside: enough to count it, and to see whether more is needed. ``count`` is
+    called with the name of each oddity met."""
     end = record.end_ns
     if end < record.start_ns:
         count("clock_backwards")
@@ -30,7 +25,7 @@ def to_frame(
     if not record.start_ns - OLDEST_NS <= due <= record.start_ns:
         count("captured_at_out_of_range")  # another clock, or a driver that gives none
         due = record.start_ns
-    frame = Frame(
+    return Frame(
         pipeline=definition.name,
         id=record.id,
         sequence=record.sequence,
@@ -41,18 +36,60 @@ def to_frame(
         reason=record.reason,
         budget_ns=definition.budget_ns,
         period_ns=definition.period_ns,
+        interval_ns=max(0, record.start_ns - record.before_ns) if record.before_ns >= 0 else None,
         attributes=record.attributes or {},
     )
+
+
+def durations(record: FrameRecord) -> list[tuple[int, int]] | None:
+    """(stage index, ns) of a frame on one thread whose stages were entered and left one by one or one in
+    another; None: there is more to this frame, and it takes ``fill`` to read it."""
+    marks = record.marks
+    if len(record.segments) != 1 or record.works:
+        return None
+    found: list[tuple[int, int]] = []
+    opened: dict[int, int] = {}
+    newest = record.start_ns
+    pairs = iter(marks)
+    for index, at in zip(pairs, pairs, strict=False):
+        if index.__class__ is not int:
+            if index[0] != TRACE:
+                return None
+            continue
+        if at < newest:
+            return None
+        newest = at
+        if index >= 0:
+            if index in opened:
+                return None
+            opened[index] = at
+        else:
+            since = opened.pop(~index, None)
+            if since is None:
+                return None
+            found.append((~index, at - since))
+    return None if opened or newest > record.end_ns else found
+
+
+def fill(
+    frame: Frame,
+    record: FrameRecord,
+    definition: PipelineDefinition,
+    works: Mapping[int, GpuWork],
+    collections: Sequence[Collection],
+    count: Callable[[str], None],
+) -> None:
+    """Read the inside of a frame: its stages, its threads, and what the scheduler did to them."""
     frame.trace = noted(record.marks, TRACE) or ""
     frame.segments = [_segment(*segment[:5], collections=collections) for segment in record.segments]
-    frame.stages = _stages(record, definition, frame.segments, end, count)
+    _add_steps(frame.segments, noted(record.marks, STEPS))
+    frame.stages = _stages(record, definition, frame.segments, frame.end_ns, count)
     _add_works(frame.stages, record.works, definition, works, count)
     for stage in frame.stages:
         if stage.kind not in ("queue", "gap"):
             stage.evidence.gc_ns = _overlap(collections, stage.start_ns, stage.end_ns)
     _add_readiness(frame, record)
     _add_gap(frame, record, collections)
-    return frame
 
 
 def _segment(
@@ -82,6 +119,21 @@ def _between(before: tuple[int, int, int], after: tuple[int, int, int], wall: in
             # the pressure on I/O in the frame's window has the last word (``Agent._add_machine_evidence``).
             evidence.io_ns = evidence.blocked_ns if blocks else 0
     return evidence
+
+
+def _add_steps(segments: Sequence[Segment], told: tuple[int, int, int] | None) -> None:
+    """What a task's frame tells more: how long it was ready while its loop ran others. Of the time it was off
+    the CPU only that inside its steps can be block I/O; the rest it awaited something."""
+    if told is None or not segments:
+        return
+    _, inside_ns, loop_ns = told
+    own, *lent = (segment.evidence for segment in segments)
+    if own.io_ns and own.cpu_ns is not None and own.runqueue_ns is not None:
+        own.io_ns = min(own.io_ns, max(0, inside_ns - own.cpu_ns - own.runqueue_ns))
+    if loop_ns >= 0:
+        own.loop_ns = loop_ns
+        for evidence in lent:
+            evidence.loop_ns = 0
 
 
 def _overlap(collections: Sequence[Collection], start: int, end: int) -> int:
@@ -145,6 +197,8 @@ def _take_note(note: tuple[str, int], value: int | str, newest: Mapping[int, Sta
         stage.depth_at_entry = int(value)
     elif what == ERROR:
         stage.error = str(value)
+    elif what == THREAD:
+        stage.thread = int(value)
 
 
 def _thread_at(segments: Sequence[Segment], at: int) -> int | None:
@@ -195,10 +249,7 @@ def _add_readiness(frame: Frame, record: FrameRecord) -> None:
 
 def _add_gap(frame: Frame, record: FrameRecord, collections: Sequence[Collection]) -> None:
     """The time before the frame started: since its due time, and since this thread's frame before."""
-    before_end = None
     evidence = Evidence()
-    if record.before_ns >= 0:
-        frame.interval_ns = max(0, record.start_ns - record.before_ns)
     if record.gap is not None:
         _, before_end, reading = record.gap
         frame.gap_ns = max(0, record.start_ns - before_end)

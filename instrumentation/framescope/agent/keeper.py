@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from framescope.handover import FrameRecord
 from framescope.judge.model import Frame, Verdict
 
 BUDGET: Final = 50
@@ -17,14 +18,20 @@ NEIGHBOURS_UP_TO: Final = 10
 
 @dataclass(slots=True)
 class Judged:
-    """A frame with what was decided about it. ``kept`` None: it is only counted. ``complete``: it has been
-    told what is usual."""
+    """A frame with what was decided about it. ``kept`` None: it is only counted. ``unread``: its record,
+    until somebody needs the inside of the frame. ``complete``: it has been told what is usual."""
 
     frame: Frame
+    unread: FrameRecord | None = None
     verdict: Verdict | None = None
     kept: str | None = None
     weight: int = 0
     complete: bool = False
+
+    @property
+    def disturbed(self) -> bool:
+        """Not on time in every way: nothing usual can be learned from it."""
+        return self.frame.outcome != "on_time" or self.frame.late
 
 
 def wanted(judged: Judged, baseline_every: int) -> tuple[str, int] | None:

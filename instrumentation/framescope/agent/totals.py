@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from framescope import signals as sig
-from framescope.judge.model import Frame, Verdict
 
 Labels = tuple[tuple[str, str], ...]
 MAX_SERIES: Final = 2000
@@ -47,8 +46,10 @@ class Distribution:
         # OTLP buckets are (lower, upper]: a value on a bound belongs below it.
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
-        self.least = min(self.least, value)
-        self.most = max(self.most, value)
+        if value < self.least:  # written out: ten of these for every frame
+            self.least = value
+        if value > self.most:
+            self.most = value
 
 
 class Totals:
@@ -68,14 +69,18 @@ class Totals:
 
     def observe(self, metric: str, labels: Labels, seconds: float) -> None:
         """One value into a histogram."""
+        known = self.distribution(metric, labels)
+        if known is not None:
+            known.add(seconds)
+
+    def distribution(self, metric: str, labels: Labels) -> Distribution | None:
+        """The histogram itself, for whoever adds to it often; None where there is no room for one more."""
         series = self.distributions.setdefault(metric, {})
         known = series.get(labels)
-        if known is None:
-            if not self._has_room(series, labels):
-                return
+        if known is None and self._has_room(series, labels):
             bounds = sig.BUDGET_USAGE_BOUNDS if metric == sig.FRAME_BUDGET_USAGE else sig.HISTOGRAM_BOUNDS
             known = series[labels] = Distribution(bounds)
-        known.add(seconds)
+        return known
 
     def exemplify(self, metric: str, labels: Labels, example: Example) -> None:
         """Let a histogram point at a kept frame; of more than ``EXAMPLES`` a message, the largest stay."""
@@ -116,32 +121,3 @@ class Totals:
             return True
         self.refused += 1
         return False
-
-    def count(self, frame: Frame, verdict: Verdict | None) -> None:
-        """Take in one finished frame."""
-        pipeline = (sig.FRAME_PIPELINE, frame.pipeline)
-        outcome: Labels = (pipeline, (sig.FRAME_OUTCOME, frame.outcome))
-        if frame.outcome == "dropped":
-            outcome = (*outcome, (sig.FRAME_DROP_REASON, frame.reason))
-        self.add(sig.FRAME_COUNT, outcome, 1)
-        if frame.interval_ns is not None:
-            self.observe(sig.FRAME_INTERVAL, (pipeline,), frame.interval_ns / 1e9)
-        if frame.outcome in ("on_time", "slow"):
-            latency = frame.latency_ns / 1e9
-            self.observe(sig.FRAME_LATENCY, (pipeline,), latency)
-            if frame.budget_ns:
-                self.observe(sig.FRAME_BUDGET_USAGE, (pipeline,), frame.latency_ns / frame.budget_ns)
-        for stage in frame.stages:
-            seconds = (stage.end_ns - stage.start_ns) / 1e9
-            if stage.unclosed:
-                continue
-            if stage.kind == "queue":
-                self.observe(sig.FRAME_QUEUE_WAIT, (pipeline, (sig.FRAME_QUEUE_NAME, stage.name)), seconds)
-            else:
-                labels = (pipeline, (sig.FRAME_STAGE_NAME, stage.name), (sig.FRAME_STAGE_KIND, stage.kind))
-                self.observe(sig.FRAME_STAGE_DURATION, labels, seconds)
-        if verdict is not None and frame.outcome == "slow":
-            for share in verdict.shares:
-                self.add(
-                    sig.FRAME_LOST_TIME, (pipeline, (sig.FRAME_CAUSE_NAME, share.cause)), share.lost_ns / 1e9
-                )

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from framescope.judge import judge
 from framescope.judge.account import apportion
-from framescope.judge.baseline import Baseline
+from framescope.judge.baseline import FIRST_SPACING_NS, WINDOW, Baseline
 from framescope.judge.model import EVIDENCE_FIELDS, Device, Evidence, Frame, Gpu, Segment, Stage
 from framescope.judge.path import own
 from framescope.signals import CAUSES
@@ -325,13 +325,29 @@ def test_every_cause_has_a_name_a_code_and_words(cause):
     assert cause == "unknown" or cause in _TEXT
 
 
-def test_a_fast_pipelines_usual_is_learned_from_two_hundred_frames_a_second():
-    baseline = Baseline()
-    for number in range(1000):
+def learned_from(baseline, frames, first=0, period=MS):
+    """The numbers of the frames that a baseline took, of so many in a row."""
+    taken = []
+    for number in range(first, first + frames):
         one = frame(stage("a", "cpu", 0, 1, 1), latency=1)
-        one.start_ns = one.due_ns = number * MS
+        one.id, one.start_ns, one.due_ns = number, number * period, number * period
         one.end_ns = one.start_ns + MS
+        if baseline.wants(one.start_ns):
+            taken.append(number)
         baseline.learn(one, undisturbed=True)
     baseline.settle()
-    assert len(baseline._latency.values) == 200
+    return taken
+
+
+def test_a_fast_pipelines_usual_is_learned_quickly_at_first_and_then_from_some_thirty_frames_a_second():
+    baseline = Baseline()
+    assert len(learned_from(baseline, WINDOW * FIRST_SPACING_NS // MS)) == WINDOW
     assert baseline.expected_ns == MS
+    assert 25 < len(learned_from(baseline, 10_000, first=100_000)) / 10 < 40
+
+
+def test_frames_that_alternate_are_learned_from_alike():
+    baseline = Baseline()
+    learned_from(baseline, WINDOW, period=10 * MS)
+    taken = learned_from(baseline, 3000, first=WINDOW, period=10 * MS)
+    assert 0.4 < sum(number % 2 for number in taken) / len(taken) < 0.6

@@ -1,0 +1,97 @@
+"""Counting a frame from its marks alone says the same as reading it whole."""
+
+from __future__ import annotations
+
+from agency import MS, agent, batch, record
+from hypothesis import given
+from hypothesis import strategies as st
+
+from framescope import signals as sig
+from framescope.agent.counts import FrameCounts
+from framescope.agent.intake import durations, fill, outline
+from framescope.agent.totals import Totals
+from framescope.handover import DEPTH, TRACE, PipelineDefinition
+
+ONE_THREAD = ((1, 0, (0, 0, 0), MS, (0, 0, 0), -1),)
+STAGES = [("a", "cpu"), ("b", "io"), ("c", "gpu"), ("d", "cpu")]
+DEFINITION = PipelineDefinition("p", 100 * MS, 10 * MS, STAGES)
+
+
+@st.composite
+def any_marks(draw):
+    """Entries and exits in any order, mostly sensible, now and then with a note between them."""
+    at, marks, opened = 0, [], []
+    for _ in range(draw(st.integers(0, 12))):
+        at += draw(st.integers(0, 5 * MS))
+        entering = not opened or draw(st.booleans())
+        index = draw(st.integers(0, 3)) if entering or draw(st.integers(0, 9)) == 0 else opened[-1]
+        if entering:
+            opened.append(index)
+        elif index in opened:
+            opened.remove(index)
+        marks += [index if entering else ~index, at]
+        if draw(st.integers(0, 9)) == 0:
+            marks += draw(st.sampled_from([[(TRACE, 0), "ab" * 24], [(DEPTH, index), 3]]))
+    for index in reversed(opened):
+        at += draw(st.integers(0, MS))
+        marks += [~index, at]
+    return marks, at
+
+
+@given(any_marks(), st.integers(0, 3 * MS))
+def test_the_marks_alone_and_the_whole_frame_count_the_same(drawn, waited):
+    marks, last = drawn
+    one = record(0, marks=marks, start_ns=0, due_ns=-waited, end_ns=last + MS, segments=ONE_THREAD)
+    stages = durations(one)
+    if stages is None:
+        return  # it would be read whole
+    ignored: list[str] = []
+    frame = outline(one, DEFINITION, ignored.append)
+    frame.outcome = "on_time"
+    quick, slow = Totals(), Totals()
+    FrameCounts(quick, DEFINITION).plain(frame, stages)
+    fill(frame, one, DEFINITION, {}, (), ignored.append)
+    FrameCounts(slow, DEFINITION).whole(frame, None)
+    assert ignored == []
+
+    def told(totals):
+        return {
+            (metric, labels): (one.counts, round(one.total, 9), one.least, one.most)
+            for metric, series in totals.distributions.items()
+            for labels, one in series.items()
+        }
+
+    assert told(quick) == told(slow)
+    assert quick.counters == slow.counters
+
+
+def test_what_has_more_to_tell_than_durations_is_read_whole():
+    def plain(marks, segments=ONE_THREAD):
+        return durations(record(0, marks=marks, start_ns=0, end_ns=9 * MS, segments=segments)) is not None
+
+    assert plain([0, 0, 1, MS, ~1, 2 * MS, ~0, 3 * MS])  # one in another
+    assert plain([0, 0, ~0, MS, (TRACE, 0), "ab" * 24])
+    assert not plain([0, 0])  # never left
+    assert not plain([~0, 0])  # never entered
+    assert not plain([0, 0, 0, MS, ~0, 2 * MS, ~0, 3 * MS])  # in itself
+    assert not plain([0, 0, ~0, 10 * MS])  # left after the frame's end
+    assert not plain([0, 2 * MS, ~0, MS])  # the clock went back
+    assert not plain([0, 0, (DEPTH, 0), 3, ~0, MS])
+    assert not plain([0, 0, ~0, MS], segments=())
+
+
+def test_frames_nobody_looks_into_are_still_there_when_somebody_wishes_for_them():
+    made, sent, _ = agent()
+    definition = PipelineDefinition("p", 10 * MS, 16 * MS, [("a", "cpu")])
+    frames = [
+        record(n, marks=[0, n * 16 * MS, ~0, n * 16 * MS + 5 * MS], segments=ONE_THREAD) for n in range(200)
+    ]
+    made.feed(batch(*frames, definition=definition))
+    made.tick(frames[-1].end_ns + 10**9)
+    wish = batch(definition=definition)
+    wish.recalls = [(0, frames[-1].end_ns + 1, 10**9, "asked")]
+    made.feed(wish)
+    made.tick(frames[-1].end_ns + 10**10)
+    kept = {spans[0].attributes[sig.FRAME_ID]: [span.name for span in spans] for spans in sent.frames()}
+    assert all(names[0] == "frame" and len(names) > 1 for names in kept.values())
+    assert set(range(140, 200)) <= set(kept)
