@@ -24,8 +24,7 @@ def as_frames(function: Function, begin: Callable[[], Any]) -> Function:
 
         @functools.wraps(function)
         async def of_coroutine(*args: Any, **kwargs: Any) -> Any:
-            async with begin():
-                return await function(*args, **kwargs)
+            return await begin().around(function(*args, **kwargs))
 
         made = of_coroutine
     else:

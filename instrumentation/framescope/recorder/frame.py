@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import numbers
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Coroutine, Mapping, Sequence
 from contextvars import Token
 from threading import get_ident
 from types import TracebackType
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from framescope.handover import TRACE, UNKNOWN, WORK, noted
 from framescope.probes.scheduler import NOTHING, Reading
-from framescope.recorder.carried import Attribute, Carried, boot, unique_thread, written
+from framescope.recorder.carried import Attribute, Carried, Segment, boot, unique_thread, written
 from framescope.recorder.marks import MAX_MARKS, MOST_MARKS, Marks, SharedMarks, note
+from framescope.recorder.steps import Steps, Value, driven
 from framescope.recorder.trace_context import ids_of, traceparent
 
 if TYPE_CHECKING:
@@ -90,6 +92,7 @@ class Frame:
         "_opened",
         "_recorder",
         "_segments",
+        "_steps",
         "_token",
         "id",
         "sequence",
@@ -110,7 +113,7 @@ class Frame:
         self.id = number
         self.sequence = number if sequence is None else sequence
         self._marks: list[Any] = []
-        self._segments: tuple[tuple[int, int, Reading, int, Reading, int], ...] = ()
+        self._segments: tuple[Segment, ...] = ()
         self._attributes = attributes
         try:
             self._gap: tuple[int, int, Reading] | None = recorder.local.last
@@ -120,7 +123,7 @@ class Frame:
         self._before_ns = recorder.last_start_ns
         recorder.last_start_ns = now
         self._due_ns = now if captured_at_ns is None else captured_at_ns
-        self._opened: tuple[int, int, Reading, int] | None = (get_ident(), now, recorder.scheduler(), UNKNOWN)
+        self._opened: Opened | None = (get_ident(), now, recorder.scheduler(), UNKNOWN)
 
     # -- stages ---------------------------------------------------------------------------------------
 
@@ -184,15 +187,23 @@ class Frame:
         if thread == get_ident():
             after = recorder.scheduler()
             recorder.local.last = (self.start_ns, now, after)
+            self._segments += ((thread, start, before, now, after, idle),)
         else:
+            self._segments += self._elsewhere(opened, now)
+
+    def _elsewhere(self, opened: Opened, end: int) -> tuple[Segment, ...]:
+        """What is known of a stretch that does not end on the thread it began on, or that was a task's."""
+        thread, start, before, idle = opened
+        if thread != UNKNOWN:
             # Only the thread itself can read its own scheduler evidence.
-            after = NOTHING
-        self._segments += ((thread, start, before, now, after, idle),)
+            return ((thread, start, before, end, NOTHING, idle),)
+        thread, before, after = self._steps.summed(self._marks)
+        return ((thread, start, before, end, after, idle), *self._steps.lent)
 
     def take(self) -> None:
-        """The calling thread takes this frame over."""
+        """The calling thread takes this frame over. A task's frame stays its task's: threads are lent it."""
         if self._opened is not None:
-            if self._opened[0] == get_ident():
+            if self._opened[0] in (get_ident(), UNKNOWN):
                 return
             self.release()
         recorder = self._recorder
@@ -291,9 +302,9 @@ class Frame:
                 if thread == get_ident():
                     after = recorder.scheduler()
                     recorder.local.last = (self.start_ns, end, after)
+                    self._segments += ((thread, start, before, end, after, idle),)
                 else:
-                    after = NOTHING
-                self._segments += ((thread, start, before, end, after, idle),)
+                    self._segments += self._elsewhere(opened, end)
             attributes = self._attributes
             if attributes and len(attributes) > MAX_ATTRIBUTES:
                 recorder.lose("attribute_limit")
@@ -355,18 +366,31 @@ class Frame:
     # -- a frame of one asyncio task ----------------------------------------------------------------------
 
     async def __aenter__(self) -> Frame:
-        # Between two awaits other tasks run on this thread: what the scheduler tells of it is not this
-        # frame's. Unknown is better than wrong.
-        self._opened = (UNKNOWN, self.start_ns, NOTHING, UNKNOWN)
-        self._gap = None
-        if self._token is None:
-            self._token = self._recorder.marks.set(SharedMarks(self._marks))
+        self._enter_task(False)
+        self._steps.follow(sys._getframe(1))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._steps.left_by(sys._getframe(1))
         self.__exit__(kind, error, trace)
+
+    async def around(self, coroutine: Coroutine[Any, Any, Value]) -> Value:
+        """Await ``coroutine`` as this frame: ``await pipeline.frame().around(serve(request))``. Its CPU time is
+        counted between its awaits, on any Python."""
+        self._enter_task(True)
+        with self:
+            return await driven(self._steps, coroutine)
+
+    def _enter_task(self, whole: bool) -> None:
+        # Between two awaits other tasks run on this thread: what the scheduler tells of the thread is not
+        # this frame's.
+        self._steps = steps = Steps(self._recorder, whole)
+        self._opened = (UNKNOWN, self.start_ns, NOTHING, UNKNOWN)
+        self._gap = None
+        if self._token is None:
+            self._token = self._recorder.marks.set(SharedMarks(self._marks, steps))
 
     def __del__(self) -> None:
         # A frame nobody ended is told as what it is; the interpreter may be half gone by now.
@@ -440,6 +464,8 @@ class NoFrame:
         return self
 
     async def __aexit__(self, *_: object) -> None: ...
+    async def around(self, coroutine: Coroutine[Any, Any, Value]) -> Value:
+        return await coroutine
 
 
 NO_FRAME: Final = NoFrame()

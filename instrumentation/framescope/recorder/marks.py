@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Final, TypeAlias
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from framescope.handover import THREAD
+
+if TYPE_CHECKING:
+    from framescope.recorder.steps import Steps
 
 MAX_MARKS: Final = 4096
 """Numbers in one frame's marks: 1 024 stages. More are counted as lost, so a runaway loop inside a
@@ -33,12 +39,14 @@ FRAME_FULL: Final = NoMarks("stage_limit")
 
 class SharedMarks:
     """A task's marks. ``asyncio.to_thread`` takes the frame along, so several threads may write at once:
-    here the two numbers of a pair reach the list together."""
+    here the two numbers of a pair reach the list together, and a thread other than the task's has what the
+    scheduler did to it read around its stages."""
 
-    __slots__ = ("_first", "_marks")
+    __slots__ = ("_first", "_marks", "_steps")
 
-    def __init__(self, marks: list[Any]) -> None:
+    def __init__(self, marks: list[Any], steps: Steps) -> None:
         self._marks = marks
+        self._steps = steps
         self._first = threading.local()
 
     def __len__(self) -> int:
@@ -52,10 +60,25 @@ class SharedMarks:
     def append(self, number: object) -> None:
         """The first of a pair is kept by its thread until the second comes."""
         held = self._first.__dict__
-        if "number" in held:
-            self._marks.extend((held.pop("number"), number))
-        else:
+        if "number" not in held:
             held["number"] = number
+            return
+        first = held.pop("number")
+        self._marks.extend((first, number))
+        if get_ident() != self._steps.home:
+            self._lent(held, first, number)
+
+    def _lent(self, held: dict[str, Any], index: int, at: Any) -> None:
+        steps = self._steps
+        if index >= 0:
+            self._marks.extend(((THREAD, index), get_ident()))
+            if not held.setdefault("inside", []):
+                held["before"] = steps.read()
+            held["inside"].append(at)
+        elif held.get("inside"):
+            start = held["inside"].pop()
+            if not held["inside"]:
+                steps.lend(get_ident(), start, held["before"], at)
 
     def extend(self, pair: tuple[object, object]) -> None:
         """A whole pair."""
@@ -65,7 +88,7 @@ class SharedMarks:
 Marks: TypeAlias = list[Any] | SharedMarks | NoMarks
 
 
-def note(marks: Marks, what: str, index: int, value: int | str) -> bool:
+def note(marks: Marks, what: str, index: int, value: object) -> bool:
     """Write down something about a stage beside its times; False where there is no room."""
     if len(marks) >= MAX_MARKS:
         return False

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
+import sys
+import threading
+import time
 
-from framescope.handover import works_in
+import pytest
+
+from framescope.agent.intake import fill, outline
+from framescope.handover import STEPS, THREAD, UNKNOWN, FrameRecord, noted, works_in
+from framescope.judge.model import Frame
 from framescope.pipeline import OffPipeline
 from framescope.probes.scheduler import NOTHING
 from framescope.recorder.faults import Faults
@@ -77,13 +85,182 @@ async def test_tasks_that_take_turns_each_mark_their_own_frame():
     assert p.losses == {}
 
 
-async def test_what_the_scheduler_tells_of_a_shared_thread_is_not_taken_for_a_tasks():
+def as_the_agent_reads(record: FrameRecord, p: Recorder) -> Frame:
+    frame = outline(record, p.definition, p.lose)
+    fill(frame, record, p.definition, {}, [], p.lose)
+    return frame
+
+
+class Busy:
+    """A thread whose CPU time goes on only as a test says; the run queue and blocks stand still."""
+
+    def __init__(self) -> None:
+        self.cpu = 0
+
+    def __call__(self) -> tuple[int, int, int]:
+        return (self.cpu, 7, 7)
+
+
+def used(record: FrameRecord) -> list[int]:
+    """CPU time of each of a frame's segments."""
+    return [after[0] - before[0] for _, _, before, _, after, _ in record.segments]
+
+
+async def turns(p: Recorder, busy: Busy, framed: bool) -> list[FrameRecord]:
+    """Two tasks that take turns: one uses 10 in each of its three steps, the other 1000."""
+
+    async def work(amount: int) -> None:
+        for _ in range(2):
+            busy.cpu += amount
+            await asyncio.sleep(0)
+        busy.cpu += amount
+
+    async def inside(amount: int) -> None:
+        if framed:
+            await p.begin(sequence=amount).around(work(amount))
+        else:
+            async with p.begin(sequence=amount):
+                await work(amount)
+
+    await asyncio.gather(inside(10), inside(1000))
+    return p.drain(2)
+
+
+async def test_a_tasks_cpu_time_is_what_it_used_between_its_awaits_and_nobody_elses():
+    busy = Busy()
+    p = Recorder(0, "p", scheduler=busy, faults=Faults(raising=True))
+    first, second = await turns(p, busy, framed=True)
+    assert (used(first), used(second)) == ([30], [3000])
+    assert [noted(record.marks, STEPS)[0] for record in (first, second)] == [3, 3]
+    assert first.gap is None
+
+
+async def test_a_task_that_opens_its_frame_itself_is_read_the_same_where_python_tells_of_its_steps():
+    busy = Busy()
+    p = Recorder(0, "p", scheduler=busy, faults=Faults(raising=True))
+    records = await turns(p, busy, framed=False)
+    if sys.version_info >= (3, 12):
+        assert [used(record) for record in records] == [[30], [3000]]
+    else:  # unknown is better than another task's
+        assert [(one.segments[0][2], one.segments[0][4]) for one in records] == [(NOTHING, NOTHING)] * 2
+
+
+async def test_a_frame_opened_where_its_steps_cannot_be_seen_has_no_evidence():
     p = recorder()
-    async with p.begin():
-        pass
+
+    @contextlib.asynccontextmanager
+    async def opened():
+        async with p.begin():
+            yield
+
+    async with opened():
+        await asyncio.sleep(0)
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(p.begin())
+        await asyncio.sleep(0)
+    for record in p.drain(2):
+        assert [(before, after) for _, _, before, _, after, _ in record.segments] == [(NOTHING, NOTHING)]
+        assert noted(record.marks, STEPS) is None
+
+
+async def test_what_a_task_awaits_and_what_it_raises_pass_through_its_frame():
+    p = recorder()
+    seen: list[str] = []
+
+    async def work() -> str:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            await asyncio.sleep(0)  # it takes its time to end
+            raise
+        return "never"
+
+    async def broken() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("the host's own")
+
+    async def answer() -> int:
+        return await asyncio.wait_for(asyncio.to_thread(lambda: 5), 5)
+
+    assert await p.begin().around(answer()) == 5
+    with pytest.raises(ValueError, match="host's own"):
+        await p.begin().around(broken())
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(p.begin().around(work()), 0.01)
+    assert seen == ["cancelled"]
+    assert [record.outcome for record in p.drain(9)] == ["done", "failed", "failed"]
+    assert p.losses == {}
+
+
+async def test_time_that_a_task_was_ready_and_its_loop_ran_others_is_the_loops():
+    ms = 1_000_000
+    p = Recorder(0, "p", faults=Faults(raising=True))
+
+    def hold() -> None:
+        until = time.monotonic_ns() + 20 * ms
+        while time.monotonic_ns() < until:
+            pass
+
+    async def work() -> None:
+        asyncio.get_running_loop().call_soon(hold)  # it is ahead of this task's next step
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.03)  # nobody holds the loop meanwhile
+
+    await p.begin().around(work())
     (record,) = p.drain(1)
-    assert [(before, after) for _, _, before, _, after, _ in record.segments] == [(NOTHING, NOTHING)]
-    assert record.gap is None
+    count, inside_ns, loop_ns = noted(record.marks, STEPS)
+    assert count == 3
+    assert 20 * ms <= loop_ns < record.end_ns - record.start_ns - 20 * ms
+    assert inside_ns < 20 * ms
+
+
+async def test_a_loop_that_cannot_be_watched_leaves_the_loops_part_unknown(monkeypatch):
+    async def work() -> None:
+        monkeypatch.undo()  # the loop itself cannot do without
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "_selector", object())
+    p = recorder()
+    await p.begin().around(work())
+    (record,) = p.drain(1)
+    assert noted(record.marks, STEPS)[2] == UNKNOWN
+    assert as_the_agent_reads(record, p).segments[0].evidence.loop_ns is None
+
+
+async def test_a_frame_of_ten_thousand_awaits_is_as_small_as_one_of_three():
+    p = recorder()
+
+    async def work(awaits: int) -> None:
+        for _ in range(awaits):
+            await asyncio.sleep(0)
+
+    for awaits in (3, 10_000):
+        await p.begin().around(work(awaits))
+    few, many = p.drain(2)
+    assert len(many.marks) == len(few.marks)
+    assert len(many.segments) == len(few.segments) == 1
+    assert noted(many.marks, STEPS)[0] == 10_001
+
+
+async def test_a_stage_on_a_thread_the_task_lends_is_read_on_that_thread():
+    p = recorder()
+    infer = p.stage("infer")
+
+    def model() -> int:
+        with infer, infer:
+            return threading.get_ident()
+
+    async def work() -> int:
+        with infer:
+            await asyncio.sleep(0)
+        return await asyncio.to_thread(model)
+
+    lent = await p.begin().around(work())
+    (record,) = p.drain(1)
+    assert [segment[0] for segment in record.segments] == [threading.get_ident(), lent]
+    frame = as_the_agent_reads(record, p)
+    assert [stage.thread for stage in frame.stages] == [threading.get_ident(), lent, lent]
+    assert [segment.evidence.loop_ns is None for segment in frame.segments] == [False, False]
 
 
 async def test_two_threads_that_share_a_frame_do_not_part_a_stage_from_its_time():
@@ -98,8 +275,8 @@ async def test_two_threads_that_share_a_frame_do_not_part_a_stage_from_its_time(
     async with p.begin():
         await asyncio.gather(asyncio.to_thread(work, a), asyncio.to_thread(work, b))
     (record,) = p.drain(1)
-    assert len(record.marks) == 800
-    assert set(record.marks[::2]) == {0, ~0, 1, ~1}
+    assert set(record.marks[::2]) == {0, ~0, 1, ~1, (THREAD, 0), (THREAD, 1)}
+    assert len([what for what in record.marks[::2] if type(what) is int]) == 400
     for index in (0, 1):
         assert balanced([x for what, at in zip(record.marks[::2], record.marks[1::2], strict=True)
                          for x in (what, at) if what in (index, ~index)])  # fmt: skip
@@ -173,9 +350,10 @@ async def test_a_runaway_loop_of_stages_is_cut_and_counted_and_the_next_frame_is
     assert p.losses["stage_limit"] > 3000
 
 
-async def test_a_pipeline_that_is_switched_off_awaits_nothing():
+async def test_a_pipeline_that_is_switched_off_awaits_nothing_of_its_own():
     async with OffPipeline("p").frame() as frame:
         assert frame.id == -1
+    assert await OffPipeline("p").frame().around(asyncio.sleep(0, 5)) == 5
 
 
 def test_a_batch_is_the_stage_of_each_of_its_frames():
