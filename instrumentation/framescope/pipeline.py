@@ -8,7 +8,6 @@ import logging
 import math
 import os
 import threading
-import time
 import uuid
 import weakref
 from collections.abc import Mapping
@@ -28,10 +27,11 @@ from framescope.recorder.queue import Queue as RecordedQueue
 from framescope.recorder.shipper import Link, Shipper
 from framescope.recorder.stage import NoStage, Stage
 from framescope.recorder.trace_context import FrameLogFilter
+from framescope.recorder.witnesses import SYSTEM_CALLS, Witnesses
 
 Item = TypeVar("Item")
 _DEFAULTS = EmitterSettings(
-    True, "process", 50.0, 100, frozenset({"gpu", "host", "pressure", "scheduler", "gc"})
+    True, "process", 50.0, 100, frozenset({"gpu", "host", "pressure", "scheduler", "gc", "gil"})
 )
 
 
@@ -85,16 +85,25 @@ class _Process:
         if "gc" in settings.probes:
             self.collections.install()
         self.scheduler = scheduler.reader() if "scheduler" in settings.probes else scheduler.nothing
+        apart = settings.agent == "process" and can_start()
+        # An agent that is a thread of this process needs the interpreter lock to look at who waits for it.
+        probes = settings.probes if apart else settings.probes - {SYSTEM_CALLS}
+        self.witnesses = Witnesses(probes, self.faults, self.scheduler)
         if link is None:
-            link = AgentLink() if settings.agent == "process" and can_start() else _thread_link()
-        self.shipper = Shipper(link, self.instance, self.collections, self.faults)
+            link = AgentLink(started=self.witnesses.consent) if apart else _thread_link()
+        self.shipper = Shipper(
+            link, self.instance, self.collections, self.faults, witnesses=self.witnesses
+        )
+        self.witnesses.install()
 
     def close(self, timeout: float) -> None:
         self.collections.remove()
+        self.witnesses.remove()
         self.shipper.close(timeout)
 
 
 _process: _Process | None = None
+_stand_in: _Process | None = None
 _lock = threading.Lock()
 _numbers = itertools.count()
 _alive: weakref.WeakSet[Pipeline] = weakref.WeakSet()
@@ -103,6 +112,8 @@ _alive: weakref.WeakSet[Pipeline] = weakref.WeakSet()
 def _shared() -> _Process:
     global _process
     with _lock:
+        if _stand_in is not None:
+            return _stand_in
         if _process is None:
             _process = _Process()
             atexit.register(_close_shared, AT_EXIT_S)
@@ -116,6 +127,20 @@ def _close_shared(timeout: float = 5.0) -> None:
     if closing is not None:
         atexit.unregister(_close_shared)
         closing.close(timeout)
+
+
+def record_by(process: _Process | None) -> None:
+    """Have the pipelines of this process recorded by ``process``, those there are and those to come.
+
+    None: by one of their own again, made when the next frame ends. The agent there was is ended.
+    """
+    global _stand_in
+    with _lock:
+        _stand_in = process
+    _close_shared(AT_EXIT_S)
+    for pipeline in list(_alive):
+        if pipeline._given_process is None:
+            pipeline._attach_later() if process is None else pipeline._attach()
 
 
 def _after_fork() -> None:
@@ -188,12 +213,15 @@ class Pipeline:
 
     def _after_fork(self) -> None:
         """In a child: nothing of the parent's, and no agent before this child records a frame."""
+        self._recorder.forget()
+        self._attach_later()
+
+    def _attach_later(self) -> None:
+        """Attach, and start what that takes, when the next frame ends."""
         recorder = self._recorder
-        recorder.forget()
         self._shipper = None
 
         def first(record: tuple[Any, ...]) -> None:
-            del recorder.deliver
             self._attach()
             recorder.deliver(record)
 
@@ -201,6 +229,7 @@ class Pipeline:
 
     def _attach(self) -> None:
         shared = self._given_process or _shared()
+        self._recorder.__dict__.pop("deliver", None)  # it need not wait for the next frame any more
         self._recorder.scheduler = shared.scheduler
         self._recorder.faults = shared.faults
         self._recorder.baseline_every = getattr(shared, "baseline_every", 0)
@@ -225,7 +254,7 @@ class Pipeline:
                 return Frame(recorder, recorder.next_number(), None, None, attributes)
             if captured_at is not None:
                 try:
-                    captured_at_ns = time.monotonic_ns() + round((captured_at - time.time()) * 1e9)
+                    captured_at_ns = recorder.clock() + round(captured_at * 1e9) - recorder.wall()
                 except Exception:  # text, NaN, infinity, another library's time
                     recorder.lose("captured_at_not_a_time")
             return recorder.begin(sequence, captured_at_ns, attributes or None)

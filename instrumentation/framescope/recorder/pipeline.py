@@ -19,6 +19,7 @@ from framescope.recorder import carried
 from framescope.recorder.faults import Faults, count
 from framescope.recorder.frame import MAX_TEXT, Frame, words
 from framescope.recorder.marks import NO_FRAME_OPEN, Marks
+from framescope.recorder.open_frames import OpenMarks
 from framescope.recorder.queue import POLICIES, Policy, Queue
 from framescope.recorder.stage import GpuStage, Stage
 from framescope.recorder.watched import WatchedQueue
@@ -61,7 +62,7 @@ class Recorder:
         """One in so many frames is kept whatever becomes of it; 0: none is chosen beforehand."""
         self.local = threading.local()
         """``last``: what the calling thread did last for this pipeline; see ``FrameRecord.gap``."""
-        self.marks = _marks(name)
+        self.marks: OpenMarks = _marks(name)
         self.last_start_ns = UNKNOWN
         self.queues: list[Queue[object]] = []
         self.watched: list[WatchedQueue] = []
@@ -75,6 +76,13 @@ class Recorder:
         self._stages: dict[str, Stage] = {}
         self._outbox: deque[tuple[Any, ...]] = deque()
         self._lock = threading.Lock()
+
+    def keep_time_by(self, clock: Callable[[], int], wall: Callable[[], int]) -> None:
+        """Read other clocks from now on: monotonic ns and unix ns. Not while a frame is under way."""
+        self.clock, self.wall = clock, wall
+        self.last_start_ns = UNKNOWN
+        for stage in self._stages.values():
+            stage.keep_time_by(clock)
 
     # -- what the pipeline is made of -------------------------------------------------------------------
 
@@ -190,6 +198,12 @@ class Recorder:
             queue.forget()
         for watched in self.watched:
             watched.forget()
+
+    def hold_marks_in(self, marks: OpenMarks) -> None:
+        """Have the open frame's marks held by somebody who looks on; see ``recorder.open_frames``."""
+        self.marks = marks
+        for stage in self._stages.values():
+            stage.rebind(marks)
 
     def lose(self, reason: str) -> None:
         """Count something that is missing from the record."""

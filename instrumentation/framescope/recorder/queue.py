@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue as standard
 import threading
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar
 
@@ -96,9 +95,9 @@ class Queue(Generic[Item]):
         self.dropped = {}
 
     def _wait_for_room(self, timeout: float | None) -> bool:
-        started = time.monotonic_ns()
+        started = self._recorder.clock()
         room = self._changed.wait_for(lambda: len(self._items) < self.capacity, timeout)
-        self.blocked_ns += time.monotonic_ns() - started
+        self.blocked_ns += self._recorder.clock() - started
         return room
 
     def _count(self, reason: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from types import TracebackType
@@ -47,6 +47,10 @@ class Stage:
     def rebind(self, marks: ContextVar[Marks]) -> None:
         """Look elsewhere for the open frame (a forked child has none of its parent's)."""
         self._marks = marks.get
+
+    def keep_time_by(self, clock: Callable[[], int]) -> None:
+        """Read another clock, in monotonic ns."""
+        self._clock = clock
 
     def start(self, frame: Frame) -> int:
         """Enter; the token is for ``stop``."""
