@@ -7,9 +7,15 @@ A field that the device does not tell is ``None``, never 0.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol, Self
+
+NOT_TIMED: Final = -1
+"""Stands for the token of a stage that cannot be timed, and for a time that will never be known."""
+next_token: Final = itertools.count(1).__next__
+"""Tokens of GPU work are unique in this process, whichever timer gives them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,8 @@ class GpuWork:
     is ``None`` unless truly measured: ``busy_ns`` executing this work, ``wait_ns`` between submission
     and end not executing it, ``transfer_ns`` copying, ``throttle_ns`` held back while executing,
     ``runqueue_ns`` (software accelerator) runnable but not running. ``queued_ns`` is when it was submitted.
+    ``clock_error_ns`` bounds how far start and end together may be off, where the device has a clock of its
+    own; the time between them is not touched by it.
     """
 
     token: int
@@ -90,13 +98,19 @@ class GpuWork:
     transfer_ns: int | None = None
     throttle_ns: int | None = None
     runqueue_ns: int | None = None
+    clock_error_ns: int | None = None
+
+    @classmethod
+    def lost(cls, token: int) -> Self:
+        """Says that nothing will come for this token, so that nobody waits for it."""
+        return cls(token, "", NOT_TIMED, NOT_TIMED)
 
 
 class GpuTimer(Protocol):
     """Times one stage's GPU work. ``begin`` and ``end`` run in the host's frame: they never block."""
 
     def begin(self) -> int:
-        """The stage starts: a token, unique in this process, that its ``GpuWork`` will carry."""
+        """The stage starts: a token of ``next_token`` that its ``GpuWork`` will carry, or ``NOT_TIMED``."""
         ...
 
     def end(self, token: int) -> None:
