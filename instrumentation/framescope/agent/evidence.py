@@ -1,32 +1,44 @@
-"""The agent's probes, read on a schedule, and what they say of one frame's window.
+"""The table of the agent's probes, and what their readings say of one frame's window.
 
-Every probe is read inside a guard: one that raises is counted and left out, its cost is exported.
+To add a probe: write it in ``framescope/probes`` (``read(now_ns)``, ``close()``; it knows nothing of
+agents), and add a ``Scheduled`` line to the table in ``EvidenceProbes.__init__``: its name, how often it is
+read, and a ``take`` method beside the others here. ``take`` gets each reading on the agent's thread. It
+answers with the points to send, and puts what frames are judged by into ``windows.Amounts`` (found in a
+stretch) or ``windows.Running`` (a number that grows), which an ``…_over(start_ns, end_ns)`` method asks.
+
+Nothing else is needed: a probe that raises, hangs or gives nonsense is counted (as ``probe.<name>`` in
+``framescope.internal.errors``), logged at most once a minute, left out, and tried again; others go on
+(``poller``). What each reading cost is exported as ``framescope.probe.duration``.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any, Final
 
 from framescope import signals as sig
+from framescope.agent.poller import Point, Poller, Scheduled
 from framescope.agent.readings import DeviceReadings
 from framescope.agent.settings import AgentSettings
-from framescope.agent.totals import Totals
+from framescope.agent.totals import Labels, Totals
+from framescope.agent.windows import Amounts, Running
 from framescope.judge.model import Device
-from framescope.probes.cgroup import CgroupProbe
-from framescope.probes.device import DeviceProbe
-from framescope.probes.host import HostProbe
+from framescope.probes.cgroup import CgroupProbe, CgroupReading
+from framescope.probes.device import DeviceProbe, DeviceReading
+from framescope.probes.host import HostProbe, HostReading
 from framescope.probes.nvml import NvmlProbe
-from framescope.probes.pressure import PressureProbe
+from framescope.probes.pressure import PressureProbe, PressureReading
 from framescope.probes.software_accelerator import SoftwareAcceleratorProbe
+from framescope.recorder.faults import Faults
 
-DEVICE_EVERY_NS: Final = 100_000_000
-HOST_EVERY_NS: Final = 1_000_000_000
-PRESSURE_EVERY_NS: Final = 100_000_000
+TENTH_NS: Final = 100_000_000
 """Reading pressure less than a jiffy apart discards it, for every other reader too: never below 100 ms."""
-Point = tuple[tuple[tuple[str, str], ...], int, float]
+SECOND_NS: Final = 1_000_000_000
+POINTS: Final = 1000
+"""Points of one metric held until the next message: 10 Hz of some devices for some seconds."""
 
 
 class EvidenceProbes:
@@ -36,19 +48,35 @@ class EvidenceProbes:
         self, pid: int, settings: AgentSettings, clock: Callable[[], int] = time.monotonic_ns
     ) -> None:
         self.devices = DeviceReadings()
-        self.faults: dict[str, int] = {}
         self._pid = pid
-        self._settings = settings
-        self._clock = clock
-        self._gpu: list[DeviceProbe] = [NvmlProbe(pid)] if settings.probe_gpu else []
+        self._faults = Faults(raising=False, clock=clock)
+        self._poller = Poller(clock)
         self._watched: set[str] = set()
-        self._host = HostProbe(pid) if settings.probe_host else None
-        self._pressure = PressureProbe() if settings.probe_pressure else None
-        self._cgroup = CgroupProbe(pid) if settings.probe_cgroup else None
-        self._throttled: deque[tuple[int, int]] = deque(maxlen=300)
-        self._io_stalls: deque[tuple[int, int, int]] = deque(maxlen=300)
-        self._points: dict[str, list[Point]] = {}
-        self._due = {"device": 0, "host": 0, "pressure": 0}
+        self._throttled = Running()
+        self._io_stalls = Amounts()
+        self._points: dict[str, list[tuple[Labels, int, float]]] = {}
+        # The table: name, how often, where it is read, what becomes of a reading.
+        if settings.probe_gpu:
+            self.add_device_probe(NvmlProbe(pid))
+        if settings.probe_cgroup:
+            cgroup = CgroupProbe(pid)
+            self.add(Scheduled("cgroup", TENTH_NS, cgroup.read, self._take_cgroup, cgroup.close))
+        if settings.probe_pressure:
+            pressure = PressureProbe()
+            self.add(Scheduled("pressure", TENTH_NS, pressure.read, self._take_pressure, pressure.close))
+        if settings.probe_host:
+            host = HostProbe(pid)
+            self.add(Scheduled("host", SECOND_NS, host.read, self._take_host, host.close))
+
+    def add(self, probe: Scheduled[Any]) -> None:
+        """One more line of the table."""
+        self._poller.add(probe)
+
+    def add_device_probe(self, probe: DeviceProbe) -> None:
+        """A probe of devices."""
+        self.add(
+            Scheduled(probe.name, TENTH_NS, probe.read, lambda r: self._take_devices(probe, r), probe.close)
+        )
 
     def watch(self, paths: Sequence[str]) -> None:
         """Read these software accelerators too."""
@@ -56,45 +84,36 @@ class EvidenceProbes:
             if path not in self._watched and len(self._watched) < 8:
                 self._watched.add(path)
                 number = len(self._watched) - 1
-                self._gpu.append(
+                self.add_device_probe(
                     SoftwareAcceleratorProbe(path, ours=(self._pid,), device_id=f"software-{number}")
                 )
 
-    def read(self, now_ns: int, totals: Totals) -> None:
-        """Read every probe that is due."""
-        if self._is_due("device", now_ns, DEVICE_EVERY_NS):
-            for probe in self._gpu:
-                found = self._guarded(probe.name, totals, lambda p=probe: p.read(now_ns))  # type: ignore[misc]
-                if found:
-                    self.devices.add(found)
-                    window = found[-1].window_ns
-                    totals.set(sig.FS_PROBE_WINDOW, ((sig.FS_PROBE_NAME, probe.name),), now_ns, window / 1e9)
-            if self._cgroup is not None:
-                cgroup = self._guarded("cgroup", totals, lambda: self._cgroup.read(now_ns))  # type: ignore[union-attr]
-                if cgroup is not None:
-                    self._throttled.append((cgroup.time_ns, cgroup.throttled_ns))
-        if self._pressure is not None and self._is_due("pressure", now_ns, PRESSURE_EVERY_NS):
-            pressure = self._guarded("pressure", totals, lambda: self._pressure.read(now_ns))  # type: ignore[union-attr]
-            if pressure is not None:
-                stalled = pressure.stalled_ns.get("io")
-                if stalled is not None:
-                    self._io_stalls.append((pressure.time_ns - pressure.window_ns, pressure.time_ns, stalled))
-                for resource, share in pressure.shares.items():
-                    self._add(sig.FS_PRESSURE, pressure.time_ns, share, (sig.FS_PRESSURE_RESOURCE, resource))
-        if self._host is not None and self._is_due("host", now_ns, HOST_EVERY_NS):
-            host = self._guarded("host", totals, lambda: self._host.read(now_ns))  # type: ignore[union-attr]
-            if host is not None:
-                for name, value in (
-                    (sig.SYSTEM_CPU_UTILIZATION, host.cpu),
-                    (sig.SYSTEM_MEMORY_UTILIZATION, host.memory),
-                    (sig.PROCESS_CPU_UTILIZATION, host.process_cpu),
-                    (sig.PROCESS_MEMORY_USAGE, host.process_memory_bytes),
-                ):
-                    if value is not None:
-                        self._add(name, host.time_ns, float(value))
+    @property
+    def faults(self) -> dict[str, int]:
+        """Readings that were left out, by probe."""
+        return self._faults.counts
 
-    def take_points(self) -> dict[str, list[Point]]:
-        """Readings of the host since the last call, each with its own time."""
+    def read(self, now_ns: int, totals: Totals) -> None:
+        """Have read every probe that is due, and take in what there is. Raises nothing, waits for nobody."""
+        for outcome in self._poller.turn(now_ns):
+            probe = outcome.probe
+            cost = outcome.took_ns / 1e9
+            totals.set(sig.FS_PROBE_DURATION, ((sig.FS_PROBE_NAME, probe.name),), outcome.began_ns, cost)
+            try:
+                if outcome.error is not None:
+                    raise outcome.error
+                if outcome.reading is not None:
+                    self._hold(probe.take(outcome.reading), totals)
+            except Exception:
+                self._faults.note(f"probe.{probe.name}")
+        for probe, since_ns in self._poller.hanging.items():
+            totals.set(
+                sig.FS_PROBE_DURATION, ((sig.FS_PROBE_NAME, probe.name),), now_ns, (now_ns - since_ns) / 1e9
+            )
+        self._faults.tell()
+
+    def take_points(self) -> dict[str, list[tuple[Labels, int, float]]]:
+        """Readings since the last call, by metric, each with its own time."""
         points, self._points = self._points, {}
         return points
 
@@ -104,41 +123,70 @@ class EvidenceProbes:
 
     def quota_over(self, start_ns: int, end_ns: int) -> int | None:
         """ns the cgroup's limit held the process back around a frame; None without a limit or reading."""
-        before = [held for at, held in self._throttled if at <= start_ns]
-        after = [held for at, held in self._throttled if at >= end_ns]
-        if not before or not after:
-            return None
-        return min(after[0] - before[-1], end_ns - start_ns)
+        held = self._throttled.over(start_ns, end_ns)
+        return None if held is None else min(held, end_ns - start_ns)
 
     def io_stall_over(self, start_ns: int, end_ns: int) -> int | None:
         """ns some task of the machine waited for I/O around a frame; None where pressure is not told."""
-        stalls = [held for begin, end, held in self._io_stalls if begin < end_ns and end > start_ns]
-        return sum(stalls) if stalls else None
+        return self._io_stalls.over(start_ns, end_ns)
 
     def close(self) -> None:
         """Let go of every probe."""
-        for probe in (*self._gpu, self._host, self._pressure, self._cgroup):
-            if probe is not None:
-                probe.close()
+        self._poller.close()
 
-    def _is_due(self, what: str, now_ns: int, every_ns: int) -> bool:
-        if now_ns < self._due[what]:
-            return False
-        self._due[what] = now_ns + every_ns
-        return True
+    # -- what becomes of a reading ------------------------------------------------------------------------
 
-    def _add(self, metric: str, at_ns: int, value: float, *labels: tuple[str, str]) -> None:
-        points = self._points.setdefault(metric, [])
-        if len(points) < 1000:
-            points.append((labels, at_ns, value))
+    def _take_devices(self, probe: DeviceProbe, readings: Sequence[DeviceReading]) -> Iterable[Point]:
+        sound = [reading for reading in readings if _is_sound(reading)]
+        self.devices.add(sound)
+        if sound:
+            labels = ((sig.FS_PROBE_NAME, probe.name),)
+            yield sig.FS_PROBE_WINDOW, labels, sound[-1].time_ns, sound[-1].window_ns / 1e9
+        if len(sound) < len(readings):
+            raise ValueError(f"nonsense among {readings}")
 
-    def _guarded(self, name: str, totals: Totals, read: Callable[[], Any]) -> Any:
-        began = self._clock()
-        try:
-            return read()
-        except Exception:
-            self.faults[f"probe.{name}"] = self.faults.get(f"probe.{name}", 0) + 1
-            return None
-        finally:
-            took = self._clock() - began
-            totals.set(sig.FS_PROBE_DURATION, ((sig.FS_PROBE_NAME, name),), began, took / 1e9)
+    def _take_cgroup(self, reading: CgroupReading) -> Iterable[Point]:
+        self._throttled.add(reading.time_ns, reading.throttled_ns)
+        return ()
+
+    def _take_pressure(self, reading: PressureReading) -> Iterable[Point]:
+        stalled = reading.stalled_ns.get("io")
+        if stalled is not None:
+            self._io_stalls.add(reading.time_ns - reading.window_ns, reading.time_ns, stalled)
+        for resource, share in reading.shares.items():
+            yield sig.FS_PRESSURE, ((sig.FS_PRESSURE_RESOURCE, resource),), reading.time_ns, share
+
+    def _take_host(self, reading: HostReading) -> Iterable[Point]:
+        for name, value in (
+            (sig.SYSTEM_CPU_UTILIZATION, reading.cpu),
+            (sig.SYSTEM_MEMORY_UTILIZATION, reading.memory),
+            (sig.PROCESS_CPU_UTILIZATION, reading.process_cpu),
+            (sig.PROCESS_MEMORY_USAGE, reading.process_memory_bytes),
+        ):
+            if value is not None:
+                yield name, (), reading.time_ns, float(value)
+
+    def _hold(self, points: Iterable[Point], totals: Totals) -> None:
+        """Hold points for the next message. Raises ``ValueError`` for a value that cannot be."""
+        for metric, labels, at_ns, value in points:
+            if not math.isfinite(value) or value < 0:
+                raise ValueError(f"{metric} {dict(labels)}: {value}")
+            if metric == sig.FS_PROBE_WINDOW:
+                totals.set(metric, labels, at_ns, value)  # the newest says it all
+                continue
+            held = self._points.setdefault(metric, [])
+            if len(held) >= POINTS:
+                raise OverflowError(f"more than {POINTS} points of {metric} wait to be sent")
+            held.append((labels, at_ns, value))
+
+
+def _is_sound(reading: DeviceReading) -> bool:
+    """Whether every number of a reading is one that can be: finite, and only temperatures below 0."""
+    numbers = {item.name: getattr(reading, item.name) for item in fields(reading)}
+    for name, value in numbers.items():
+        for one in value.values() if isinstance(value, Mapping) else (value,):
+            if isinstance(one, int | float) and not (
+                math.isfinite(one) and (one >= 0 or "temperature" in name or name == "time_ns")
+            ):
+                return False
+    return all(math.isfinite(use.utilization) and use.utilization >= 0 for use in reading.processes)

@@ -1,0 +1,235 @@
+"""The table of probes: each read when it is due; one that raises, hangs or gives nonsense harms nobody."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from itertools import count
+
+import pytest
+from agency import Sent, batch, record
+from opentelemetry.sdk.resources import Resource
+
+from framescope import signals as sig
+from framescope.agent.agent import Agent
+from framescope.agent.evidence import EvidenceProbes
+from framescope.agent.poller import DEADLINE_NS, Scheduled
+from framescope.agent.settings import AgentSettings
+from framescope.agent.totals import Totals
+from framescope.agent.windows import REMEMBERED, Amounts, Running
+from framescope.probes.device import DeviceIdentity, DeviceReading
+
+MS = 1_000_000
+NONE = AgentSettings(probe_gpu=False, probe_host=False, probe_pressure=False, probe_cgroup=False)
+SOON = 20.0
+
+
+class Clock:
+    """Time that passes when told."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def __call__(self) -> int:
+        return self.now
+
+
+def probes(*lines: Scheduled, clock: Clock | None = None) -> EvidenceProbes:
+    made = EvidenceProbes(1, NONE, clock or Clock())
+    for line in lines:
+        made.add(line)
+    return made
+
+
+def steady(name: str = "steady", every_ns: int = 100 * MS) -> Scheduled:
+    """A probe that works: its reading is the time, its point the number of the reading."""
+    number = count(1)
+    return Scheduled(name, every_ns, lambda now: now, lambda at: [(sig.FS_PRESSURE, (), at, next(number))])
+
+
+def live(made: EvidenceProbes, seconds: int, totals: Totals | None = None) -> None:
+    """Let the agent's time pass, slowly enough for threads to run."""
+    for tenth in range(10 * seconds):
+        made.read(tenth * 100 * MS, totals or Totals())
+        time.sleep(0.002)
+
+
+def told(made: EvidenceProbes) -> list[float]:
+    return [value for _, _, value in made.take_points().get(sig.FS_PRESSURE, [])]
+
+
+def test_a_probe_is_read_when_it_is_due_and_its_cost_is_told():
+    made, totals = probes(steady()), Totals()
+    for at in (0, 50, 99, 100, 150, 200):
+        made.read(at * MS, totals)
+    assert told(made) == [1, 2, 3]
+    assert set(totals.gauges[sig.FS_PROBE_DURATION]) == {((sig.FS_PROBE_NAME, "steady"),)}
+    made.close()
+
+
+def test_a_probe_that_raises_is_counted_and_left_out_and_others_go_on():
+    def fail(now: int) -> int:
+        raise OSError("gone")
+
+    made = probes(Scheduled("broken", 100 * MS, fail, lambda _: []), steady())
+    for turn in range(3):
+        made.read(turn * 100 * MS, Totals())
+    assert made.faults == {"probe.broken": 3}
+    assert told(made) == [1, 2, 3]
+    made.close()
+
+
+@pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])
+def test_nonsense_is_counted_and_never_sent(value: float):
+    made = probes(Scheduled("odd", 100 * MS, lambda now: now, lambda at: [(sig.FS_PRESSURE, (), at, value)]))
+    made.read(0, Totals())
+    assert made.faults == {"probe.odd": 1}
+    assert told(made) == []
+    made.close()
+
+
+def test_a_devices_nonsense_is_left_out_and_its_sound_readings_stay():
+    class Odd:
+        name = "odd"
+
+        def read(self, now: int) -> list[DeviceReading]:
+            device = DeviceIdentity("gpu", "GPU")
+            return [
+                DeviceReading(device, now, MS, utilization=math.nan),
+                DeviceReading(device, now, MS, energy_joules=-5.0),
+                DeviceReading(device, now, -MS),
+                DeviceReading(device, now, MS, throttle_ns={"thermal": -1}),
+                DeviceReading(device, now, MS, utilization=0.5, temperature_celsius=-10.0),
+            ]
+
+        def close(self) -> None: ...
+
+    made = probes()
+    made.add_device_probe(Odd())
+    made.read(0, Totals())
+    assert [reading.utilization for reading in made.devices.take_fresh()] == [0.5]
+    assert made.faults == {"probe.odd": 1}
+    made.close()
+
+
+def test_numbers_that_go_backwards_are_refused():
+    grows = Running()
+    grows.add(100, 5)
+    for time_ns, total in ((50, 6), (200, 4), (200, -1)):
+        with pytest.raises(ValueError):
+            grows.add(time_ns, total)
+    grows.add(200, 8)
+    assert grows.over(110, 190) == 3
+    assert grows.over(90, 190) is None  # nobody looked before
+    assert grows.over(110, 210) is None  # nor after
+    found = Amounts()
+    found.add(0, 100, 7)
+    for start, end, amount in ((50, 150, 1), (100, 100, 1), (100, 200, -1)):
+        with pytest.raises(ValueError):
+            found.add(start, end, amount)
+    found.add(100, 200, 3)
+    assert (found.over(10, 20), found.over(90, 110), found.over(100, 150)) == (7, 10, 3)
+    assert found.over(200, 300) is None
+
+
+def test_only_so_many_readings_are_remembered():
+    grows, found = Running(), Amounts()
+    for number in range(10 * REMEMBERED):
+        grows.add(number, number)
+        found.add(number, number + 1, 1)
+    assert grows.over(0, 5) is None and found.over(0, 5) is None
+    newest = 10 * REMEMBERED - 1
+    assert grows.over(newest - REMEMBERED + 1, newest) == REMEMBERED - 1
+
+
+class Hangs:
+    """A probe that does not come back until told."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        self.reads = 0
+
+    def line(self) -> Scheduled:
+        number = count(100)
+        return Scheduled("hangs", 100 * MS, self.read, lambda at: [(sig.FS_PRESSURE, (), at, next(number))])
+
+    def read(self, now: int) -> int:
+        self.reads += 1
+        assert self.go_on.wait(60)
+        return now
+
+
+def test_a_probe_that_hangs_is_counted_and_shown_and_others_go_on():
+    stuck, totals = Hangs(), Totals()
+    made = probes(stuck.line(), steady())
+    began = time.monotonic()
+    live(made, 10, totals)
+    assert time.monotonic() - began < SOON  # the agent waits for nobody
+    assert made.faults == {"probe.hangs": 1}
+    # While the deadline runs nothing else is read; afterwards everything else is.
+    assert len(told(made)) >= 100 - 2 * DEADLINE_NS // (100 * MS)
+    shown = totals.gauges[sig.FS_PROBE_DURATION][(sig.FS_PROBE_NAME, "hangs"),]
+    assert shown[1] > 9  # seconds, and still growing
+    assert stuck.reads == 1
+    stuck.go_on.set()
+    made.close()
+
+
+def test_a_probe_that_comes_back_is_read_again_but_its_old_reading_is_not_used():
+    stuck = Hangs()
+    made = probes(stuck.line())
+    live(made, 2)
+    at = 2000 * MS
+    assert made.faults == {"probe.hangs": 1}
+    stuck.go_on.set()
+    until = time.monotonic() + SOON
+    values: list[float] = []
+    while not values and time.monotonic() < until:
+        made.read(at, Totals())
+        values += told(made)
+        at += 100 * MS
+        time.sleep(0.01)
+    assert values[0] == 100  # the first that was taken
+    assert stuck.reads >= 2
+    made.close()
+
+
+def test_two_that_hang_are_two_threads_and_no_more():
+    before = threading.active_count()
+    stuck = [Hangs(), Hangs()]
+    made = probes(*(one.line() for one in stuck), steady())
+    live(made, 20)
+    assert made.faults == {"probe.hangs": 2}
+    assert threading.active_count() - before == 3
+    assert len(told(made)) > 100
+    for one in stuck:
+        one.go_on.set()
+    made.close()
+
+
+def test_closing_waits_for_no_probe_that_hangs():
+    stuck = Hangs()
+    made = probes(stuck.line(), steady())
+    live(made, 2)
+    began = time.monotonic()
+    made.close()
+    assert time.monotonic() - began < SOON
+    stuck.go_on.set()
+
+
+def test_frames_are_judged_and_sent_while_a_probe_hangs():
+    stuck, sent = Hangs(), Sent()
+    made = probes(stuck.line(), steady())
+    agent = Agent(sent, lambda _: Resource({}), AgentSettings(), probes=lambda pid: made, clock=lambda: 0)
+    for tenth in range(100):
+        agent.feed(batch(record(tenth, start=tenth * 100 * MS)))
+        agent.poll(tenth * 100 * MS)
+        time.sleep(0.002)
+        if tenth % 10 == 9:
+            agent.tick(tenth * 100 * MS)
+    counted = sent.counter(sig.FRAME_COUNT)
+    assert sum(counted.values()) >= 90
+    assert sent.counter(sig.FS_INTERNAL_ERRORS) == {((sig.REASON, "probe.hangs"),): 1}
+    stuck.go_on.set()
+    made.close()
