@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 from framescope.agent.lifecycle import AgentLink, can_start
 from framescope.config import ConfigError, EmitterSettings, emitter_settings, read_text
-from framescope.probes import scheduler
+from framescope.probes import cuda, scheduler
 from framescope.probes.device import GpuTimer
 from framescope.probes.gc import CollectionProbe
 from framescope.recorder.decoration import Function, as_frames
@@ -80,6 +80,7 @@ class _Process:
         settings = settings_in(os.environ)
         self.instance = str(uuid.uuid4())  # two processes with one identity corrupt counters
         self.baseline_every = settings.baseline
+        self.times_gpu = "gpu" in settings.probes
         self.faults = Faults()
         self.collections = CollectionProbe()
         if "gc" in settings.probes:
@@ -233,6 +234,7 @@ class Pipeline:
         self._recorder.scheduler = shared.scheduler
         self._recorder.faults = shared.faults
         self._recorder.baseline_every = getattr(shared, "baseline_every", 0)
+        self._times_gpu = getattr(shared, "times_gpu", True)
         self._shipper = shared.shipper
         shared.shipper.add(self._recorder)
 
@@ -299,9 +301,24 @@ class Pipeline:
         """Several host stages at once, in order."""
         return tuple(self.stage(name) for name in names)
 
-    def gpu_stage(self, name: str, timer: GpuTimer) -> Stage:
-        """A stage whose GPU work ``timer`` times."""
-        return self._recorder.stage(name, "gpu", timer)
+    def gpu_stage(self, name: str, timer: GpuTimer | None = None, *, stream: object = None) -> Stage:
+        """A stage that launches GPU work, and whose work is timed on the GPU without waiting for it.
+
+        ``stream`` is the CUDA stream the work goes to: one of torch, CuPy, cuda-core or Numba, its handle as
+        a number, or a function that answers either, asked each time the stage is entered. Without one it is
+        the stream that is current then: torch's where torch uses CUDA, else CuPy's, else the default stream.
+        ``timer`` stands in for CUDA: a ``framescope.probes.device.GpuTimer`` for an accelerator of your own.
+
+        Where there is no CUDA driver the stage is recorded by host time alone, which is logged once. Raises
+        ``TypeError`` for what is no stream.
+        """
+        if timer is None and self._times_gpu:
+            timer = cuda.timer(stream, self._recorder.lose)
+        try:
+            return self._recorder.stage(name, "gpu", timer)
+        except TooManyStages:
+            self._recorder.lose("stage_names")
+            return cast("Stage", NoStage(name, "gpu"))
 
     def queue(self, name: str, capacity: int, policy: Policy = "block") -> RecordedQueue[Any]:
         """A bounded queue between two threads of this pipeline."""
@@ -403,7 +420,7 @@ class OffPipeline(Pipeline):
     def stage(self, name: str, kind: str = "cpu") -> Stage:
         return cast("Stage", NoStage(name, kind))
 
-    def gpu_stage(self, name: str, timer: GpuTimer) -> Stage:
+    def gpu_stage(self, name: str, timer: GpuTimer | None = None, *, stream: object = None) -> Stage:
         return cast("Stage", NoStage(name, "gpu"))
 
     def watch_queue(self, queue: object, name: str) -> None: ...

@@ -212,7 +212,7 @@ class Shipper:
             try:
                 batch.works.extend(
                     (w.token, w.device, w.start_ns, w.end_ns, w.queued_ns, w.busy_ns, w.wait_ns,
-                     w.transfer_ns, w.throttle_ns, w.runqueue_ns)
+                     w.transfer_ns, w.throttle_ns, w.runqueue_ns, w.clock_error_ns)
                     for w in timer.collect()
                 )  # fmt: skip
             except Exception:

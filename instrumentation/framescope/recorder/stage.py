@@ -8,8 +8,8 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from framescope.handover import ERROR, UNKNOWN, WORK
-from framescope.probes.device import GpuTimer
+from framescope.handover import ERROR, WORK
+from framescope.probes.device import NOT_TIMED, GpuTimer
 from framescope.recorder.decoration import Function, as_stage
 from framescope.recorder.frame import Frame
 from framescope.recorder.marks import FRAME_FULL, MAX_MARKS, Marks, NoMarks, note
@@ -125,40 +125,56 @@ class GpuStage(Stage):
     def __init__(self, recorder: Recorder, index: int, name: str, timer: GpuTimer) -> None:
         super().__init__(recorder, index, name, "gpu")
         self._timer = timer
-        self._tokens: ContextVar[int] = ContextVar(f"framescope.{name}", default=UNKNOWN)
+        self._tokens: ContextVar[tuple[int, ...]] = ContextVar(f"framescope.{name}", default=())
+        """Of the work of each turn of this stage that is open here: it may be entered in itself."""
 
     def start(self, frame: Frame) -> int:
         frame._enter(self.index)
-        token = self._timer.begin()
-        frame._note(WORK, self.index, token)
+        token = self._begin()
+        if token != NOT_TIMED:
+            frame._note(WORK, self.index, token)
         return token
 
     def stop(self, frame: Frame, token: int, error: type[BaseException] | None) -> None:
-        self._timer.end(token)
+        self._end(token)
         super().stop(frame, token, error)
+
+    def _begin(self) -> int:
+        try:
+            return self._timer.begin()
+        except Exception:
+            self._recorder.faults.note("gpu_stage.enter")
+            return NOT_TIMED
+
+    def _end(self, token: int) -> None:
+        if token != NOT_TIMED:
+            try:
+                self._timer.end(token)
+            except Exception:
+                self._recorder.faults.note("gpu_stage.exit")
 
     def __enter__(self) -> Stage:
         super().__enter__()
-        if isinstance(self._marks(), NoMarks):
-            return self
         try:
-            token = self._timer.begin()
-            self._tokens.set(token)
-            note(self._marks(), WORK, self.index, token)
-        except Exception:
+            marks = self._marks()
+            token = NOT_TIMED if isinstance(marks, NoMarks) else self._begin()
+            self._tokens.set((*self._tokens.get(), token))
+            if token != NOT_TIMED:
+                note(marks, WORK, self.index, token)
+        except Exception:  # no memory, no stack left
             self._recorder.faults.note("gpu_stage.enter")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        token = self._tokens.get()
-        if token != UNKNOWN:
-            self._tokens.set(UNKNOWN)
-            try:
-                self._timer.end(token)
-            except Exception:
-                self._recorder.faults.note("gpu_stage.exit")
+        try:
+            tokens = self._tokens.get()
+            if tokens:
+                self._tokens.set(tokens[:-1])
+                self._end(tokens[-1])
+        except Exception:
+            self._recorder.faults.note("gpu_stage.exit")
         super().__exit__(kind, error, trace)
 
 
