@@ -8,24 +8,33 @@ A field that the device does not tell is ``None``, never 0.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol, Self
+from typing import Final, Literal, Protocol, Self
 
 NOT_TIMED: Final = -1
 """Stands for the token of a stage that cannot be timed, and for a time that will never be known."""
 next_token: Final = itertools.count(1).__next__
 """Tokens of GPU work are unique in this process, whichever timer gives them."""
 
+State = Literal["ok", "degraded", "failed", "predicted_failure"]
+"""``hw.state`` of the OpenTelemetry semantic conventions."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceIdentity:
-    """Who a device is: ``id`` (``hw.id``, a UUID where there is one) and the name people know."""
+    """Who a device is: ``id`` (``hw.id``, a UUID where there is one) and the name people know.
+
+    ``parent`` is the id of the GPU that this one is a slice of. What is not known is empty.
+    """
 
     id: str
     name: str
     vendor: str = ""
     simulated: bool = False
+    driver: str = ""
+    serial: str = ""
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,29 +48,69 @@ class ProcessUse:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessMemory:
+    """Device memory that one process holds; ``bytes`` is ``None`` where the driver does not tell."""
+
+    pid: int | None
+    name: str
+    bytes: int | None
+    ours: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceReading:
     """One reading. ``time_ns`` (monotonic) is the window's end, ``window_ns`` what the rates average.
 
-    ``utilization`` and ``other_utilization`` are ratios; ``clock_hz`` is the compute clock;
-    ``throttle_ns`` is cumulative by reason since the device started; ``runqueue_ns`` (a software
-    accelerator's own, cumulative).
+    A reading need not hold everything: each group of calls gives its own, with its own time and window.
+    ``error_ns`` bounds how far the window may lie from where it is said to lie.
+
+    ``utilization``, ``other_utilization``, ``encoder_utilization``, ``decoder_utilization``, ``fan_ratio``
+    and ``activity`` (by part of the device) are ratios; ``clock_hz`` is the compute clock. Cumulative
+    since the device, its driver or the probe started: ``energy_joules``, ``throttle_ns`` (by reason),
+    ``io_bytes`` (``transmit`` is what the device sent, ``receive`` what it got), ``errors`` (by type) and
+    ``runqueue_ns`` (a software accelerator's own).
     """
 
     device: DeviceIdentity
     time_ns: int
     window_ns: int
+    error_ns: int = 0
     utilization: float | None = None
     other_utilization: float | None = None
     processes: Sequence[ProcessUse] = ()
+    residents: Sequence[ProcessMemory] = ()
     memory_used_bytes: int | None = None
     memory_total_bytes: int | None = None
     temperature_celsius: float | None = None
+    memory_temperature_celsius: float | None = None
     power_watts: float | None = None
     energy_joules: float | None = None
     clock_hz: float | None = None
     clock_max_hz: float | None = None
-    throttle_ns: dict[str, int] = field(default_factory=dict)
+    memory_clock_hz: float | None = None
+    throttle_ns: Mapping[str, int] = field(default_factory=dict)
+    io_bytes: Mapping[str, int] = field(default_factory=dict)
+    activity: Mapping[str, float] = field(default_factory=dict)
+    errors: Mapping[str, int] = field(default_factory=dict)
+    encoder_utilization: float | None = None
+    decoder_utilization: float | None = None
+    fan_ratio: float | None = None
+    fan_rpm: float | None = None
+    state: State | None = None
     runqueue_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEvent:
+    """Something that happened to a device at one moment (monotonic ns), as its driver told.
+
+    ``type`` is what is counted (``error.type``), ``text`` what people read.
+    """
+
+    device: DeviceIdentity
+    time_ns: int
+    type: str
+    text: str
 
 
 class DeviceProbe(Protocol):
