@@ -11,9 +11,7 @@ ships wakes 10 times a second, in both halves. JSON goes to bench-results/host.j
 from __future__ import annotations
 
 import argparse
-import http.server
 import json
-import multiprocessing
 import os
 import statistics
 import subprocess
@@ -21,15 +19,14 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import psutil
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
-from framescope import signals
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-Receiver = Literal["healthy", "dead", "slow", "resetting", "refusing"]
+sys.path.insert(0, str(ROOT))
+
+from bench._receivers import Manner, apart  # noqa: E402
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ class Case:
     name: str
     fps: int
     slow: float
-    receiver: Receiver = "healthy"
+    receiver: Manner = "healthy"
     longer: float = 1.0
 
 
@@ -53,49 +50,6 @@ CASES: Final = (
     Case("1000 FPS, receiver resetting", 1000, 0.01, "resetting"),
     Case("1000 FPS, receiver refusing", 1000, 0.01, "refusing"),
 )
-
-
-# --- the receiver: a process of its own -------------------------------------------------------------------
-
-
-def receive(manner: Receiver, port: Any, frames: Any) -> None:
-    """Take OTLP over HTTP in one of five manners; count the frames told of in ``frames`` records."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            if manner == "slow":
-                time.sleep(10)
-            if manner == "resetting":
-                self.connection.close()
-                return
-            self.send_response(429 if manner == "refusing" else 200)
-            self.send_header("content-length", "0")
-            self.end_headers()
-            if manner == "healthy" and self.path.endswith("traces"):
-                with frames.get_lock():
-                    frames.value += told_of(body)
-
-        def log_message(self, format: str, *args: Any) -> None: ...
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    port.value = server.server_address[1]
-    server.serve_forever()
-
-
-def told_of(body: bytes) -> int:
-    """Frames of the pipeline ``host`` in the ``frames`` records of one request."""
-    request = ExportTraceServiceRequest.FromString(body)
-    found = 0
-    for resource in request.resource_spans:
-        for scope in resource.scope_spans:
-            for span in scope.spans:
-                told = {one.key: one.value.string_value for one in span.attributes}
-                if span.name == signals.SPAN_FRAMES and told.get(signals.FRAME_PIPELINE) == "host":
-                    found += len(told.get(signals.BATCH_OUTCOMES, ""))
-    return found
 
 
 # --- the host: runs as `python bench/host.py --host …` ----------------------------------------------------
@@ -200,28 +154,22 @@ def lock_held(pipeline: Any) -> float:
 
 def run(case: Case, seconds: float) -> dict[str, Any]:
     """One case; shares of a core, MB, frames."""
-    port, frames = multiprocessing.Value("i", 0), multiprocessing.Value("q", 0)
-    receiver = multiprocessing.Process(target=receive, args=(case.receiver, port, frames), daemon=True)
-    if case.receiver != "dead":
-        receiver.start()
-        while not port.value:
-            time.sleep(0.01)
-    told = {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port.value or 9}",
-        "PYTHONPATH": str(ROOT / "instrumentation"),
-    }
     command = [sys.executable, __file__, "--host", str(case.fps), str(case.slow), str(seconds * case.longer)]
-    done = subprocess.run(command, env=os.environ | told, capture_output=True, text=True, check=True)
-    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    time.sleep(2.0)
-    if case.receiver != "dead":
-        receiver.kill()
+    with apart(case.receiver, "host") as receiver:
+        told = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
+            "PYTHONPATH": str(ROOT / "instrumentation"),
+        }
+        done = subprocess.run(command, env=os.environ | told, capture_output=True, text=True, check=True)
+        report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        time.sleep(2.0)
+        arrived = receiver.count()
     costs = {recorded: sorted(values) for recorded, values in report.pop("cost_us").items()}
     report["frame_p99_9_us"] = {
         "on": costs["True"][int(len(costs["True"]) * 0.999)] / 1000,
         "off": costs["False"][int(len(costs["False"]) * 0.999)] / 1000,
     }
-    report["arrived"] = frames.value if case.receiver == "healthy" else None
+    report["arrived"] = arrived if case.receiver == "healthy" else None
     return report
 
 
