@@ -23,8 +23,13 @@ SEND_TIMEOUT_S: Final = 15.0
 one at a lower priority stood still for over 2 s and was killed for nothing."""
 BUFFER_BYTES: Final = 1 << 20
 """Asked of the kernel for the socket: some seconds of frames, so that a starved agent holds nobody up."""
+ARENAS: Final = "1"
+"""Of glibc's allocator: an arena for each of the agent's threads kept some 8 MB of freed messages each."""
 FIRST_RETRY_NS: Final = 500_000_000
 LAST_RETRY_NS: Final = 30_000_000_000
+LIVED_NS: Final = 60_000_000_000
+"""An agent that served for a minute did not die of its start. One that follows a shorter life within a minute
+says nothing on standard error: whatever keeps killing them would be told there each time."""
 ACKNOWLEDGED: Final = struct.Struct("<Q")
 """Agent → host: frames it has finished with, in all."""
 
@@ -50,8 +55,11 @@ class AgentLink:
         self,
         start: Callable[[int], Sequence[str]] = command,
         clock: Callable[[], int] = time.monotonic_ns,
+        started: Callable[[int], None] = lambda pid: None,
     ) -> None:
+        """``started`` is told the process number of each agent that was started."""
         self._start = start
+        self._started = started
         self._clock = clock
         self._socket: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -61,7 +69,8 @@ class AgentLink:
         self._lost: dict[str, int] = {}
         self._retry_ns = FIRST_RETRY_NS
         self._next_try_ns = 0
-        self._first = True
+        self._started_ns: int | None = None
+        self._heard_ns = -LIVED_NS
 
     def send(self, message: bytes, frames: int) -> None:
         """Hand one message over. Raises ``OSError`` when there is no agent to take it."""
@@ -73,18 +82,24 @@ class AgentLink:
             self._bury()
             raise
         self._handed += frames
-        self._read_acknowledgements()
+        # An agent that was killed with messages unread resets the stream: the next send will find out.
+        with contextlib.suppress(OSError):
+            self._read_acknowledgements()
 
     def revive(self) -> bool:
         now = self._clock()
         if now < self._next_try_ns:
             return False
-        self._next_try_ns = now + self._retry_ns
         # The first start is no retry; afterwards each death doubles the pause, a lived minute resets it.
-        self._retry_ns = FIRST_RETRY_NS if self._first else min(2 * self._retry_ns, LAST_RETRY_NS)
-        self._first = False
+        lived = self._started_ns is None or now - self._started_ns >= LIVED_NS
+        self._retry_ns = FIRST_RETRY_NS if lived else min(2 * self._retry_ns, LAST_RETRY_NS)
+        self._next_try_ns = now + self._retry_ns
+        self._started_ns = now
+        heard = lived or now - self._heard_ns >= LIVED_NS
+        if heard:
+            self._heard_ns = now
         try:
-            self._spawn()
+            self._spawn(None if heard else subprocess.DEVNULL)
         except OSError:
             return False
         return True
@@ -102,7 +117,7 @@ class AgentLink:
                 self._process.wait(timeout)
             self._process = None
 
-    def _spawn(self) -> None:
+    def _spawn(self, errors: int | None) -> None:
         ours, theirs = socket.socketpair()
         try:
             root = str(Path(__file__).resolve().parents[2])
@@ -112,14 +127,16 @@ class AgentLink:
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                stderr=errors,
                 start_new_session=True,
-                env={**os.environ, "PYTHONPATH": path},
+                env={"MALLOC_ARENA_MAX": ARENAS, **os.environ, "PYTHONPATH": path},
             )
         except OSError:
             ours.close()
             raise
         finally:
             theirs.close()
+        self._started(self._process.pid)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
         ours.settimeout(SEND_TIMEOUT_S)
         self._socket = ours
