@@ -617,6 +617,27 @@ EMITTER: Final[tuple[Setting, ...]] = (
         "time Python's garbage collections",
         env=("FRAMESCOPE_PROBES_GC",),
     ),
+    Setting(
+        "emitter.probes.gil",
+        "bool",
+        True,
+        "knock at the interpreter lock while frames are held up",
+        env=("FRAMESCOPE_PROBES_GIL",),
+    ),
+    Setting(
+        "emitter.probes.system_calls",
+        "bool",
+        False,
+        "let the agent read what the frames' threads wait in (Linux; see docs/evidence.md)",
+        env=("FRAMESCOPE_PROBES_SYSTEM_CALLS",),
+    ),
+    Setting(
+        "emitter.probes.stacks",
+        "bool",
+        False,
+        "sample the Python stack of a stage that takes longer than usual",
+        env=("FRAMESCOPE_PROBES_STACKS",),
+    ),
 )
 
 
@@ -629,7 +650,7 @@ class EmitterSettings:
     keep_budget: float
     baseline: int
     probes: frozenset[str]
-    """Of ``gpu host pressure scheduler gc``, those that are on."""
+    """The names under ``emitter.probes``, those that are on."""
     warnings: tuple[str, ...] = ()
 
 

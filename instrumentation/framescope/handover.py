@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-VERSION: Final = 5
+VERSION: Final = 6
 HEADER: Final = struct.Struct("<II")
 """Message length in bytes, frames in it (so that a reader can count what it could not read)."""
 MAX_MESSAGE: Final = 16 * 1024 * 1024
@@ -135,6 +135,13 @@ class Batch:
     """Waits in the host's own queues, which carry no frames: (pipeline, queue, ns each)."""
     counts: list[tuple[int, str, float]] = field(default_factory=list)
     """What the host counts itself: (pipeline, name, so far)."""
+    knocks: list[tuple[int, int, int]] = field(default_factory=list)
+    """Knocks at the interpreter lock: (when due, when answered, ns of it waited for the lock)."""
+    looks: list[tuple[int, int, str]] = field(default_factory=list)
+    """Where threads were in their Python code: (thread, when, a line a call, the innermost last)."""
+    threads: tuple[str, tuple[int, int] | None] | None = None
+    """The page that says which threads are in a frame, and where the interpreter lock lies (start, end);
+    None where the agent is not to look at them."""
 
     def records(self) -> list[FrameRecord]:
         """The frames, each with the GPU work it launched."""
@@ -169,6 +176,9 @@ def pack(batch: Batch) -> bytes:
             batch.recalls,
             batch.waits,
             batch.counts,
+            batch.knocks,
+            batch.looks,
+            batch.threads,
         )
     )
     return HEADER.pack(len(body), len(batch.frames)) + body

@@ -92,9 +92,7 @@ class _Process:
         self.witnesses = Witnesses(probes, self.faults, self.scheduler)
         if link is None:
             link = AgentLink(started=self.witnesses.consent) if apart else _thread_link()
-        self.shipper = Shipper(
-            link, self.instance, self.collections, self.faults, witnesses=self.witnesses
-        )
+        self.shipper = Shipper(link, self.instance, self.collections, self.faults, witnesses=self.witnesses)
         self.witnesses.install()
 
     def close(self, timeout: float) -> None:
@@ -237,6 +235,9 @@ class Pipeline:
         self._times_gpu = getattr(shared, "times_gpu", True)
         self._shipper = shared.shipper
         shared.shipper.add(self._recorder)
+        witnesses: Witnesses | None = getattr(shared, "witnesses", None)
+        if witnesses is not None:
+            witnesses.watch(self._recorder)
 
     # -- frames -----------------------------------------------------------------------------------------
 

@@ -6,9 +6,9 @@ fills them from the spans of a trace.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 EVIDENCE_FIELDS: Final = (
     "cpu_ns", "runqueue_ns", "quota_ns", "gil_ns", "gc_ns", "blocked_ns", "io_ns", "lock_ns", "loop_ns",
@@ -95,6 +95,10 @@ class Stage:
     depth_at_entry: int | None = None
     error: str | None = None
     unclosed: bool = False
+    waited_in: str = ""
+    """The call its thread was seen in most often while off the CPU, in words; "" where nobody looked."""
+    stacks: tuple[tuple[str, int], ...] = ()
+    """Python stacks seen since it took longer than usual, each with how often; the most frequent first."""
 
 
 @dataclass(slots=True)
@@ -165,6 +169,8 @@ class Frame:
     attributes: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     trace: str = ""
     """Its own trace and span id in hex, where the host asked for them."""
+    spans: Sequence[tuple[Any, ...]] = ()
+    """What the host's own tracer did meanwhile: ``handover.SpanTold`` each."""
 
     @property
     def latency_ns(self) -> int:

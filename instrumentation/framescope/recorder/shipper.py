@@ -13,6 +13,7 @@ from framescope.handover import Batch, pack
 from framescope.probes.gc import CollectionProbe
 from framescope.recorder.faults import Faults
 from framescope.recorder.pipeline import Recorder
+from framescope.recorder.witnesses import Witnesses
 
 INTERVAL_S: Final = 0.1
 """Each time costs the host some 0.2 ms, most of it for code that has gone cold since: 0.4 % of a core at 20
@@ -49,12 +50,14 @@ class Shipper:
         faults: Faults,
         clock: Callable[[], int] = time.monotonic_ns,
         wall: Callable[[], int] = time.time_ns,
+        witnesses: Witnesses | None = None,
     ) -> None:
         self._began_unix_ns = wall()
         self._link = link
         self._instance = instance
         self._collections = collections
         self._faults = faults
+        self._witnesses = witnesses or Witnesses()
         self._clock = clock
         self._recorders: list[Recorder] = []
         self._devices: list[str] = []
@@ -91,8 +94,10 @@ class Shipper:
 
     def _run(self) -> None:
         while not self._stopping:
+            errand = self._witnesses.sets_out(INTERVAL_S)
             self._wake.wait(INTERVAL_S)
             try:
+                self._witnesses.is_back(errand)
                 self.ship()
                 self._faults.tell()
             except Exception:
@@ -182,11 +187,13 @@ class Shipper:
             except Exception:  # a queue of the host's, most likely: its frames are shipped all the same
                 self._faults.note("shipper.batch")
             drained = recorder.take(room)
+            self._witnesses.look_at(drained)
             batch.frames.extend(drained)
             room -= len(drained)
             more = more or room == 0
             for reason, count in list(recorder.losses.items()):
                 batch.losses[(number, reason)] = count
+        self._witnesses.tell(batch)
         if retired and not more:
             self._recorders = [r for r in self._recorders if r.number not in retired]
             self._retired -= retired

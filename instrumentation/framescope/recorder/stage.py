@@ -13,6 +13,7 @@ from framescope.probes.device import NOT_TIMED, GpuTimer
 from framescope.recorder.decoration import Function, as_stage
 from framescope.recorder.frame import Frame
 from framescope.recorder.marks import FRAME_FULL, MAX_MARKS, Marks, NoMarks, note
+from framescope.recorder.open_frames import OpenMarks
 
 if TYPE_CHECKING:
     from framescope.recorder.pipeline import Recorder
@@ -44,7 +45,7 @@ class Stage:
         """One piece of work for several frames, a batch: it is this stage of each of them, for ``with``."""
         return _StageOfSeveral([frame.stage(self) for frame in frames])
 
-    def rebind(self, marks: ContextVar[Marks]) -> None:
+    def rebind(self, marks: OpenMarks) -> None:
         """Look elsewhere for the open frame (a forked child has none of its parent's)."""
         self._marks = marks.get
 

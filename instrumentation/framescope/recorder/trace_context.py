@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import random
-from contextvars import ContextVar
 from typing import Final
 
 from framescope.handover import TRACE, noted
 from framescope.recorder.marks import Marks, NoMarks, SharedMarks, note
+from framescope.recorder.open_frames import OpenMarks
 
 NO_IDS: Final = ("", "")
 
@@ -38,7 +38,7 @@ def traceparent(ids: tuple[str, str], sampled: bool) -> str:
 class FrameLogFilter(logging.Filter):
     """Gives each log record the ``trace_id`` and ``span_id`` of the frame it was written in, or ""."""
 
-    def __init__(self, marks: ContextVar[Marks]) -> None:
+    def __init__(self, marks: OpenMarks) -> None:
         super().__init__()
         self._marks = marks
 

@@ -1,0 +1,166 @@
+"""What a frame's threads waited for while they were off the CPU: from knocks at the interpreter lock and
+from system calls seen from outside.
+
+The scheduler tells exactly how long a thread was blocked; these two tell what for. Neither adds time of
+its own: what they find is a part of the blocked time, never more.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Final, NamedTuple
+
+from framescope.judge.model import Evidence, Frame, Segment, Stage
+from framescope.probes.interpreter_lock import EVERY_NS, Knock
+
+KNOCKS: Final = 4096
+SAMPLES: Final = 16_384
+LOOKS: Final = 4096
+UNWATCHED_NS: Final = 2 * EVERY_NS
+"""Longer than this between an answer and the next knock, nobody watched the lock."""
+WATCHED_SHARE: Final = 0.75
+STACKS: Final = 8
+"""Different stacks told of one stage, the most frequent ones."""
+
+
+class Sample(NamedTuple):
+    """A thread in a frame, seen from outside: ``kind`` as ``system_call.Kind``, ``text`` for people."""
+
+    time_ns: int
+    thread: int
+    kind: str
+    text: str
+
+
+class Waits:
+    """The newest knocks, samples and stacks, and what they say of one frame."""
+
+    def __init__(self) -> None:
+        self._knocks: deque[Knock] = deque(maxlen=KNOCKS)
+        self._samples: deque[Sample] = deque(maxlen=SAMPLES)
+        self._incoming: deque[Sample] = deque(maxlen=SAMPLES)
+        self._looks: deque[tuple[int, int, str]] = deque(maxlen=LOOKS)
+
+    def add(self, knocks: Iterable[Knock], looks: Iterable[tuple[int, int, str]] = ()) -> None:
+        """What the host handed over, oldest first."""
+        self._knocks.extend(knocks)
+        self._looks.extend(looks)
+
+    def saw(self, sample: Sample) -> None:
+        """What the sampler saw; safe from its thread."""
+        self._incoming.append(sample)
+
+    def explain(self, frame: Frame) -> None:
+        """Say of each thread's stretch what its blocked time was spent on, where anything was seen."""
+        while self._incoming:
+            self._samples.append(self._incoming.popleft())
+        if not self._knocks and not self._samples:
+            return
+        for segment in frame.segments:
+            evidence = segment.evidence
+            if evidence.blocked_ns is None:
+                continue
+            seen = _within(self._samples, segment)
+            if any(sample.kind != "running" for sample in seen):
+                _split(evidence, seen)
+                _name(frame.stages, seen)
+            else:
+                evidence.gil_ns = lock_wait(
+                    _touching(self._knocks, segment), segment, evidence.blocked_ns, evidence.cpu_ns or 0
+                )
+
+    def illustrate(self, frame: Frame) -> None:
+        """Give each stage that overran the stacks seen since it did."""
+        if not self._looks:
+            return
+        found: dict[int, Counter[str]] = {}
+        for thread, at, text in _between(self._looks, frame.start_ns, frame.end_ns):
+            stage = _innermost(frame.stages, thread, at)
+            if stage is not None and at >= frame.stages[stage].start_ns + (
+                frame.stages[stage].expected_ns or 0
+            ):
+                found.setdefault(stage, Counter())[text] += 1
+        for position, stacks in found.items():
+            frame.stages[position].stacks = tuple(stacks.most_common(STACKS))
+
+
+def lock_wait(knocks: Sequence[Knock], segment: Segment, blocked_ns: int, cpu_ns: int) -> int | None:
+    """ns of a thread's blocked time for which others held the interpreter lock; None where nobody watched.
+
+    A knock waits while *anybody* holds the lock. What this thread held it for is inside its own CPU time,
+    so that comes off first: the rest was others', and a thread that is blocked meanwhile waited for it or
+    for something else; the blocked time is the most it can have been.
+    """
+    held = 0
+    watched = 0
+    last: int | None = None
+    for due, answered, waited in knocks:
+        took = max(1, answered - due)
+        inside = max(0, min(answered, segment.end_ns) - max(due, segment.start_ns))
+        held += inside * min(waited, took) // took
+        since = due if last is None or due - last > UNWATCHED_NS else last
+        watched += max(0, min(answered, segment.end_ns) - max(since, segment.start_ns))
+        last = answered
+    others = max(0, held - cpu_ns)
+    if not others and watched < WATCHED_SHARE * (segment.end_ns - segment.start_ns):
+        return None
+    return min(others, blocked_ns)
+
+
+def _split(evidence: Evidence, seen: Sequence[Sample]) -> None:
+    """Blocked time by what was seen of it: exact in length, as fine in kind as the samples are many."""
+    assert evidence.blocked_ns is not None
+    off = Counter(sample.kind for sample in seen if sample.kind != "running")
+    whole = sum(off.values())
+    evidence.gil_ns = evidence.blocked_ns * off["gil"] // whole
+    evidence.io_ns = evidence.blocked_ns * off["io"] // whole
+    evidence.lock_ns = evidence.blocked_ns * off["lock"] // whole
+
+
+def _name(stages: Sequence[Stage], seen: Sequence[Sample]) -> None:
+    """Tell each stage in which call it was seen most often."""
+    calls: dict[int, Counter[str]] = {}
+    for sample in seen:
+        if sample.kind != "running":
+            stage = _innermost(stages, sample.thread, sample.time_ns)
+            if stage is not None:
+                calls.setdefault(stage, Counter())[sample.text] += 1
+    for position, texts in calls.items():
+        stages[position].waited_in = texts.most_common(1)[0][0]
+
+
+def _innermost(stages: Sequence[Stage], thread: int, at_ns: int) -> int | None:
+    """Position of the stage this thread was in then; of nested ones the inner."""
+    found: int | None = None
+    for position, stage in enumerate(stages):
+        if (
+            stage.thread == thread
+            and stage.start_ns <= at_ns <= stage.end_ns
+            and stage.kind not in ("queue", "gap")
+            and (found is None or stage.start_ns >= stages[found].start_ns)
+        ):
+            found = position
+    return found
+
+
+def _within(samples: deque[Sample], segment: Segment) -> list[Sample]:
+    first = bisect_left(samples, segment.start_ns, key=lambda sample: sample.time_ns)
+    last = bisect_left(samples, segment.end_ns, lo=first, key=lambda sample: sample.time_ns)
+    return [sample for sample in islice(samples, first, last) if sample.thread == segment.thread]
+
+
+def _touching(knocks: deque[Knock], segment: Segment) -> list[Knock]:
+    """The knocks that overlap a stretch, and one on either side. Oldest first, as two threads answer them."""
+    first = bisect_left(knocks, segment.start_ns, key=lambda knock: knock[1])
+    last = bisect_left(knocks, segment.end_ns, lo=first, key=lambda knock: knock[1])
+    return list(islice(knocks, max(0, first - 1), last + 1))
+
+
+def _between(
+    looks: deque[tuple[int, int, str]], start_ns: int, end_ns: int
+) -> Iterable[tuple[int, int, str]]:
+    first = bisect_left(looks, start_ns, key=lambda look: look[1])
+    return islice(looks, first, bisect_left(looks, end_ns, lo=first, key=lambda look: look[1]))

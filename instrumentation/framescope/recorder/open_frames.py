@@ -1,0 +1,165 @@
+"""Which thread is in which frame now, for those who look on from beside it: opt-in.
+
+Frames keep their marks to themselves, so that recording costs little. Where somebody looks on
+(``emitter.probes.stacks``, ``emitter.probes.system_calls``) each thread says so when it enters and leaves
+a frame: 0.6 µs more. Another process reads it from a page of shared memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import struct
+import threading
+import time
+from collections.abc import Callable
+from contextvars import Token
+from threading import get_ident, get_native_id
+from typing import Any, Final, Protocol
+
+from framescope.recorder.marks import Marks
+
+SLOT: Final = struct.Struct("=qqq")
+"""(the kernel's number of a thread, Python's, since when it is in a frame in monotonic ns, or 0)."""
+THREADS: Final = 64
+"""Threads with frames at one time; those beyond are not looked at."""
+_SINCE: Final = 2
+
+
+class Page:
+    """The threads in frames, as one writes it and another process reads it.
+
+    Each number is written whole. One taken a moment too late says that a thread is in a frame which it has
+    just left: whoever reads looks at it once for nothing.
+    """
+
+    def __init__(self) -> None:
+        """Raises ``OSError`` or ``AttributeError`` where the system has no shared memory without a name."""
+        self._process = os.getpid()
+        self.descriptor = os.memfd_create("framescope-threads", os.MFD_CLOEXEC)
+        os.ftruncate(self.descriptor, THREADS * SLOT.size)
+        self._memory = mmap.mmap(self.descriptor, THREADS * SLOT.size)
+        self.words = memoryview(self._memory).cast("q")
+        self._free = list(range(0, 3 * THREADS, 3))[::-1]
+
+    @property
+    def path(self) -> str:
+        """Where another process of the same user finds it, as long as this one lives."""
+        return f"/proc/{os.getpid()}/fd/{self.descriptor}"
+
+    def slot(self) -> int | None:
+        """A slot for the calling thread; None when all are taken."""
+        if not self._free:
+            return None
+        slot = self._free.pop()
+        self.words[slot + 1] = get_ident()
+        self.words[slot] = get_native_id()
+        return slot
+
+    def give_back(self, slot: int) -> None:
+        """The thread of this slot has ended."""
+        if os.getpid() != self._process:
+            return  # a forked child's copy of it: the page is its parent's
+        self.words[slot] = self.words[slot + _SINCE] = 0
+        self._free.append(slot)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            os.close(self.descriptor)
+
+
+def read_page(memory: bytes) -> list[tuple[int, int]]:
+    """(kernel's thread, Python's thread) of those that are in a frame."""
+    return [(kernel, python) for kernel, python, since in SLOT.iter_unpack(memory) if kernel and since]
+
+
+class _ThreadSlot:
+    """A thread's slot, given back when the thread ends."""
+
+    __slots__ = ("_page", "number")
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self.number = page.slot()
+
+    def __del__(self) -> None:
+        if self.number is not None:
+            with contextlib.suppress(Exception):
+                self._page.give_back(self.number)
+
+
+class OpenFrames:
+    """The frame each thread is in: ``here`` by thread, as (pipeline, marks)."""
+
+    def __init__(
+        self,
+        page: Page | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
+        failed: Callable[[str], None] = lambda where: None,
+    ) -> None:
+        self.here: dict[int, tuple[int, list[Any]]] = {}
+        self.page = page
+        self._failed = failed
+        self._clock = clock
+        self._local = threading.local()
+
+    def enter(self, pipeline: int, marks: list[Any]) -> None:
+        """The calling thread is in this frame now."""
+        try:
+            self.here[get_ident()] = (pipeline, marks)
+            self._tell(self._clock())
+        except Exception:
+            self._failed("open_frames")
+
+    def leave(self) -> None:
+        """The calling thread has left its frame."""
+        try:
+            self.here.pop(get_ident(), None)
+            self._tell(0)
+        except Exception:
+            self._failed("open_frames")
+
+    def _tell(self, since_ns: int) -> None:
+        page = self.page
+        if page is None:
+            return
+        try:
+            slot = self._local.slot
+        except AttributeError:
+            slot = self._local.slot = _ThreadSlot(page)
+        if slot.number is not None:
+            page.words[slot.number + _SINCE] = since_ns
+
+
+class OpenMarks(Protocol):
+    """Where the open frame's marks are held: a context variable, or what stands in for one."""
+
+    @property
+    def get(self) -> Callable[[], Marks]: ...
+    def set(self, marks: Marks, /) -> Token[Marks]: ...
+    def reset(self, token: Token[Marks], /) -> None: ...
+
+
+class WatchedMarks:
+    """Stands in for the context variable that holds the open frame's marks, and tells who opened one.
+
+    Of a task's frame it tells nothing: between two awaits the thread works for others.
+    """
+
+    __slots__ = ("_inner", "_open", "_pipeline", "get")
+
+    def __init__(self, inner: OpenMarks, pipeline: int, open_frames: OpenFrames) -> None:
+        self._inner = inner
+        self._pipeline = pipeline
+        self._open = open_frames
+        self.get = inner.get
+
+    def set(self, marks: Marks) -> Token[Marks]:
+        if type(marks) is list:
+            self._open.enter(self._pipeline, marks)
+        return self._inner.set(marks)
+
+    def reset(self, token: Token[Marks]) -> None:
+        self._open.leave()
+        self._inner.reset(token)
