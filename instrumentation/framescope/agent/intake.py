@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from framescope.handover import DEPTH, ERROR, STEPS, THREAD, TRACE, FrameRecord, PipelineDefinition, noted
+from framescope.handover import (
+    DEPTH,
+    ERROR,
+    STEPS,
+    THREAD,
+    TRACE,
+    WORK,
+    FrameRecord,
+    PipelineDefinition,
+    noted,
+)
 from framescope.judge.model import Evidence, Frame, Gpu, Segment, Stage
-from framescope.probes.device import GpuWork
+from framescope.probes.device import NOT_TIMED, GpuWork
 from framescope.probes.gc import Collection
 
 OLDEST_NS: Final = 60_000_000_000
@@ -83,8 +93,9 @@ def fill(
     frame.trace = noted(record.marks, TRACE) or ""
     frame.segments = [_segment(*segment[:5], collections=collections) for segment in record.segments]
     _add_steps(frame.segments, noted(record.marks, STEPS))
-    frame.stages = _stages(record, definition, frame.segments, frame.end_ns, count)
-    _add_works(frame.stages, record.works, definition, works, count)
+    launched: dict[int, Stage] = {}
+    frame.stages = _stages(record, definition, frame.segments, frame.end_ns, launched, count)
+    _add_works(launched, works, count)
     for stage in frame.stages:
         if stage.kind not in ("queue", "gap"):
             stage.evidence.gc_ns = _overlap(collections, stage.start_ns, stage.end_ns)
@@ -147,15 +158,20 @@ def _stages(
     definition: PipelineDefinition,
     segments: Sequence[Segment],
     end: int,
+    launched: dict[int, Stage],
     count: Callable[[str], None],
 ) -> list[Stage]:
+    """The stages of a frame; ``launched`` gets those that launched GPU work, by its token."""
     stages: list[Stage] = []
     open_stages: list[Stage] = []
     newest: dict[int, Stage] = {}
     marks = record.marks
     for index, at in zip(marks[::2], marks[1::2], strict=False):
         if type(index) is tuple:
-            _take_note(index, at, newest)
+            if index[0] == WORK and index[1] in newest:
+                launched[at] = newest[index[1]]
+            else:
+                _take_note(index, at, newest)
             continue
         if at > end:
             count("stage_after_end")  # by a task that outlived the frame it was started in
@@ -209,33 +225,24 @@ def _thread_at(segments: Sequence[Segment], at: int) -> int | None:
 
 
 def _add_works(
-    stages: Sequence[Stage],
-    tokens: Sequence[tuple[int, int]],
-    definition: PipelineDefinition,
-    works: Mapping[int, GpuWork],
-    count: Callable[[str], None],
+    launched: Mapping[int, Stage], works: Mapping[int, GpuWork], count: Callable[[str], None]
 ) -> None:
-    taken: set[int] = set()
-    for index, token in tokens:
+    for token, stage in launched.items():
         work = works.get(token)
         if work is None:
             count("gpu_work_missing")
-            continue
-        name = definition.stages[index][0]
-        for position, stage in enumerate(stages):
-            if stage.name == name and position not in taken:
-                taken.add(position)
-                stage.gpu = Gpu(
-                    work.device,
-                    work.start_ns,
-                    max(work.end_ns, work.start_ns),
-                    work.busy_ns,
-                    work.wait_ns,
-                    work.transfer_ns,
-                    work.throttle_ns,
-                    work.runqueue_ns,
-                )
-                break
+        elif work.start_ns != NOT_TIMED:  # else the host has counted it, by the reason it knows
+            stage.gpu = Gpu(
+                work.device,
+                work.start_ns,
+                max(work.end_ns, work.start_ns),
+                work.busy_ns,
+                work.wait_ns,
+                work.transfer_ns,
+                work.throttle_ns,
+                work.runqueue_ns,
+                work.clock_error_ns or 0,
+            )
 
 
 def _add_readiness(frame: Frame, record: FrameRecord) -> None:

@@ -62,11 +62,15 @@ class SpanMaker:
                 attributes.update(lost.get(stage.name, {}))
             if stage.unclosed:
                 attributes[sig.FRAME_STAGE_UNCLOSED] = True
+            placed = stage.gpu is not None and stage.gpu.placed
+            if stage.gpu is not None and not placed:  # for how long is known, but not when
+                attributes[sig.GPU_ID] = stage.gpu.device
+                attributes[sig.GPU_TIME] = stage.gpu.time_ns / 1e9
             status = Status(StatusCode.ERROR, stage.error) if stage.error else None
             spans.append(
                 self._span(stage.name, context, root, stage.start_ns, stage.end_ns, attributes, status)
             )
-            if stage.gpu is not None:
+            if stage.gpu is not None and placed:
                 spans.append(
                     self._span(
                         f"{stage.name} on GPU",
@@ -138,7 +142,8 @@ def _root_attributes(judged: Judged) -> Attributes:
     }
     gpu = [stage.gpu for stage in frame.stages if stage.gpu is not None]
     if gpu:
-        told[sig.GPU_TIME] = _s(max(work.end_ns for work in gpu) - min(work.start_ns for work in gpu))
+        if len(gpu) == 1 or all(work.placed for work in gpu):
+            told[sig.GPU_TIME] = _s(max(work.end_ns for work in gpu) - min(work.start_ns for work in gpu))
         for field, name in GPU_ATTRIBUTES.items():
             values = [getattr(work, field) for work in gpu]
             if all(value is not None for value in values):

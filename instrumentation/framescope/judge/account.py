@@ -30,6 +30,7 @@ STRENGTH: Final[Mapping[str, float]] = {
 }  # fmt: skip
 """How far each kind of evidence can be trusted, before this frame's own doubts. A first form: set from
 what evidence.md measured (95–98 % for scheduler and collector rules), not yet calibrated."""
+_GPU_CAUSES: Final = frozenset({"gpu", "gpu_work", "gpu_contention", "gpu_throttle", "gpu_transfer"})
 EVENT_PAIR_ONLY: Final = 0.65
 """GPU causes named from device readings over 1/6 s, without the frame's own busy and wait."""
 
@@ -125,6 +126,8 @@ def _latency_parts(frame: Frame, lost: int) -> dict[tuple[str, str | None], int]
                 piece.give(cause, amount)
         if stage.kind in ("queue", "gap"):
             _behind(piece, stage.ahead_ns)
+        else:
+            gpu.waited_for(piece, frame.stages, frame.device)
     _host_parts(frame, pieces)
     for piece in pieces:
         if piece.stage is not None and piece.stage.kind == "gpu":
@@ -218,6 +221,19 @@ def _take_what_is_given(pool: dict[str, int], inside: list[Piece]) -> None:
         if name in pool:
             taken = min(waited, pool[name])
             pool[name] -= taken
+    # Elsewhere the host slept until the GPU was done, or spun: its blocked time first, then its CPU time.
+    met = sum(
+        amount
+        for p in inside
+        if p.stage is not None and p.stage.kind != "gpu"
+        for cause, amount in p.parts.items()
+        if cause in _GPU_CAUSES
+    )
+    for name in ("blocked_ns", "cpu_ns"):
+        if name in pool:
+            taken = min(met, pool[name])
+            pool[name] -= taken
+            met -= taken
 
 
 def _on_host(piece: Piece) -> bool:

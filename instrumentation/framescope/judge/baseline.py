@@ -93,7 +93,8 @@ class Baseline:
                 self._add_evidence(stage.name, stage.evidence)
             if stage.gpu is not None:
                 self._add(("gpu", stage.name, "time"), stage.gpu.time_ns)
-                self._add(("gpu", stage.name, "latency"), max(0, stage.gpu.start_ns - stage.start_ns))
+                if stage.gpu.placed:
+                    self._add(("gpu", stage.name, "latency"), max(0, stage.gpu.start_ns - stage.start_ns))
                 for name in GPU_FIELDS:
                     value = getattr(stage.gpu, f"{name}_ns")
                     if value is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from framescope.judge.host import Piece
@@ -71,18 +72,43 @@ def split(stage: Stage, amount: int, device: Device | None) -> dict[str, int]:
     return parts
 
 
+def waited_for(piece: Piece, stages: Sequence[Stage], device: Device | None) -> None:
+    """Lost in a later stage, while work that an earlier one launched ran beyond its usual end.
+
+    CUDA work is launched and goes on by itself; the host meets it where it fetches the result. It may spin
+    there, which is CPU time, or sleep, which is blocked time: what was lost there in the time that the work
+    was late is the GPU's.
+    """
+    for stage in stages:
+        gpu = stage.gpu
+        if gpu is None or stage is piece.stage or not gpu.placed or gpu.end_ns <= stage.end_ns:
+            continue
+        usual_latency, usual_time = stage.expected_gpu.get("latency"), stage.expected_gpu.get("time")
+        if usual_latency is None or usual_time is None:
+            continue
+        usual_end = max(stage.end_ns, stage.start_ns + usual_latency + usual_time + gpu.clock_error_ns)
+        late = min(gpu.end_ns, piece.end_ns) - max(usual_end, piece.start_ns)
+        late = min(late, piece.left_ns)
+        if late <= 0:
+            continue
+        for cause, amount in split(stage, late, device).items():
+            late -= piece.give(cause, amount)
+        more = others(device)
+        piece.give("gpu_contention" if more is not None and more >= OTHERS_NOTICEABLE else "gpu", late)
+
+
 def waited_to_begin(piece: Piece, device: Device | None) -> None:
     """Blocked before its GPU work began: the wait that an event pair does not hold.
 
     Called last: what the host's own evidence explains of a late launch is given by then.
     """
     stage = piece.stage
-    if stage is None or stage.gpu is None or stage.gpu.wait_ns is not None:
+    if stage is None or stage.gpu is None or stage.gpu.wait_ns is not None or not stage.gpu.placed:
         return
     usual = stage.expected_gpu.get("latency")
     if usual is None:
         return
-    late = max(0, stage.gpu.start_ns - stage.start_ns - usual)
+    late = max(0, stage.gpu.start_ns - stage.start_ns - usual - stage.gpu.clock_error_ns)
     blocked = piece.parts.pop("blocked", 0)
     piece.left_ns += blocked
     more = others(device)

@@ -244,6 +244,10 @@ def _stage(span: SpanLike, work: SpanLike | None) -> Stage:
         for field, name in GPU_ATTRIBUTES.items():
             expected[field.removesuffix("_ns")] = ns(work.attributes.get(sig.expected_name(name)))
         stage.expected_gpu = {name: value for name, value in expected.items() if value is not None}
+    elif (took := ns(told.get(sig.GPU_TIME))) is not None:  # it is not known when this ran
+        stage.gpu = Gpu(
+            str(told.get(sig.GPU_ID, "")), span.start_ns, span.start_ns + took, clock_error_ns=took + 1
+        )
     if stage.kind == "queue":
         stage.ahead_ns = {
             cause: amount
