@@ -241,7 +241,7 @@ def _add_works(
                 work.transfer_ns,
                 work.throttle_ns,
                 work.runqueue_ns,
-                work.clock_error_ns or 0,
+                work.clock_error_ns,
             )
 
 

@@ -86,7 +86,7 @@ def waited_for(piece: Piece, stages: Sequence[Stage], device: Device | None) -> 
         usual_latency, usual_time = stage.expected_gpu.get("latency"), stage.expected_gpu.get("time")
         if usual_latency is None or usual_time is None:
             continue
-        usual_end = max(stage.end_ns, stage.start_ns + usual_latency + usual_time + gpu.clock_error_ns)
+        usual_end = max(stage.end_ns, stage.start_ns + usual_latency + usual_time + (gpu.clock_error_ns or 0))
         late = min(gpu.end_ns, piece.end_ns) - max(usual_end, piece.start_ns)
         late = min(late, piece.left_ns)
         if late <= 0:
@@ -108,7 +108,7 @@ def waited_to_begin(piece: Piece, device: Device | None) -> None:
     usual = stage.expected_gpu.get("latency")
     if usual is None:
         return
-    late = max(0, stage.gpu.start_ns - stage.start_ns - usual - stage.gpu.clock_error_ns)
+    late = max(0, stage.gpu.start_ns - stage.start_ns - usual - (stage.gpu.clock_error_ns or 0))
     blocked = piece.parts.pop("blocked", 0)
     piece.left_ns += blocked
     more = others(device)

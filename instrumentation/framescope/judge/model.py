@@ -65,13 +65,13 @@ class Gpu:
     transfer_ns: int | None = None
     throttle_ns: int | None = None
     runqueue_ns: int | None = None
-    clock_error_ns: int = 0
-    """How far start and end together may be off, on the host's clock."""
+    clock_error_ns: int | None = None
+    """How far start and end together may be off on the host's clock; None where they are of that clock."""
 
     @property
     def placed(self) -> bool:
         """Whether it is known when it ran, and not only for how long."""
-        return self.clock_error_ns <= self.time_ns
+        return (self.clock_error_ns or 0) <= self.time_ns
 
     @property
     def time_ns(self) -> int:
