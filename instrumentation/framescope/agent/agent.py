@@ -17,7 +17,7 @@ from framescope.agent.anchor import WallAnchor
 from framescope.agent.backlog import Backlog
 from framescope.agent.counts import FrameCounts
 from framescope.agent.evidence import EvidenceProbes
-from framescope.agent.intake import durations, fill, outline
+from framescope.agent.intake import fill, outline, plain_stages, read_threads
 from framescope.agent.keeper import Judged, keep
 from framescope.agent.metrics import Beginnings, metrics_data
 from framescope.agent.record import frame_records
@@ -279,7 +279,7 @@ class Agent:
                     self._read(number, judged)
                 pipeline.baseline.saw(frame.latency_ns)
                 if not judged.disturbed and pipeline.baseline.wants(frame.start_ns):
-                    pipeline.baseline.take(self._read(number, judged))
+                    self._learn(number, judged)
             except (TypeError, ValueError, IndexError, KeyError):
                 # One record that makes no sense must not take the others with it.
                 self._lose(number, "malformed")
@@ -289,9 +289,25 @@ class Agent:
         pipeline.baseline.settle()
         return [judged for judged in window if self._verdict(number, judged)]
 
+    def _learn(self, number: int, judged: Judged) -> None:
+        """Learn from a frame what is usual; of a plain one without building its stages."""
+        pipeline, frame, record = self._pipelines[number], judged.frame, judged.unread
+        stages = plain_stages(record) if record is not None and not pipeline.queues else None
+        if record is None or stages is None or self._collections_over(record):
+            pipeline.baseline.take(self._read(number, judged))
+            return
+        read_threads(frame, record, ())
+        self._add_machine_evidence(frame, None)
+        owned: dict[str, int] = {}
+        if frame.due_ns < frame.start_ns:
+            owned["gap"] = frame.start_ns - frame.due_ns
+        for index, _, own_ns in stages:
+            name, _ = pipeline.definition.stages[index]
+            owned[name] = owned.get(name, 0) + own_ns
+        pipeline.baseline.take_plain(frame, owned)
+
     def _read(self, number: int, judged: Judged) -> Frame:
         """The frame with its inside, read from its record where that was not done yet."""
-        assert self._probes is not None
         frame, record, pipeline = judged.frame, judged.unread, self._pipelines[number]
         if record is None:
             return frame
@@ -307,8 +323,7 @@ class Agent:
         for _, token in record.works:
             self._works.pop(token, None)
         devices = [stage.gpu.device for stage in frame.stages if stage.gpu is not None]
-        frame.device = self._probes.device_over(frame.due_ns, frame.end_ns, devices[0] if devices else None)
-        self._add_machine_evidence(frame)
+        self._add_machine_evidence(frame, devices[0] if devices else None)
         return frame
 
     def _collections_over(self, record: FrameRecord) -> list[Collection]:
@@ -332,7 +347,7 @@ class Agent:
         record = judged.unread
         try:
             if record is not None and not judged_at_all and not pipeline.queues:
-                stages = durations(record)
+                stages = plain_stages(record)
                 if stages is not None:
                     pipeline.backlog.served(record.segments[0][0], frame.due_ns, frame.start_ns, frame.end_ns)
                     pipeline.counts.plain(frame, stages)
@@ -430,9 +445,11 @@ class Agent:
             example = Example(frame.latency_ns / 1e9, frame.end_ns, context.trace_id, context.span_id)
             self.totals.exemplify(sig.FRAME_LATENCY, ((sig.FRAME_PIPELINE, frame.pipeline),), example)
 
-    def _add_machine_evidence(self, frame: Frame) -> None:
-        """What the machine's own readings add to the threads' evidence, and how far they bound it."""
+    def _add_machine_evidence(self, frame: Frame, device: str | None) -> None:
+        """What the readings of the machine and of its GPU (``device``: the one the frame used, where that is
+        known) add to the threads' evidence, and how far they bound it."""
         assert self._probes is not None
+        frame.device = self._probes.device_over(frame.due_ns, frame.end_ns, device)
         held = self._probes.quota_over(frame.due_ns, frame.end_ns)
         stalled = self._probes.io_stall_over(frame.due_ns, frame.end_ns)
         for evidence in (segment.evidence for segment in frame.segments):

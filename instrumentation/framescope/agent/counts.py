@@ -27,13 +27,13 @@ class FrameCounts:
         self._known: dict[Key, Distribution] = {}
         self._by_index: dict[int, Distribution] = {}
 
-    def plain(self, frame: Frame, stages: Sequence[tuple[int, int]]) -> None:
-        """Count a frame that was on time by its stages' (index, ns)."""
+    def plain(self, frame: Frame, stages: Sequence[tuple[int, int, int]]) -> None:
+        """Count a frame that was on time by what ``plain_stages`` tells of it."""
         self._whole(frame)
         if frame.due_ns < frame.start_ns:
             self._stage("gap", "gap", frame.start_ns - frame.due_ns)
         by_index = self._by_index
-        for index, took_ns in stages:
+        for index, took_ns, _ in stages:
             known = by_index.get(index)
             if known is not None:
                 known.add(took_ns / 1e9)

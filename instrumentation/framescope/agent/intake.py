@@ -8,6 +8,7 @@ from typing import Final
 from framescope.handover import (
     DEPTH,
     ERROR,
+    SPANS,
     STEPS,
     THREAD,
     TRACE,
@@ -20,6 +21,7 @@ from framescope.judge.model import Evidence, Frame, Gpu, Segment, Stage
 from framescope.probes.device import NOT_TIMED, GpuWork
 from framescope.probes.gc import Collection
 
+SAY_NOTHING_OF_STAGES: Final = (TRACE, STEPS, SPANS)
 OLDEST_NS: Final = 60_000_000_000
 """A capture time further back than a minute is no frame of a real-time pipeline, but another clock."""
 
@@ -47,20 +49,20 @@ def outline(record: FrameRecord, definition: PipelineDefinition, count: Callable
         budget_ns=definition.budget_ns,
         period_ns=definition.period_ns,
         interval_ns=max(0, record.start_ns - record.before_ns) if record.before_ns >= 0 else None,
+        gap_ns=max(0, record.start_ns - record.gap[1]) if record.gap is not None else None,
         attributes=record.attributes or {},
     )
 
 
-def durations(record: FrameRecord) -> list[tuple[int, int]] | None:
-    """(stage index, ns) of a frame on one thread whose stages were entered and left one by one or one in
-    another; None: there is more to this frame, and it takes ``fill`` to read it."""
-    marks = record.marks
+def plain_stages(record: FrameRecord) -> list[tuple[int, int, int]] | None:
+    """(stage index, ns, ns without the stages inside it) of a frame on one thread whose stages ran one by one
+    or one in another; None: there is more to this frame, and it takes ``fill`` to read it."""
     if len(record.segments) != 1 or record.works:
         return None
-    found: list[tuple[int, int]] = []
-    opened: dict[int, int] = {}
+    found: list[tuple[int, int, int]] = []
+    opened: list[list[int]] = []
     newest = record.start_ns
-    pairs = iter(marks)
+    pairs = iter(record.marks)
     for index, at in zip(pairs, pairs, strict=False):
         if index.__class__ is not int:
             if index[0] != TRACE:
@@ -70,15 +72,22 @@ def durations(record: FrameRecord) -> list[tuple[int, int]] | None:
             return None
         newest = at
         if index >= 0:
-            if index in opened:
-                return None
-            opened[index] = at
+            opened.append([index, at, 0])
         else:
-            since = opened.pop(~index, None)
-            if since is None:
+            if not opened or opened[-1][0] != ~index:
                 return None
-            found.append((~index, at - since))
+            _, since, inside = opened.pop()
+            took = at - since
+            if opened:
+                opened[-1][2] += took
+            found.append((~index, took, took - inside))
     return None if opened or newest > record.end_ns else found
+
+
+def read_threads(frame: Frame, record: FrameRecord, collections: Sequence[Collection]) -> None:
+    """Read what the scheduler did to a frame on each thread it was on."""
+    frame.segments = [_segment(*segment[:5], collections=collections) for segment in record.segments]
+    _add_steps(frame.segments, noted(record.marks, STEPS))
 
 
 def fill(
@@ -91,8 +100,8 @@ def fill(
 ) -> None:
     """Read the inside of a frame: its stages, its threads, and what the scheduler did to them."""
     frame.trace = noted(record.marks, TRACE) or ""
-    frame.segments = [_segment(*segment[:5], collections=collections) for segment in record.segments]
-    _add_steps(frame.segments, noted(record.marks, STEPS))
+    frame.spans = noted(record.marks, SPANS) or ()
+    read_threads(frame, record, collections)
     launched: dict[int, Stage] = {}
     frame.stages = _stages(record, definition, frame.segments, frame.end_ns, launched, count)
     _add_works(launched, works, count)
@@ -259,9 +268,8 @@ def _add_gap(frame: Frame, record: FrameRecord, collections: Sequence[Collection
     evidence = Evidence()
     if record.gap is not None:
         _, before_end, reading = record.gap
-        frame.gap_ns = max(0, record.start_ns - before_end)
         if record.segments:
-            evidence = _between(reading, record.segments[0][2], frame.gap_ns)
+            evidence = _between(reading, record.segments[0][2], frame.gap_ns or 0)
             # Off the CPU is what waiting for input looks like: only these two say more.
             evidence.blocked_ns = evidence.io_ns = evidence.cpu_ns = None
             evidence.gc_ns = _overlap(collections, before_end, record.start_ns)

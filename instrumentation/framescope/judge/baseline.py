@@ -7,7 +7,7 @@ a second), not per frame.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Final
 
 from framescope.judge.model import EVIDENCE_FIELDS, Evidence, Frame, total
@@ -72,17 +72,7 @@ class Baseline:
 
     def take(self, frame: Frame) -> None:
         """Learn from an undisturbed frame."""
-        full = len(self._latency.values) == WINDOW
-        # Half the spacing to one and a half of it, so that frames which alternate are met alike: the golden
-        # ratio's multiples fill the interval evenly.
-        spacing = round(SPACING_NS * (0.5 + frame.id * GOLDEN % 1.0)) if full else FIRST_SPACING_NS
-        self._last_ns, self._next_ns = frame.start_ns, frame.start_ns + spacing
-        self._latency.values.append(frame.latency_ns)
-        if frame.interval_ns is not None:
-            self._interval.values.append(frame.interval_ns)
-        if frame.gap_ns is not None:
-            self._add("gap", frame.gap_ns)
-        self._add("unowned", own(frame.stages, frame.due_ns, frame.end_ns))
+        unowned = own(frame.stages, frame.due_ns, frame.end_ns)
         owned: dict[str, int] = {}
         for stage in frame.stages:
             owned[stage.name] = owned.get(stage.name, 0) + stage.owned_ns
@@ -99,12 +89,34 @@ class Baseline:
                     value = getattr(stage.gpu, f"{name}_ns")
                     if value is not None:
                         self._add(("gpu", stage.name, name), value)
+        if not frame.segments:
+            self._add_evidence(None, frame.evidence)
+        self._take_whole(frame, owned, unowned)
+
+    def take_plain(self, frame: Frame, owned: Mapping[str, int]) -> None:
+        """The same of a frame on one thread in which no collection ran and whose stages are not built:
+        ``owned`` is each stage's time, in ns, without the stages inside it."""
+        for name in owned:
+            if name != "gap" or frame.gap_ns is not None:
+                self._add(("evidence", name, "gc_ns"), 0)
+        self._take_whole(frame, owned, frame.latency_ns - sum(owned.values()))
+
+    def _take_whole(self, frame: Frame, owned: Mapping[str, int], unowned_ns: int) -> None:
+        full = len(self._latency.values) == WINDOW
+        # Half the spacing to one and a half of it, so that frames which alternate are met alike: the golden
+        # ratio's multiples fill the interval evenly.
+        spacing = round(SPACING_NS * (0.5 + frame.id * GOLDEN % 1.0)) if full else FIRST_SPACING_NS
+        self._last_ns, self._next_ns = frame.start_ns, frame.start_ns + spacing
+        self._latency.values.append(frame.latency_ns)
+        if frame.interval_ns is not None:
+            self._interval.values.append(frame.interval_ns)
+        if frame.gap_ns is not None:
+            self._add("gap", frame.gap_ns)
+        self._add("unowned", unowned_ns)
         for name, amount in owned.items():
             self._add(("stage", name), amount)
         for index, segment in enumerate(frame.segments):
             self._add_evidence(index, segment.evidence)
-        if not frame.segments:
-            self._add_evidence(None, frame.evidence)
         if frame.device is not None:
             if frame.device.other_utilization is not None:
                 self._add(("other", frame.device.id), round(frame.device.other_utilization * 1e6))

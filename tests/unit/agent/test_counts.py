@@ -1,4 +1,4 @@
-"""Counting a frame from its marks alone says the same as reading it whole."""
+"""Counting a frame from its marks alone, and learning from it, says the same as reading it whole."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from framescope import signals as sig
 from framescope.agent.counts import FrameCounts
-from framescope.agent.intake import durations, fill, outline
+from framescope.agent.intake import fill, outline, plain_stages, read_threads
 from framescope.agent.totals import Totals
 from framescope.handover import DEPTH, TRACE, PipelineDefinition
+from framescope.judge.baseline import Baseline
 
 ONE_THREAD = ((1, 0, (0, 0, 0), MS, (0, 0, 0), -1),)
 STAGES = [("a", "cpu"), ("b", "io"), ("c", "gpu"), ("d", "cpu")]
@@ -42,7 +43,7 @@ def any_marks(draw):
 def test_the_marks_alone_and_the_whole_frame_count_the_same(drawn, waited):
     marks, last = drawn
     one = record(0, marks=marks, start_ns=0, due_ns=-waited, end_ns=last + MS, segments=ONE_THREAD)
-    stages = durations(one)
+    stages = plain_stages(one)
     if stages is None:
         return  # it would be read whole
     ignored: list[str] = []
@@ -65,15 +66,41 @@ def test_the_marks_alone_and_the_whole_frame_count_the_same(drawn, waited):
     assert quick.counters == slow.counters
 
 
+@given(any_marks(), st.integers(0, 3 * MS), st.booleans())
+def test_the_marks_alone_and_the_whole_frame_teach_the_same(drawn, waited, first):
+    marks, last = drawn
+    gap = None if first else (-9 * MS, -5 * MS, (0, 0, 0))
+    one = record(0, marks=marks, start_ns=0, due_ns=-waited, end_ns=last, segments=ONE_THREAD, gap=gap)
+    stages = plain_stages(one)
+    if stages is None:
+        return
+    quick, slow = Baseline(), Baseline()
+    frame = outline(one, DEFINITION, str)
+    read_threads(frame, one, ())
+    owned = {"gap": waited} if waited else {}
+    for index, _, own_ns in stages:
+        owned[STAGES[index][0]] = owned.get(STAGES[index][0], 0) + own_ns
+    quick.take_plain(frame, owned)
+    whole = outline(one, DEFINITION, str)
+    fill(whole, one, DEFINITION, {}, (), str)
+    slow.take(whole)
+
+    def told(baseline):
+        baseline.settle()
+        return baseline.expected_ns, {key: set(one.values) for key, one in baseline._by.items()}
+
+    assert told(quick) == told(slow)
+
+
 def test_what_has_more_to_tell_than_durations_is_read_whole():
     def plain(marks, segments=ONE_THREAD):
-        return durations(record(0, marks=marks, start_ns=0, end_ns=9 * MS, segments=segments)) is not None
+        return plain_stages(record(0, marks=marks, start_ns=0, end_ns=9 * MS, segments=segments)) is not None
 
     assert plain([0, 0, 1, MS, ~1, 2 * MS, ~0, 3 * MS])  # one in another
     assert plain([0, 0, ~0, MS, (TRACE, 0), "ab" * 24])
     assert not plain([0, 0])  # never left
     assert not plain([~0, 0])  # never entered
-    assert not plain([0, 0, 0, MS, ~0, 2 * MS, ~0, 3 * MS])  # in itself
+    assert plain([0, 0, 0, MS, ~0, 2 * MS, ~0, 3 * MS])  # in itself
     assert not plain([0, 0, ~0, 10 * MS])  # left after the frame's end
     assert not plain([0, 2 * MS, ~0, MS])  # the clock went back
     assert not plain([0, 0, (DEPTH, 0), 3, ~0, MS])
