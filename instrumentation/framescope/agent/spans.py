@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
 
 from framescope import signals as sig
@@ -54,8 +54,10 @@ class SpanMaker:
         ]
         lost = _lost_by_stage(verdict)
         told: set[str] = set()
+        contexts: list[SpanContext] = []
         for stage in frame.stages:
             context = self._context(trace)
+            contexts.append(context)
             attributes = _stage_attributes(stage)
             if stage.name not in told:  # a repeated stage's loss is told once
                 told.add(stage.name)
@@ -81,7 +83,41 @@ class SpanMaker:
                         _gpu_attributes(stage),
                     )
                 )
+        if frame.spans:
+            spans += self._of_the_host(frame, trace, root, contexts)
         return spans
+
+    def _of_the_host(
+        self, frame: Frame, trace: int, root: SpanContext, stages: Sequence[SpanContext]
+    ) -> list[ReadableSpan]:
+        """The spans its own tracer made meanwhile: under each other, or under the stage they began in."""
+        own = {told[4]: self._context(trace, int(told[4], 16)) for told in frame.spans}
+        made: list[ReadableSpan] = []
+        for name, start_ns, end_ns, came_from, number, parent, kind, attributes in frame.spans:
+            inside = [
+                (stage.start_ns, place)
+                for place, stage in enumerate(frame.stages)
+                if stage.start_ns <= start_ns <= stage.end_ns
+            ]
+            above = own.get(parent) or (stages[max(inside)[1]] if inside else root)
+            # In a trace of its own, for the application's backend; in ours too if it took over our context.
+            origin = SpanContext(int(came_from, 16), int(number, 16), True)
+            links = [Link(origin)] if origin.trace_id != trace else []
+            failed = kind < 0
+            made.append(
+                self._span(
+                    name,
+                    own[number],
+                    above,
+                    start_ns,
+                    max(end_ns, start_ns),
+                    {_users(key): value for key, value in attributes.items()},
+                    Status(StatusCode.ERROR) if failed else None,
+                    SpanKind(~kind if failed else kind),
+                    links,
+                )
+            )
+        return made
 
     def record(self, name: str, start_ns: int, end_ns: int, attributes: Mapping[str, Value]) -> ReadableSpan:
         """A span of its own trace: a ``frames`` record or a ``mark``."""
@@ -99,6 +135,8 @@ class SpanMaker:
         end_ns: int,
         attributes: Attributes,
         status: Status | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        links: Sequence[Link] = (),
     ) -> ReadableSpan:
         return ReadableSpan(
             name=name,
@@ -106,7 +144,8 @@ class SpanMaker:
             parent=parent,
             resource=self._resource,
             attributes=attributes,
-            kind=SpanKind.INTERNAL,
+            kind=kind,
+            links=links,
             status=status or Status(StatusCode.UNSET),
             start_time=self._unix_ns(start_ns),
             end_time=self._unix_ns(end_ns),
@@ -151,9 +190,13 @@ def _root_attributes(judged: Judged) -> Attributes:
     if verdict is not None:
         told.update(_verdict_attributes(verdict))
     for key, value in frame.attributes.items():
-        # The user's words never shadow ours.
-        told.setdefault(key if not key.startswith(("frame.", "framescope.")) else f"user.{key}", value)
+        told.setdefault(_users(key), value)
     return {name: value for name, value in told.items() if value is not None}
+
+
+def _users(key: str) -> str:
+    """The user's words never shadow ours."""
+    return f"user.{key}" if key.startswith(("frame.", "framescope.")) else key
 
 
 def _verdict_attributes(verdict: Verdict) -> dict[str, Value | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import numbers
 import sys
@@ -11,7 +12,7 @@ from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from framescope.handover import TRACE, UNKNOWN, WORK, noted
+from framescope.handover import SPANS, TRACE, UNKNOWN, WORK, noted
 from framescope.probes.scheduler import NOTHING, Reading
 from framescope.recorder.carried import Attribute, Carried, Segment, boot, unique_thread, written
 from framescope.recorder.marks import MAX_MARKS, MOST_MARKS, Marks, SharedMarks, note
@@ -213,6 +214,21 @@ class Frame:
         idle = reading[1] - last[2][1] if last is not None and known else UNKNOWN
         self._opened = (get_ident(), now, reading, idle)
 
+    def _be_open(self) -> Token[Marks] | None:
+        """Be the frame that stages, log records and spans find here; None where it is already."""
+        marks = self._recorder.marks
+        found = marks.get()
+        if found is self._marks or (isinstance(found, SharedMarks) and found.numbers is self._marks):
+            return None
+        return marks.set(self._marks)
+
+    def _be_closed(self, outside: Token[Marks]) -> None:
+        try:
+            self._recorder.marks.reset(outside)
+        except ValueError:
+            # Left in another context than it was entered in: an asynchronous generator, a fork.
+            self._recorder.lose("left_elsewhere")
+
     # -- processes ------------------------------------------------------------------------------------
 
     def carry(self) -> bytes:
@@ -238,6 +254,8 @@ class Frame:
                 marks += (what, value)
             elif what[0] == WORK:
                 self._recorder.lose("gpu_work_not_carried")  # its timer stays in this process
+            elif what[0] == SPANS:
+                self._recorder.lose("spans_not_carried")
         return Carried(
             sequence=self.sequence,
             boot=boot(),
@@ -354,8 +372,7 @@ class Frame:
             try:
                 recorder.marks.reset(token)
             except ValueError:
-                # Left in another context than it was entered in: an asynchronous generator, a fork.
-                recorder.lose("left_elsewhere")
+                recorder.lose("left_elsewhere")  # see ``_be_closed``
         if self._ended:
             return  # dropped or failed inside the block
         if kind is None:
@@ -366,19 +383,23 @@ class Frame:
     # -- a frame of one asyncio task ----------------------------------------------------------------------
 
     async def __aenter__(self) -> Frame:
-        self._enter_task(False)
-        self._steps.follow(sys._getframe(1))
+        try:
+            self._enter_task(False)
+            self._steps.follow(sys._getframe(1))
+        except Exception:
+            self._recorder.faults.note("frame.enter")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._steps.left_by(sys._getframe(1))
+        with contextlib.suppress(AttributeError):  # it could not be entered
+            self._steps.left_by(sys._getframe(1))
         self.__exit__(kind, error, trace)
 
     async def around(self, coroutine: Coroutine[Any, Any, Value]) -> Value:
-        """Await ``coroutine`` as this frame: ``await pipeline.frame().around(serve(request))``. Its CPU time is
-        counted between its awaits, on any Python."""
+        """Await ``coroutine`` as this frame: ``await pipeline.frame().around(serve(request))``. Its CPU time
+        is counted between its awaits, on any Python."""
         self._enter_task(True)
         with self:
             return await driven(self._steps, coroutine)
@@ -404,7 +425,7 @@ class Frame:
 class _StageOf:
     """A stage of a frame that is carried by hand."""
 
-    __slots__ = ("_frame", "_stage", "_token")
+    __slots__ = ("_frame", "_outside", "_stage", "_token")
 
     def __init__(self, frame: Frame, stage: Stage) -> None:
         self._frame = frame
@@ -413,12 +434,14 @@ class _StageOf:
     def __enter__(self) -> _StageOf:
         frame = self._frame
         self._token = UNKNOWN
+        self._outside: Token[Marks] | None = None
         if frame._ended or getattr(self._stage, "_recorder", None) is not frame._recorder:
             frame._recorder.lose("stage_after_end" if frame._ended else "stage_of_another_pipeline")
             return self
         try:
             frame.take()
             self._token = self._stage.start(frame)
+            self._outside = frame._be_open()
         except Exception:
             frame._recorder.faults.note("stage.enter")
         return self
@@ -429,6 +452,9 @@ class _StageOf:
         if self._token == UNKNOWN:
             return
         try:
+            if self._outside is not None:
+                self._frame._be_closed(self._outside)
+                self._outside = None
             self._stage.stop(self._frame, self._token, kind)
         except Exception:
             self._frame._recorder.faults.note("stage.exit")

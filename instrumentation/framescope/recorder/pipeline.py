@@ -21,11 +21,13 @@ from framescope.recorder.frame import MAX_TEXT, Frame, words
 from framescope.recorder.marks import NO_FRAME_OPEN, Marks
 from framescope.recorder.open_frames import OpenMarks
 from framescope.recorder.queue import POLICIES, Policy, Queue
+from framescope.recorder.spans_inside import ship_spans
 from framescope.recorder.stage import GpuStage, Stage
 from framescope.recorder.watched import WatchedQueue
 
 OUTBOX: Final = 20_000
 """Frames held for the shipper: 4 s at 5 000 FPS, some 30 MB at worst. What does not fit is counted."""
+MARKS: Final = FrameRecord._fields.index("marks")
 MAX_STAGES: Final = 256
 TRANSIT: Final = "carried"
 """The stage between two processes: from ``carry`` to ``resume``."""
@@ -64,6 +66,8 @@ class Recorder:
         """``last``: what the calling thread did last for this pipeline; see ``FrameRecord.gap``."""
         self.marks: OpenMarks = _marks(name)
         self.last_start_ns = UNKNOWN
+        self.holds_spans = False
+        """Whether the host's tracer tells of spans; see ``framescope.otel``."""
         self.queues: list[Queue[object]] = []
         self.watched: list[WatchedQueue] = []
         self.timers: list[GpuTimer] = []
@@ -213,6 +217,9 @@ class Recorder:
         """Up to ``most`` finished frames, oldest first, as ``deliver`` took them."""
         outbox = self._outbox
         taken = [outbox.popleft() for _ in range(min(most, len(outbox)))]
+        if self.holds_spans:
+            for record in taken:
+                ship_spans(record[MARKS])
         if not self._first:
             return taken
         own = [record for record in taken if record[1] >= self._first]
