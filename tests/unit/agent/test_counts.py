@@ -13,7 +13,7 @@ from framescope.agent.totals import Totals
 from framescope.handover import DEPTH, TRACE, PipelineDefinition
 from framescope.judge.baseline import Baseline
 
-ONE_THREAD = ((1, 0, (0, 0, 0), MS, (0, 0, 0), -1),)
+ONE_THREAD = ((1, 0, (0, 0, 0), 3600 * 1000 * MS, (0, 0, 0), -1),)
 STAGES = [("a", "cpu"), ("b", "io"), ("c", "gpu"), ("d", "cpu")]
 DEFINITION = PipelineDefinition("p", 100 * MS, 10 * MS, STAGES)
 
