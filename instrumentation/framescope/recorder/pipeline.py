@@ -147,7 +147,7 @@ class Recorder:
             stages = [self.stage(name, kind).index for name, kind in told.stages]
             transit = self.stage(TRANSIT, "queue").index
         except ValueError:
-            self.lose("carried_malformed" if header else "carried_nothing")
+            self.lose("carried_nothing" if type(header) is bytes and not header else "carried_malformed")
             return self.begin()
         now = self.clock()
         shared = told.boot == carried.boot() != "" and told.sent_ns <= now
