@@ -199,7 +199,7 @@ class Pipeline:
     ) -> None:
         _check(name, target_fps, budget_ms)
         self.name = name
-        self._given_process = process
+        self._given_process = process or _stand_in  # it stays with a stand-in, also afterwards
         self._recorder = Recorder(
             next(_numbers),
             name,
