@@ -176,7 +176,7 @@ async def _clock_errors(metrics: MetricStore, start_ns: int, now_ns: int) -> lis
     """How well the emitters know the time, as they say themselves."""
     worst: dict[str, float] = {}
     for series in await metrics.gauge(signals.FS_CLOCK_ERROR, {}, start_ns, now_ns + NS, max_points=1000):
-        if series.values:
+        if series.values and signals.FS_PROBE_NAME not in series.attributes:  # not a device's
             name = series.attributes.get(signals.HOST_NAME) or series.attributes.get(
                 signals.SERVICE_NAME, "?"
             )

@@ -99,7 +99,10 @@ async def frame(
         period_seconds=number(root.attributes, signals.FRAME_PERIOD),
         interval_seconds=number(root.attributes, signals.FRAME_INTERVAL),
         host=text(trace.resource, signals.HOST_NAME),
-        clock_error_seconds=newest(gauges.get(signals.FS_CLOCK_ERROR, ()), end_ns),
+        clock_error_seconds=newest(
+            [s for s in gauges.get(signals.FS_CLOCK_ERROR, ()) if signals.FS_PROBE_NAME not in s.attributes],
+            end_ns,
+        ),
         gpu_id=gpu_id or (label.id if label else None),
         gpu_name=text(root.attributes, signals.GPU_NAME) or (label.name if label else None),
         gpu_simulated=root.attributes.get(signals.GPU_SIMULATED) is True

@@ -164,9 +164,15 @@ class Agent:
                     self._forget(next(iter(self._pipelines)))
             else:
                 known.redefine(definition)
+        clock_errors: list[int] = []
         for work in batch.works:
             made = GpuWork(*work)
             self._works[made.token] = made
+            if made.clock_error_ns is not None:
+                clock_errors.append(made.clock_error_ns)
+        if clock_errors:
+            source = ((sig.FS_PROBE_NAME, "cuda"),)
+            self.totals.set(sig.FS_CLOCK_ERROR, source, batch.sent_ns, max(clock_errors) / 1e9)
         while len(self._works) > WORKS:
             self._works.pop(next(iter(self._works)))
         self._collections.extend(batch.collections)
