@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
+from framescope.probes.kernel_file import KernelFile
+
 RESOLVE_EVERY_NS: Final = 10_000_000_000
 """A process seldom changes its group, and limits seldom change: looked up again at this pace."""
 
@@ -29,7 +31,7 @@ class CgroupReading:
 class _Limited:
     """A group that has a quota: where its counters are, and the quota in CPUs."""
 
-    folder: Path
+    counters: KernelFile
     version: Version
     cpus: float
 
@@ -52,19 +54,22 @@ class CgroupProbe:
         """The throttled time so far; ``None`` without a quota or where it cannot be read. Raises nothing."""
         if self._resolve_due_ns is None or now_ns >= self._resolve_due_ns:
             self._resolve_due_ns = now_ns + RESOLVE_EVERY_NS
+            self.close()
             self._limited = self._resolve()
-        amounts = {group.folder: _throttled(group.folder, group.version) for group in self._limited}
-        known = {folder: amount for folder, amount in amounts.items() if amount is not None}
+        amounts = {group.counters.path: _throttled(group) for group in self._limited}
+        known = {path: amount for path, amount in amounts.items() if amount is not None}
         if not known:
             return None
-        for folder, amount in known.items():
+        for path, amount in known.items():
             # A group that is met later counts from there on: its past is not what was just lost.
-            before = self._seen.get(folder, amount if self._seen else 0)
+            before = self._seen.get(path, amount if self._seen else 0)
             self._total_ns += max(0, amount - before)
         self._seen.update(known)
         return CgroupReading(now_ns, self._total_ns, min(group.cpus for group in self._limited))
 
     def close(self) -> None:
+        for group in self._limited:
+            group.counters.close()
         self._limited = []
 
     def _resolve(self) -> list[_Limited]:
@@ -89,7 +94,7 @@ class CgroupProbe:
         while folder == top or top in folder.parents:
             cpus = _quota(folder, mount.version)
             if cpus is not None:
-                found.append(_Limited(folder, mount.version, cpus))
+                found.append(_Limited(KernelFile(folder / "cpu.stat"), mount.version, cpus))
             if folder == top:
                 break
             folder = folder.parent
@@ -158,9 +163,9 @@ def _quota(folder: Path, version: Version) -> float | None:
     return cpus if cpus > 0 else None
 
 
-def _throttled(folder: Path, version: Version) -> int | None:
+def _throttled(group: _Limited) -> int | None:
     try:
-        return parse_throttled((folder / "cpu.stat").read_text(errors="replace"), version)
+        return parse_throttled(group.counters.read(), group.version)
     except OSError:
         return None
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from framescope.probes.kernel_file import KernelFile
+
 MINIMUM_INTERVAL_NS: Final = 100_000_000
 RESOURCES: Final = ("cpu", "memory", "io")
 
@@ -34,7 +36,7 @@ class PressureProbe:
     name = "pressure"
 
     def __init__(self, root: Path = Path("/")) -> None:
-        self._folder = root / "proc" / "pressure"
+        self._files = {resource: KernelFile(root / "proc" / "pressure" / resource) for resource in RESOURCES}
         self._last_ns: int | None = None
         self._totals: dict[str, int] = {}
         self.unavailable: str | None = None
@@ -62,13 +64,15 @@ class PressureProbe:
     def close(self) -> None:
         self._totals = {}
         self._last_ns = None
+        for file in self._files.values():
+            file.close()
 
     def _read_totals(self) -> dict[str, int]:
         totals: dict[str, int] = {}
         reason = None
-        for resource in RESOURCES:
+        for resource, file in self._files.items():
             try:
-                text = (self._folder / resource).read_text(encoding="ascii", errors="replace")
+                text = file.read()
             except OSError as error:
                 reason = f"/proc/pressure/{resource}: {error.strerror or error}"
                 continue
