@@ -156,6 +156,7 @@ class Agent:
             self._resource = self._make_resource(batch)
             self._spans = SpanMaker(self._resource, self._anchor.unix_ns)
         self._probes.watch(batch.devices)
+        self._probes.hear(batch)
         for number, definition in batch.pipelines.items():
             known = self._pipelines.get(number)
             if known is None:
@@ -386,6 +387,8 @@ class Agent:
 
     def _keep(self, windows: dict[int, list[Judged]]) -> list[list[ReadableSpan]]:
         assert self._spans is not None
+        if self._probes is not None:
+            self._probes.waits.illustrate(frame)
         ahead = {number: self._pipelines[number].last for number in windows}
         turned_away = keep(
             [(ahead[number], window) for number, window in windows.items()],
@@ -468,6 +471,7 @@ class Agent:
 
     def _send_metrics(self, now_ns: int) -> None:
         assert self._probes is not None and self._resource is not None
+        self._probes.waits.explain(frame)
         for reason, count in self._sink.losses().items():
             self._own_losses[-1, reason] = count
         for labels, count in self._by_name(self._own_losses):

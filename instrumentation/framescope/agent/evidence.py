@@ -20,11 +20,14 @@ from dataclasses import fields
 from typing import Any, Final
 
 from framescope import signals as sig
+from framescope.agent.call_sampler import CallSampler
 from framescope.agent.poller import Point, Poller, Scheduled
 from framescope.agent.readings import DeviceReadings
 from framescope.agent.settings import AgentSettings
 from framescope.agent.totals import Labels, Totals
+from framescope.agent.waits import Waits
 from framescope.agent.windows import Amounts, Running
+from framescope.handover import Batch
 from framescope.judge.model import Device
 from framescope.probes.cgroup import CgroupProbe, CgroupReading
 from framescope.probes.device import DeviceProbe, DeviceReading
@@ -48,6 +51,8 @@ class EvidenceProbes:
         self, pid: int, settings: AgentSettings, clock: Callable[[], int] = time.monotonic_ns
     ) -> None:
         self.devices = DeviceReadings()
+        self.waits = Waits()
+        self._calls: CallSampler | None = None
         self._pid = pid
         self._faults = Faults(raising=False, clock=clock)
         self._poller = Poller(clock)
@@ -89,9 +94,19 @@ class EvidenceProbes:
                 )
 
     @property
+    def hear(self, batch: Batch) -> None:
+        """Take in what the host's own probes saw of its threads, and look at these where it lets us."""
+        self.waits.add(batch.knocks, batch.looks)
+        if batch.threads is not None and self._calls is None:
+            page, lock = batch.threads
+            self._calls = CallSampler(batch.pid, page, lock, self.waits.saw)
+            self._calls.start()
+
     def faults(self) -> dict[str, int]:
         """Readings that were left out, by probe."""
-        return self._faults.counts
+        if self._calls is None:
+            return self._faults.counts
+        return {**self._faults.counts, **self._calls.faults}
 
     def read(self, now_ns: int, totals: Totals) -> None:
         """Have read every probe that is due, and take in what there is. Raises nothing, waits for nobody."""
@@ -111,6 +126,9 @@ class EvidenceProbes:
                 sig.FS_PROBE_DURATION, ((sig.FS_PROBE_NAME, probe.name),), now_ns, (now_ns - since_ns) / 1e9
             )
         self._faults.tell()
+        if self._calls is not None:
+            labels = ((sig.FS_PROBE_NAME, "system_calls"),)
+            totals.set(sig.FS_PROBE_DURATION, labels, now_ns, self._calls.took_ns / 1e9)
 
     def take_points(self) -> dict[str, list[tuple[Labels, int, float]]]:
         """Readings since the last call, by metric, each with its own time."""
@@ -139,6 +157,8 @@ class EvidenceProbes:
     def _take_devices(self, probe: DeviceProbe, readings: Sequence[DeviceReading]) -> Iterable[Point]:
         sound = [reading for reading in readings if _is_sound(reading)]
         self.devices.add(sound)
+        if self._calls is not None:
+            self._calls.close()
         if sound:
             labels = ((sig.FS_PROBE_NAME, probe.name),)
             yield sig.FS_PROBE_WINDOW, labels, sound[-1].time_ns, sound[-1].window_ns / 1e9

@@ -234,6 +234,9 @@ def _stage_attributes(stage: Stage) -> Attributes:
         sig.FRAME_STAGE_EXPECTED: _s(stage.expected_ns),
         sig.FRAME_QUEUE_DEPTH_AT_ENTRY: stage.depth_at_entry,
         **{name: value for name, value in _evidence_attributes(stage.evidence).items() if value},
+        sig.BLOCKED_CALL: stage.waited_in or None,
+        sig.FRAME_STAGE_STACKS: [stack for stack, _ in stage.stacks] or None,
+        sig.FRAME_STAGE_STACK_COUNTS: [seen for _, seen in stage.stacks] or None,
     }
     return {name: value for name, value in told.items() if value is not None}
 

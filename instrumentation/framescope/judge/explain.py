@@ -28,6 +28,13 @@ _GPU_READING: Final = {
     "gpu_transfer": ("transfer_ns", sig.GPU_TRANSFER_TIME, "copies"),
     "cpu_contention": ("runqueue_ns", sig.GPU_RUNQUEUE_TIME, "run-queue time of the software accelerator"),
 }
+_WAITS: Final = ("python_gil", "io_wait", "lock_wait", "blocked")
+"""Causes that the call a thread was seen in says more of."""
+_NOT_TOLD: Final = {
+    "python_gil": "nobody watched the lock then (emitter.probes.system_calls watches in every frame)",
+    "io_wait": "no probe told (emitter.probes.system_calls tells)",
+    "lock_wait": "no probe told (emitter.probes.system_calls tells)",
+}
 
 
 def seconds(value: int | None) -> float | None:
@@ -168,13 +175,16 @@ def considered(frame: Frame, named: set[str]) -> tuple[Considered, ...]:
             continue
         value = getattr(frame.evidence, field)
         if value is None:
-            rows.append(Considered(cause, "not_measured", f"{text}: no probe told"))
+            why = _NOT_TOLD.get(cause, "no probe told")
+            rows.append(Considered(cause, "not_measured", f"{text}: {why}"))
         else:
             rows.append(Considered(cause, "ruled_out", f"{text} {value / 1e6:.1f} ms, no more than usual"))
     if any(stage.kind == "gpu" for stage in frame.stages):
         rows.extend(_considered_gpu(frame, named, bool(gpus), all(g.busy_ns is not None for g in gpus)))
     if "queue_wait" not in named and any(stage.kind == "queue" for stage in frame.stages):
         waited = sum(stage.owned_ns for stage in frame.stages if stage.kind == "queue")
+        if stage.waited_in and cause in _WAITS:
+            text = f"{text} (seen in {stage.waited_in})"
         rows.append(
             Considered("queue_wait", "ruled_out", f"waited {waited / 1e6:.1f} ms, no more than usual")
         )

@@ -232,6 +232,8 @@ def _stage(span: SpanLike, work: SpanLike | None) -> Stage:
         evidence=_evidence(told),
         expected=_expected_evidence(told),
         depth_at_entry=depth if isinstance(depth, int) else None,
+        waited_in=str(told.get(sig.BLOCKED_CALL, "")),
+        stacks=stacks_in(told),
     )
     if work is not None:
         stage.gpu = Gpu(
@@ -255,6 +257,15 @@ def _stage(span: SpanLike, work: SpanLike | None) -> Stage:
             if cause not in ("queue_wait", UNKNOWN)
         }
     return stage
+
+
+def stacks_in(told: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    """The Python stacks a stage's span tells of, each with how often; () without any."""
+    stacks, counts = told.get(sig.FRAME_STAGE_STACKS), told.get(sig.FRAME_STAGE_STACK_COUNTS)
+    if not isinstance(stacks, Sequence) or isinstance(stacks, str):
+        return ()
+    seen = counts if isinstance(counts, Sequence) and len(counts) == len(stacks) else [1] * len(stacks)
+    return tuple((str(stack), max(1, _whole(count))) for stack, count in zip(stacks, seen, strict=True))
 
 
 def _evidence(told: Mapping[str, Any]) -> Evidence:

@@ -2,7 +2,7 @@
 
 A thread of the host looks, with ``sys._current_frames``, and not the agent from outside: reading another
 process's interpreter needs the right to trace it, and to know each Python version's insides (a look by
-py-spy 0.4 took 17 ms, one of these 0.1 of a millisecond). The price: while another thread holds the interpreter lock
+py-spy 0.4 took 17 ms, one of these 0.1 ms). The price: while another thread holds the interpreter lock
 nobody can look. Such a look comes late, and says so: it shows where the thread was once the lock was free.
 """
 

@@ -9,6 +9,7 @@ from opentelemetry.sdk.resources import Resource
 from framescope import signals as sig
 from framescope.agent.agent import Agent
 from framescope.agent.readings import DeviceReadings
+from framescope.agent.waits import Waits
 from framescope.handover import DEPTH, Batch, FrameRecord, PipelineDefinition
 
 MS = 1_000_000
@@ -56,10 +57,14 @@ class NoProbes:
 
     def __init__(self) -> None:
         self.devices = DeviceReadings()
+        self.waits = Waits()
         self.faults: dict[str, int] = {}
 
     def watch(self, paths):
         pass
+
+    def hear(self, batch):
+        self.waits.add(batch.knocks, batch.looks)
 
     def read(self, now_ns, totals):
         pass
