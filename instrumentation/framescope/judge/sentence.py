@@ -47,18 +47,13 @@ def _how(frame: Frame, verdict: Verdict, share: Share) -> str:
     name = share.stage or "the time between stages"
     if stage is not None and share.cause in stage.ahead_ns and stage.ahead_ns[share.cause]:
         return f"it waited {'in ' + name if stage.kind == 'queue' else 'to start'} behind frames that lost it"
-    return _TEXT.get(share.cause, "{stage} took longer").format(
+    said = _TEXT.get(share.cause, "{stage} took longer").format(
         stage=name, other=_other(verdict), gpu=_device(frame, stage)
     )
-
     if stage is not None and stage.waited_in and share.cause in ("blocked", "io_wait"):
         return f"{said.removesuffix(', not known why')}, in {stage.waited_in}"
     return said
 
-
-def _held(frame: Frame) -> str:
-    reason = frame.device.held_reason if frame.device is not None else None
-    return f", held back by {HELD_BY.get(reason, reason)}" if reason else ""
 
 def _other(verdict: Verdict) -> str:
     if verdict.culprit is None:
