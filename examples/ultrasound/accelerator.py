@@ -38,6 +38,8 @@ log = logging.getLogger("software accelerator")
 
 HEARTBEAT_NS = 10_000_000
 MIN_RATIO = 0.05
+MAX_SHAPES = 8
+"""Sizes of image a client has device memory for at a time; the one it used first gives way."""
 _FREQUENCY_EVERY_NS = 1_000_000_000
 _CREDENTIALS = struct.Struct("3i")
 
@@ -62,6 +64,8 @@ class Client:
 
     def device_buffers(self, height: int, width: int) -> tuple[Image, Image]:
         if (height, width) not in self.buffers:
+            if len(self.buffers) >= MAX_SHAPES:
+                del self.buffers[next(iter(self.buffers))]
             shape = (height, width)
             self.buffers[shape] = (np.empty(shape, np.uint8), np.empty(shape, np.uint8))
         return self.buffers[height, width]

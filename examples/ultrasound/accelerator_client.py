@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from framescope.probes.device import GpuWork
+from framescope.probes.device import GpuWork, next_token
 from ultrasound import wire
 from ultrasound.jpeg import Image
 
@@ -61,7 +61,6 @@ class AcceleratorClient:
         self._memory: mmap.mmap | None = None
         self._backoff = _FIRST_BACKOFF
         self._not_before = 0.0
-        self._tokens = itertools.count(1)
         self._thread = threading.local()
         self._timed: dict[int, _Timed] = {}
         self._finished: deque[GpuWork] = deque(maxlen=4096)
@@ -109,7 +108,7 @@ class AcceleratorClient:
 
     def begin(self) -> int:
         """The jobs this thread runs from now on belong to one stage of one frame."""
-        token = next(self._tokens)
+        token = next_token()
         self._timed[token] = _Timed()
         self._thread.token = token
         return token

@@ -32,8 +32,8 @@ def hog() -> Callable[[], None]:
     return work
 
 
-def client(socket: Path, kernel: str = "despeckle") -> Callable[[], None]:
-    """One kernel after another on larger images of the same recording, without a pause."""
+def client(socket: Path, kernel: str = "despeckle") -> tuple[Callable[[], None], Callable[[], None]]:
+    """One kernel after another on larger images of the same recording, without a pause; and how to leave."""
     import cv2
     import numpy as np
 
@@ -57,11 +57,11 @@ def client(socket: Path, kernel: str = "despeckle") -> Callable[[], None]:
         except AcceleratorAway:
             select.select([0], [], [], 0.05)
 
-    return work
+    return work, connection.close
 
 
-def obey(work: Callable[[], None]) -> None:
-    """Work while told to; return when the parent is gone."""
+def obey(work: Callable[[], None], leave: Callable[[], None] = lambda: None) -> None:
+    """Work while told to, and leave what was worked with when told to halt; return when the parent is gone."""
     working = False
     while True:
         ready, _, _ = select.select([0], [], [], 0 if working else None)
@@ -70,6 +70,8 @@ def obey(work: Callable[[], None]) -> None:
             if not order:
                 return
             working = order.strip() == "go"
+            if not working:
+                leave()
         if working:
             work()
 
@@ -83,7 +85,7 @@ def main() -> int:
         if options.socket is None:
             parser.error("a client needs --socket")
         children.name_this_process(CLIENT_NAME)
-        obey(client(options.socket))
+        obey(*client(options.socket))
     else:
         children.name_this_process("cpu-hog")
         obey(hog())
