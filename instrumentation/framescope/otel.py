@@ -42,8 +42,8 @@ class FrameSpans(SpanProcessor):
     Inside is what began in the ``with`` block of a frame, or of a stage of a frame that crosses threads, or
     in a task or thread that took the context along. At most 64 spans a frame, 8 attributes each, text of 200
     characters; a span that ends after its frame was shipped (a tenth of a second after its end) is counted as
-    ``span_after_frame``. What the application's sampler refuses to record cannot be told. Measured beside
-    two batch processors: about 4 µs a span more, where a span costs 20.
+    ``span_after_frame``. What the application's sampler refuses to record cannot be told. Measured with a
+    batch processor beside it: a span takes a third longer than without.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:

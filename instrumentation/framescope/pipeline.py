@@ -351,6 +351,18 @@ class Pipeline:
         else:
             self._recorder.lose("gauge_not_a_number")
 
+    def count(self, name: str, amount: float = 1) -> None:
+        """Count something of your own, ``amount`` more of it; it shows on the Live page and in the API as so
+        many a minute. It only grows: less than 0 is counted as ``count_not_a_number``."""
+        try:
+            number = float(amount)
+        except Exception:  # it is none, or its own conversion raised
+            number = math.nan
+        if math.isfinite(number) and number >= 0:
+            self._recorder.count(words(name, 64), number)
+        else:
+            self._recorder.lose("count_not_a_number")
+
     def mark(self, text: str) -> None:
         """Mark a change on every chart: ``pipeline.mark("deployed 1.4")``."""
         self._recorder.mark(words(text, 200))
@@ -426,6 +438,7 @@ class OffPipeline(Pipeline):
 
     def watch_queue(self, queue: object, name: str) -> None: ...
     def gauge(self, name: str, value: float) -> None: ...
+    def count(self, name: str, amount: float = 1) -> None: ...
     def mark(self, text: str) -> None: ...
     def keep_last(self, seconds: float = 5.0, why: str = "") -> None: ...
     def close(self, timeout: float = 5.0) -> None: ...

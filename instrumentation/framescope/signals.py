@@ -129,6 +129,7 @@ FRAME_QUEUE_CAPACITY: Final = "frame.queue.capacity"
 FRAME_QUEUE_BLOCKED_TIME: Final = "frame.queue.blocked.time"
 FRAME_QUEUE_DROPPED: Final = "frame.queue.dropped"
 FRAME_CUSTOM: Final = "frame.custom"
+FRAME_COUNTED: Final = "frame.counted"
 FRAME_METRIC_NAME: Final = "frame.metric.name"
 
 HW_GPU_UTILIZATION: Final = "hw.gpu.utilization"
@@ -254,6 +255,7 @@ METRICS: Final[dict[str, Metric]] = {
             (FRAME_PIPELINE, FRAME_QUEUE_NAME, FRAME_DROP_REASON),
         ),
         Metric(FRAME_CUSTOM, "gauge", "", "a number the user reports", (FRAME_PIPELINE, FRAME_METRIC_NAME)),
+        Metric(FRAME_COUNTED, "counter", "", "what the user counts", (FRAME_PIPELINE, FRAME_METRIC_NAME)),
         Metric(HW_GPU_UTILIZATION, "gauge", "1", "share of the window with a kernel running", _GPU, _SEMCONV),
         Metric(HW_GPU_MEMORY_USAGE, "updowncounter", "By", "device memory in use", _GPU, _SEMCONV),
         Metric(HW_GPU_MEMORY_LIMIT, "updowncounter", "By", "device memory in all", _GPU, _SEMCONV),

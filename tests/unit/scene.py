@@ -57,6 +57,7 @@ def scene(seconds: int = 60, end_ns: int = NOW_NS, with_gpu: bool = True) -> Sce
         frame__cause__name="gpu_contention",
     )
     put(sig.FRAME_CUSTOM, times, [0.93] * len(times), **of_pipeline, frame__metric__name="score")
+    put(sig.FRAME_COUNTED, times[1:], [2.0] * (len(times) - 1), **of_pipeline, frame__metric__name="defects")
     put(sig.SYSTEM_CPU_UTILIZATION, times, [0.4] * len(times), **own)
     put(sig.SYSTEM_MEMORY_UTILIZATION, times, [0.5] * len(times), **own)
     put(sig.PROCESS_CPU_UTILIZATION, times, [0.2] * len(times), **own)

@@ -90,6 +90,7 @@ def latest_row(live: Live) -> Row:
             f"queue_{name}_drops": queue.dropped_per_minute,
         }
     row |= {f"custom_{_column(name)}": value for name, value in live.custom}
+    row |= {f"custom_{_column(name)}_per_minute": value for name, value in live.counted}
     return {name: _finite(value) for name, value in row.items()}
 
 

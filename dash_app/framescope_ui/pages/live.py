@@ -223,14 +223,15 @@ def side(live: Live, viewer: Viewer) -> list[Part]:
     if live.queues:
         parts.append(_queues(live))
     parts += [_gpu(gpu) for gpu in live.gpus]
-    if live.custom:
+    if live.custom or live.counted:
         parts.append(
             elements.card(
                 "Custom",
                 elements.definition(
                     [
-                        (name, elements.number(f"{value:,.4g}".replace(",", "\u202f")))
-                        for name, value in live.custom
+                        (name, elements.number(f"{value:,.4g}".replace(",", "\u202f") + unit))
+                        for numbers, unit in ((live.custom, ""), (live.counted, " / min"))
+                        for name, value in numbers
                     ]
                 ),
             )

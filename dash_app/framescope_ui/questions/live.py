@@ -76,6 +76,7 @@ _FRAME_COUNTERS = (
     signals.FRAME_LOST_TIME,
     signals.FRAME_QUEUE_DROPPED,
     signals.FRAME_QUEUE_BLOCKED_TIME,
+    signals.FRAME_COUNTED,
     signals.FS_FRAMES_LOST,
     signals.FRAME_COUNT,
 )
@@ -278,6 +279,7 @@ def assembled(
         ),
         losses=sorted(((reason, n) for reason, n in losses.items() if n > 0), key=lambda loss: -loss[1]),
         custom=sorted(custom.items()),
+        counted=_counted(counters.get(signals.FRAME_COUNTED, ()), now_ns),
         latest_slow=[item_of(row) for row in answers.kept.frames[:LATEST_SLOW]],
         slow_marks=_slow_marks(seen, answers.kept.frames),
         history={
@@ -354,6 +356,13 @@ def _budget(frames: Latencies, gauges: Mapping[str, Sequence[Series]], now_ns: i
     if frames.budget_ns is not None:
         return frames.budget_ns / NS
     return newest(gauges.get(signals.FRAME_BUDGET_LIMIT, ()), now_ns, TARGET_FRESH_SECONDS)
+
+
+def _counted(series: Sequence[Series], now_ns: int) -> list[tuple[str, float]]:
+    """What the user counts: so many in the last minute; 0 of what was counted before in the window."""
+    before = total_by(series, signals.FRAME_METRIC_NAME)
+    last = total_by(since(series, now_ns - MINUTE_NS), signals.FRAME_METRIC_NAME)
+    return sorted((dict.fromkeys(before, 0.0) | last).items())
 
 
 def _rates(

@@ -157,6 +157,8 @@ class Live:
     losses: Sequence[tuple[str, float]] = ()
     """frames framescope itself lost in the window, by reason."""
     custom: Sequence[tuple[str, float]] = ()
+    counted: Sequence[tuple[str, float]] = ()
+    """What the user counts, a minute."""
     latest_slow: Sequence[FrameItem] = ()
     slow_marks: Sequence[SlowMark] = ()
     history: dict[str, Sequence[Line]] = field(default_factory=dict)

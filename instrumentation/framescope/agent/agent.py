@@ -210,6 +210,9 @@ class Agent:
         for number, name, at, value in batch.gauges:
             labels = ((sig.FRAME_PIPELINE, self._name(number)), (sig.FRAME_METRIC_NAME, name))
             self.totals.set(sig.FRAME_CUSTOM, labels, at, value)
+        for number, name, so_far in batch.counts:
+            labels = ((sig.FRAME_PIPELINE, self._name(number)), (sig.FRAME_METRIC_NAME, name))
+            self._reach(sig.FRAME_COUNTED, labels, number, so_far)
         self._marks.extend((at, text) for _, at, text in batch.marks)
         self._recalls.extend(batch.recalls)
         for (number, reason), count in batch.losses.items():

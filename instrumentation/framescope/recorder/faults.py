@@ -12,22 +12,25 @@ import sys
 import time
 from collections.abc import Callable
 from traceback import TracebackException
+from typing import TypeVar
 
 _LOG = logging.getLogger("framescope")
 QUIET_NS = 60 * 1_000_000_000
+Number = TypeVar("Number", int, float)
 
 
-def count(counts: dict[str, int], reason: str) -> None:
-    """One more of ``reason``, from any thread or signal handler, without a lock that one of them might hold.
+def count(counts: dict[str, Number], reason: str, amount: Number = 1) -> None:
+    """``amount`` more of ``reason``, from any thread or signal handler, without a lock that one of them might
+    hold.
 
     CPython switches threads and runs signal handlers at calls, loops and function starts only: there is
     none between reading the number and writing it.
     """
     try:
-        counts[reason] += 1
+        counts[reason] += amount
     except KeyError:
         counts.setdefault(reason, 0)
-        counts[reason] += 1
+        counts[reason] += amount
 
 
 class Faults:

@@ -32,6 +32,7 @@ MAX_STAGES: Final = 256
 TRANSIT: Final = "carried"
 """The stage between two processes: from ``carry`` to ``resume``."""
 MAX_GAUGES: Final = 64
+MAX_COUNTS: Final = 64
 MAX_WATCHED: Final = 64
 
 
@@ -73,6 +74,7 @@ class Recorder:
         self.timers: list[GpuTimer] = []
         self.losses: dict[str, int] = {}
         self.gauges: dict[str, tuple[int, float]] = {}
+        self.counts: dict[str, float] = {}
         self.changes: deque[tuple[int, str]] = deque(maxlen=256)
         self.recalls: deque[tuple[int, int, str]] = deque(maxlen=16)
         self.next_number = itertools.count().__next__
@@ -195,7 +197,7 @@ class Recorder:
         self.local = threading.local()
         self.marks = _marks(self.definition.name)
         self.losses, self.gauges, self.changes = {}, {}, deque(maxlen=256)
-        self.recalls = deque(maxlen=16)
+        self.counts, self.recalls = {}, deque(maxlen=16)
         for stage in self._stages.values():
             stage.rebind(self.marks)
         for queue in self.queues:
@@ -237,6 +239,13 @@ class Recorder:
             self.gauges[name] = (self.clock(), value)
         else:
             self.lose("gauge_limit")
+
+    def count(self, name: str, amount: float) -> None:
+        """Add to a custom counter."""
+        if name in self.counts or len(self.counts) < MAX_COUNTS:
+            count(self.counts, name, amount)
+        else:
+            self.lose("count_limit")
 
     def mark(self, text: str) -> None:
         """Note a change (a deploy, a new setting) at this moment."""

@@ -226,6 +226,7 @@ class Shipper:
                 self._faults.note("gpu_timer.collect")
         for name, (at, value) in list(recorder.gauges.items()):
             batch.gauges.append((number, name, at, value))
+        batch.counts += [(number, name, so_far) for name, so_far in list(recorder.counts.items())]
         while recorder.changes:
             at, text = recorder.changes.popleft()
             batch.marks.append((number, at, text))

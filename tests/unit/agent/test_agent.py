@@ -388,13 +388,21 @@ def test_counters_keep_their_start_when_the_wall_clock_is_anchored_again():
 
 def test_every_metric_sent_is_in_the_table_with_its_unit():
     made, sent, _ = agent()
-    made.feed(batch(*calm(), record(40, 18), gauges=[(0, "score", 5, 0.93)], losses={(-1, "agent_died"): 3}))
+    made.feed(
+        batch(
+            *calm(), record(40, 18), gauges=[(0, "score", 5, 0.93)], counts=[(0, "defects", 3.0)],
+            losses={(-1, "agent_died"): 3},
+        )
+    )  # fmt: skip
     made.tick(60 * S)
     made.tick(62 * S)
     for metric in sent.metrics[-1].resource_metrics[0].scope_metrics[0].metrics:
         assert metric.unit == sig.METRICS[metric.name].unit
     assert sent.counter(sig.FRAME_CUSTOM) == {
         ((sig.FRAME_METRIC_NAME, "score"), (sig.FRAME_PIPELINE, "p")): 0.93
+    }
+    assert sent.counter(sig.FRAME_COUNTED) == {
+        ((sig.FRAME_METRIC_NAME, "defects"), (sig.FRAME_PIPELINE, "p")): 3
     }
     assert sent.counter(sig.FS_FRAMES_LOST)[(sig.FRAME_PIPELINE, ""), (sig.REASON, "agent_died")] == 3
 

@@ -79,6 +79,7 @@ async def test_latest_is_one_flat_object(client: httpx.AsyncClient) -> None:
     assert row["gpu_temperature"] is None
     assert row["queue_rt_drops"] == pytest.approx(59)
     assert row["custom_score"] == pytest.approx(0.93)
+    assert row["custom_defects_per_minute"] == pytest.approx(118)
 
 
 async def test_history_is_rows_for_a_data_frame(client: httpx.AsyncClient) -> None:

@@ -30,6 +30,7 @@ STORED = {
     "frame.queue.blocked.time": "frame_queue_blocked_time_seconds_total",
     "frame.queue.dropped": "frame_queue_dropped_total",
     "frame.custom": "frame_custom",
+    "frame.counted": "frame_counted_total",
     "hw.gpu.utilization": "hw_gpu_utilization_ratio",
     "hw.gpu.memory.usage": "hw_gpu_memory_usage_bytes",
     "hw.gpu.memory.limit": "hw_gpu_memory_limit_bytes",

@@ -53,6 +53,7 @@ async def test_gpu_queues_and_custom_numbers_are_read_now() -> None:
     assert (queue.name, queue.depth, queue.capacity) == ("RT", 2.0, 8.0)
     assert queue.dropped_per_minute == pytest.approx(59)
     assert list(now.custom) == [("score", 0.93)]
+    assert list(now.counted) == [("defects", pytest.approx(118))]
     assert [name for name, _ in now.lost_by_cause] == ["gpu_contention"]
     assert [text for _, text in now.marks] == ["deployed 1.4"]
 

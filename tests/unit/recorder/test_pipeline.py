@@ -6,6 +6,7 @@ import sys
 import textwrap
 
 import pytest
+from apart import Apart
 
 import framescope
 from framescope.pipeline import OffPipeline, enabled_by
@@ -40,6 +41,7 @@ def test_a_pipeline_switched_off_answers_every_call_and_does_nothing():
     frame.end()
     pipeline.mark("x")
     pipeline.gauge("g", 1)
+    pipeline.count("c")
     pipeline.close()
 
 
@@ -169,3 +171,17 @@ def test_a_host_that_is_out_of_descriptors_is_not_disturbed():
         """
     )
     assert done.stdout.strip() == "['item']", done.stderr
+
+
+def test_a_counter_of_the_users_only_grows_and_what_is_no_number_is_counted_and_not_raised():
+    pipeline = framescope.Pipeline("p", enabled=True, process=Apart())
+    pipeline.count("defects")
+    pipeline.count("defects", 3)
+    pipeline.count("seconds", 0.5)
+    for amount in (-1, float("nan"), "many", None):
+        pipeline.count("defects", amount)
+    for number in range(100):
+        pipeline.count(f"made up {number}")
+    recorder = pipeline._recorder
+    assert (recorder.counts["defects"], recorder.counts["seconds"]) == (4, 0.5)
+    assert recorder.losses == {"count_not_a_number": 4, "count_limit": 38}
