@@ -174,7 +174,7 @@ def _stages(
     stages: list[Stage] = []
     open_stages: list[Stage] = []
     newest: dict[int, Stage] = {}
-    marks = record.marks
+    marks, known = record.marks, len(definition.stages)
     for index, at in zip(marks[::2], marks[1::2], strict=False):
         if type(index) is tuple:
             if index[0] == WORK and index[1] in newest:
@@ -182,6 +182,9 @@ def _stages(
             else:
                 _take_note(index, at, newest)
             continue
+        if at.__class__ is not int or at < record.start_ns or not -known <= index < known:
+            count("marks_torn")  # an interrupt came between a stage and its time: from there on nothing fits
+            break
         if at > end:
             count("stage_after_end")  # by a task that outlived the frame it was started in
             continue
