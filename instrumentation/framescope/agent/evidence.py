@@ -93,7 +93,6 @@ class EvidenceProbes:
                     SoftwareAcceleratorProbe(path, ours=(self._pid,), device_id=f"software-{number}")
                 )
 
-    @property
     def hear(self, batch: Batch) -> None:
         """Take in what the host's own probes saw of its threads, and look at these where it lets us."""
         self.waits.add(batch.knocks, batch.looks)
@@ -102,6 +101,7 @@ class EvidenceProbes:
             self._calls = CallSampler(batch.pid, page, lock, self.waits.saw)
             self._calls.start()
 
+    @property
     def faults(self) -> dict[str, int]:
         """Readings that were left out, by probe."""
         if self._calls is None:
