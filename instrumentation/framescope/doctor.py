@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from framescope.agent.lifecycle import command
+from framescope.agent.lifecycle import cannot_start, command
 from framescope.config import (
     EMITTER,
     FILE_VARIABLE,
@@ -45,6 +45,8 @@ CHECKS: Final = "framescope.checks"
 """Entry-point group of the checks that other packages bring."""
 TIMEOUT_SECONDS: Final = 3.0
 AGENT_SECONDS: Final = 30.0
+COARSE_SECONDS: Final = 1e-4
+"""A monotonic clock that ticks more seldom tells little of frames that take milliseconds."""
 LOOPBACK_GRPC: Final = "http://localhost:4317"
 LOOPBACK_HTTP: Final = "http://localhost:4318"
 HEALTH_PORT: Final = 13133
@@ -218,6 +220,9 @@ def clock(scene: Scene) -> list[Finding]:
     except OSError:
         source = "unknown"
     text = f"clock source {source}, resolution {resolution * 1e9:.0f} ns"
+    if resolution > COARSE_SECONDS:
+        change = "use Python 3.13 or newer: before, Windows gave it a clock that ticks every 15.6 ms"
+        return [Finding("clock", "warn", f"frames are timed in steps of {resolution * 1e3:.1f} ms", change)]
     if source in ("hpet", "acpi_pm", "jiffies"):
         change = (
             "this source costs a microsecond or more a reading; boot with tsc where the machine allows it"
@@ -281,6 +286,8 @@ def gpu(scene: Scene) -> list[Finding]:
 
 def agent(scene: Scene) -> list[Finding]:
     """Start an agent as a host would, and end it as a host's end does."""
+    if obstacle := cannot_start():
+        return [Finding("agent", "ok", f"it is a thread of the host: {obstacle}")]
     ours, theirs = socket.socketpair()
     with ours, theirs:
         path = os.pathsep.join(entry for entry in sys.path if entry)

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
-from framescope.agent.lifecycle import AgentLink, can_start
+from framescope.agent.lifecycle import AgentLink, cannot_start
 from framescope.config import ConfigError, EmitterSettings, emitter_settings, read_text
 from framescope.probes import cuda, scheduler
 from framescope.probes.device import GpuTimer
@@ -86,7 +86,10 @@ class _Process:
         if "gc" in settings.probes:
             self.collections.install()
         self.scheduler = scheduler.reader() if "scheduler" in settings.probes else scheduler.nothing
-        apart = settings.agent == "process" and can_start()
+        obstacle = cannot_start() if settings.agent == "process" else ""
+        apart = settings.agent == "process" and not obstacle
+        if obstacle:
+            logging.getLogger("framescope").info("framescope: the agent is a thread: %s", obstacle)
         # An agent that is a thread of this process needs the interpreter lock to look at who waits for it.
         probes = settings.probes if apart else settings.probes - {SYSTEM_CALLS}
         self.witnesses = Witnesses(probes, self.faults, self.scheduler)

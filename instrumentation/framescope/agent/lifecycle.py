@@ -42,10 +42,14 @@ def command(descriptor: int) -> Sequence[str]:
     return (sys.executable, "-P", "-m", "framescope.agent", str(descriptor))
 
 
-def can_start() -> bool:
-    """Whether ``sys.executable`` is an interpreter: in a frozen program it is the program itself."""
+def cannot_start() -> str:
+    """Why an agent cannot be a process of its own here, and is a thread of the host; "" where it can."""
+    if sys.platform == "win32":
+        return "Windows hands no socket to a child by its number"
     named = Path(sys.executable or "").name.lower()
-    return not getattr(sys, "frozen", False) and ("python" in named or "pypy" in named)
+    if getattr(sys, "frozen", False) or not ("python" in named or "pypy" in named):
+        return "this program is frozen: there is no interpreter to start"
+    return ""
 
 
 class AgentLink:
@@ -137,7 +141,8 @@ class AgentLink:
         finally:
             theirs.close()
         self._started(self._process.pid)
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+        with contextlib.suppress(OSError):  # where it has less to give, macOS gives nothing
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
         ours.settimeout(SEND_TIMEOUT_S)
         self._socket = ours
         self._handed = self._settled = 0
