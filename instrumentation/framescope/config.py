@@ -31,7 +31,7 @@ DEFAULT_FILE: Final = Path("framescope.yaml")
 PREFIX: Final = "FRAMESCOPE_"
 FILE_VARIABLE: Final = "FRAMESCOPE_CONFIG"
 """Names the configuration file, as `--config` does."""
-NO_SETTINGS: Final = frozenset({"FRAMESCOPE_RAISE", "FRAMESCOPE_STACK_BIN"})
+NO_SETTINGS: Final = frozenset({"FRAMESCOPE_COMPILED", "FRAMESCOPE_RAISE", "FRAMESCOPE_STACK_BIN"})
 """Variables of framescope's own tests: its faults are raised instead of counted; where real servers are."""
 HIDDEN: Final = "***"
 
@@ -546,6 +546,21 @@ class FlagParser(argparse.ArgumentParser):
 
 # --- the emitter's own settings ----------------------------------------------------------------------
 
+
+def _every(group: str, usual: float, most: float, what: str) -> Setting:
+    """How often one group of NVML calls is made."""
+    return Setting(
+        f"emitter.gpu.{group}",
+        "duration",
+        usual,
+        f"time between two readings of {what}; 0 switches them off",
+        env=(f"FRAMESCOPE_GPU_{group.upper()}",),
+        unit="s",
+        minimum=0,
+        maximum=most,
+    )
+
+
 EMITTER: Final[tuple[Setting, ...]] = (
     Setting(
         "emitter.enabled",
@@ -638,6 +653,19 @@ EMITTER: Final[tuple[Setting, ...]] = (
         "sample the Python stack of a stage that takes longer than usual",
         env=("FRAMESCOPE_PROBES_STACKS",),
     ),
+    _every("utilization", 0.1, 5, "the GPU's load"),
+    _every("sharing", 0.2, 60, "the GPU's load by process"),
+    _every("fields", 0.2, 60, "the GPU's power, clocks, throttle times and PCIe bytes"),
+    _every("activity", 0.5, 60, "what the GPU's parts do (Hopper and later, never under 0.1 s)"),
+    _every("memory", 1.0, 60, "the GPU's memory, temperatures, encoder and decoder"),
+    _every("residents", 10.0, 600, "who holds GPU memory, its fan and its error totals"),
+    Setting(
+        "emitter.gpu.events",
+        "bool",
+        True,
+        "wait for Xid and memory errors of the GPU, on a thread of their own",
+        env=("FRAMESCOPE_GPU_EVENTS",),
+    ),
 )
 
 
@@ -651,6 +679,8 @@ class EmitterSettings:
     baseline: int
     probes: frozenset[str]
     """The names under ``emitter.probes``, those that are on."""
+    gpu: Mapping[str, float] = field(default_factory=dict)
+    """What ``emitter.gpu`` says: seconds between two readings by group of calls; ``events`` 1 or 0."""
     warnings: tuple[str, ...] = ()
 
 
@@ -673,6 +703,11 @@ def emitter_settings(
         keep_budget=found.number("emitter.keep_budget"),
         baseline=found.whole("emitter.baseline"),
         probes=frozenset(probes),
+        gpu={
+            e.setting.key.rpartition(".")[2]: float(e.value)
+            for e in found
+            if e.setting.key.startswith("emitter.gpu.") and isinstance(e.value, int | float)
+        },
         warnings=found.warnings,
     )
 

@@ -103,8 +103,18 @@ GPU_OTHER_UTILIZATION: Final = "frame.gpu.other.utilization"
 GPU_OTHER_EXPECTED: Final = "frame.gpu.other.expected"
 GPU_CLOCK_MIN: Final = "frame.gpu.clock.min"
 GPU_CLOCK_EXPECTED: Final = "frame.gpu.clock.expected"
+GPU_HELD_SHARE: Final = "frame.gpu.held.share"
+"""Share of the time around the frame that the clocks were held back, for the reason that held longest."""
+GPU_HELD_EXPECTED: Final = "frame.gpu.held.expected"
+GPU_HELD_REASON: Final = "frame.gpu.held.reason"
+GPU_IO_RATE: Final = "frame.gpu.io.rate"
+"""Bytes a second over PCIe around the frame, both ways together."""
+GPU_IO_EXPECTED: Final = "frame.gpu.io.expected"
+GPU_ERRORS: Final = "frame.gpu.errors"
+"""Errors that the driver told of during the frame, in words."""
 GPU_MEMORY_USED: Final = "frame.gpu.memory.used"
 GPU_TEMPERATURE: Final = "frame.gpu.temperature"
+GPU_POWER: Final = "frame.gpu.power"
 GPU_WINDOW: Final = "frame.gpu.window"
 GPU_SIMULATED: Final = "frame.gpu.simulated"
 
@@ -135,12 +145,35 @@ FRAME_METRIC_NAME: Final = "frame.metric.name"
 HW_GPU_UTILIZATION: Final = "hw.gpu.utilization"
 HW_GPU_MEMORY_USAGE: Final = "hw.gpu.memory.usage"
 HW_GPU_MEMORY_LIMIT: Final = "hw.gpu.memory.limit"
+HW_GPU_MEMORY_UTILIZATION: Final = "hw.gpu.memory.utilization"
+HW_GPU_IO: Final = "hw.gpu.io"
 HW_TEMPERATURE: Final = "hw.temperature"
 HW_POWER: Final = "hw.power"
 HW_ENERGY: Final = "hw.energy"
+HW_FAN_SPEED: Final = "hw.fan.speed"
+HW_FAN_SPEED_RATIO: Final = "hw.fan.speed_ratio"
+HW_ERRORS: Final = "hw.errors"
+HW_STATUS: Final = "hw.status"
 HW_ID: Final = "hw.id"
 HW_NAME: Final = "hw.name"
+HW_TYPE: Final = "hw.type"
+HW_STATE: Final = "hw.state"
+HW_PARENT: Final = "hw.parent"
+HW_VENDOR: Final = "hw.vendor"
+HW_MODEL: Final = "hw.model"
+HW_DRIVER_VERSION: Final = "hw.driver_version"
+HW_SERIAL_NUMBER: Final = "hw.serial_number"
+HW_GPU_TASK: Final = "hw.gpu.task"
+"""``general``, ``encoder`` or ``decoder``; absent it is ``general``."""
+HW_SENSOR_LOCATION: Final = "hw.sensor_location"
+"""``gpu`` or ``memory``; absent it is ``gpu``."""
+ERROR_TYPE: Final = "error.type"
+NETWORK_IO_DIRECTION: Final = "network.io.direction"
 FS_GPU_CLOCK: Final = "framescope.gpu.clock"
+FS_GPU_MEMORY_CLOCK: Final = "framescope.gpu.memory.clock"
+FS_GPU_ACTIVITY: Final = "framescope.gpu.activity"
+FS_GPU_PART: Final = "framescope.gpu.part"
+FS_GPU_PROCESS_MEMORY: Final = "framescope.gpu.process.memory"
 FS_GPU_THROTTLE_TIME: Final = "framescope.gpu.throttle.time"
 FS_GPU_THROTTLE_REASON: Final = "framescope.gpu.throttle.reason"
 FS_GPU_PROCESS_UTILIZATION: Final = "framescope.gpu.process.utilization"
@@ -256,13 +289,64 @@ METRICS: Final[dict[str, Metric]] = {
         ),
         Metric(FRAME_CUSTOM, "gauge", "", "a number the user reports", (FRAME_PIPELINE, FRAME_METRIC_NAME)),
         Metric(FRAME_COUNTED, "counter", "", "what the user counts", (FRAME_PIPELINE, FRAME_METRIC_NAME)),
-        Metric(HW_GPU_UTILIZATION, "gauge", "1", "share of the window with a kernel running", _GPU, _SEMCONV),
+        Metric(
+            HW_GPU_UTILIZATION,
+            "gauge",
+            "1",
+            "share of the window with a kernel running",
+            (*_GPU, HW_GPU_TASK),
+            _SEMCONV,
+        ),
         Metric(HW_GPU_MEMORY_USAGE, "updowncounter", "By", "device memory in use", _GPU, _SEMCONV),
         Metric(HW_GPU_MEMORY_LIMIT, "updowncounter", "By", "device memory in all", _GPU, _SEMCONV),
-        Metric(HW_TEMPERATURE, "gauge", "Cel", "device temperature", _GPU, _SEMCONV),
-        Metric(HW_POWER, "gauge", "W", "device power", _GPU, _SEMCONV),
-        Metric(HW_ENERGY, "counter", "J", "device energy", _GPU, _SEMCONV),
+        Metric(HW_GPU_MEMORY_UTILIZATION, "gauge", "1", "share of device memory in use", _GPU, _SEMCONV),
+        Metric(
+            HW_GPU_IO,
+            "counter",
+            "By",
+            "bytes over PCIe, from the device (transmit) and to it",
+            (*_GPU, NETWORK_IO_DIRECTION),
+            _SEMCONV,
+        ),
+        Metric(HW_TEMPERATURE, "gauge", "Cel", "device temperature", (*_GPU, HW_SENSOR_LOCATION), _SEMCONV),
+        Metric(HW_POWER, "gauge", "W", "device power", (*_GPU, HW_TYPE), _SEMCONV),
+        Metric(HW_ENERGY, "counter", "J", "device energy", (*_GPU, HW_TYPE), _SEMCONV),
+        Metric(HW_FAN_SPEED, "gauge", "rpm", "turns of the device's fan", _GPU, _SEMCONV),
+        Metric(HW_FAN_SPEED_RATIO, "gauge", "1", "fan speed over its highest", _GPU, _SEMCONV),
+        Metric(
+            HW_ERRORS,
+            "counter",
+            "{error}",
+            "errors of the device, by type",
+            (*_GPU, HW_TYPE, ERROR_TYPE),
+            _SEMCONV,
+        ),
+        Metric(
+            HW_STATUS,
+            "updowncounter",
+            "1",
+            "1 for the state a device is in, 0 for the others",
+            (
+                *_GPU,
+                HW_TYPE,
+                HW_STATE,
+                HW_PARENT,
+                HW_VENDOR,
+                HW_MODEL,
+                HW_DRIVER_VERSION,
+                HW_SERIAL_NUMBER,
+            ),
+            _SEMCONV,
+        ),
         Metric(FS_GPU_CLOCK, "gauge", "Hz", "clock of the compute engines", _GPU),
+        Metric(FS_GPU_MEMORY_CLOCK, "gauge", "Hz", "clock of the device memory", _GPU),
+        Metric(
+            FS_GPU_ACTIVITY,
+            "gauge",
+            "1",
+            "share of the window a part of the device worked",
+            (*_GPU, FS_GPU_PART),
+        ),
         Metric(
             FS_GPU_THROTTLE_TIME,
             "counter",
@@ -275,6 +359,13 @@ METRICS: Final[dict[str, Metric]] = {
             "gauge",
             "1",
             "share of the window one process used the device",
+            (*_GPU, PROCESS_PID, PROCESS_EXECUTABLE_NAME, FS_PROCESS_SELF),
+        ),
+        Metric(
+            FS_GPU_PROCESS_MEMORY,
+            "updowncounter",
+            "By",
+            "device memory one process holds",
             (*_GPU, PROCESS_PID, PROCESS_EXECUTABLE_NAME, FS_PROCESS_SELF),
         ),
         Metric(FS_GPU_RUNQUEUE_TIME, "counter", "s", "a software accelerator's own run-queue time", _GPU),
@@ -304,7 +395,13 @@ METRICS: Final[dict[str, Metric]] = {
         ),
         Metric(FS_PROBE_DURATION, "gauge", "s", "what one reading of a probe cost", (FS_PROBE_NAME,)),
         Metric(FS_PROBE_WINDOW, "gauge", "s", "how long one reading of a probe averages", (FS_PROBE_NAME,)),
-        Metric(FS_CLOCK_ERROR, "gauge", "s", "bound on the error of wall times", ()),
+        Metric(
+            FS_CLOCK_ERROR,
+            "gauge",
+            "s",
+            "bound on the error of wall times, or of the times of a probe's readings",
+            (FS_PROBE_NAME,),
+        ),
         Metric(FS_INTERNAL_ERRORS, "counter", "{error}", "faults inside framescope, by where", (REASON,)),
     )
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import get_args
 
 from opentelemetry.sdk.metrics import Exemplar
 from opentelemetry.sdk.metrics.export import (
@@ -22,7 +23,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from framescope import signals as sig
 from framescope.agent.totals import Distribution, Example, Labels, Totals
-from framescope.probes.device import DeviceReading
+from framescope.probes.device import DeviceIdentity, DeviceReading, State
 
 _SCOPE = InstrumentationScope(sig.SCOPE, "0.1.0")
 Point = tuple[Labels, int, float]
@@ -168,21 +169,69 @@ def _device_points(reading: DeviceReading, into: dict[str, list[Point]]) -> None
         if value is not None:
             into.setdefault(name, []).append(((*base, *labels), reading.time_ns, value))
 
-    add(sig.HW_GPU_UTILIZATION, reading.utilization)
-    add(sig.HW_GPU_MEMORY_USAGE, reading.memory_used_bytes)
-    add(sig.HW_GPU_MEMORY_LIMIT, reading.memory_total_bytes)
-    add(sig.HW_TEMPERATURE, reading.temperature_celsius)
-    add(sig.HW_POWER, reading.power_watts)
-    add(sig.HW_ENERGY, reading.energy_joules)
+    used, total = reading.memory_used_bytes, reading.memory_total_bytes
+    add(sig.HW_GPU_UTILIZATION, reading.utilization, (sig.HW_GPU_TASK, "general"))
+    add(sig.HW_GPU_UTILIZATION, reading.encoder_utilization, (sig.HW_GPU_TASK, "encoder"))
+    add(sig.HW_GPU_UTILIZATION, reading.decoder_utilization, (sig.HW_GPU_TASK, "decoder"))
+    add(sig.HW_GPU_MEMORY_USAGE, used)
+    add(sig.HW_GPU_MEMORY_LIMIT, total)
+    add(sig.HW_GPU_MEMORY_UTILIZATION, used / total if used is not None and total else None)
+    add(sig.HW_TEMPERATURE, reading.temperature_celsius, (sig.HW_SENSOR_LOCATION, "gpu"))
+    add(sig.HW_TEMPERATURE, reading.memory_temperature_celsius, (sig.HW_SENSOR_LOCATION, "memory"))
+    add(sig.HW_POWER, reading.power_watts, _GPU_TYPE)
+    add(sig.HW_ENERGY, reading.energy_joules, _GPU_TYPE)
+    add(sig.HW_FAN_SPEED, reading.fan_rpm)
+    add(sig.HW_FAN_SPEED_RATIO, reading.fan_ratio)
     add(sig.FS_GPU_CLOCK, reading.clock_hz)
+    add(sig.FS_GPU_MEMORY_CLOCK, reading.memory_clock_hz)
     for reason, held in reading.throttle_ns.items():
         add(sig.FS_GPU_THROTTLE_TIME, held / 1e9, (sig.FS_GPU_THROTTLE_REASON, reason))
+    for direction, amount in reading.io_bytes.items():
+        add(sig.HW_GPU_IO, amount, (sig.NETWORK_IO_DIRECTION, direction))
+    for part, share in reading.activity.items():
+        add(sig.FS_GPU_ACTIVITY, share, (sig.FS_GPU_PART, part))
+    for kind, count in reading.errors.items():
+        add(sig.HW_ERRORS, count, _GPU_TYPE, (sig.ERROR_TYPE, kind))
     if reading.runqueue_ns is not None:
         add(sig.FS_GPU_RUNQUEUE_TIME, reading.runqueue_ns / 1e9)
-    for process in reading.processes:
-        labels = [(sig.PROCESS_EXECUTABLE_NAME, process.name)]
-        if process.pid is not None:
-            labels.append((sig.PROCESS_PID, str(process.pid)))
-        if process.ours is not None:
-            labels.append((sig.FS_PROCESS_SELF, "true" if process.ours else "false"))
-        add(sig.FS_GPU_PROCESS_UTILIZATION, process.utilization, *labels)
+    uses: dict[Labels, float] = {}
+    for use in reading.processes:  # those that nobody can name add up
+        labels = _process(use.pid, use.name, use.ours)
+        uses[labels] = uses.get(labels, 0.0) + use.utilization
+    for labels, share in uses.items():
+        add(sig.FS_GPU_PROCESS_UTILIZATION, share, *labels)
+    holds: dict[Labels, int] = {}
+    for one in reading.residents:
+        if one.bytes is not None:
+            labels = _process(one.pid, one.name, one.ours)
+            holds[labels] = holds.get(labels, 0) + one.bytes
+    for labels, amount in holds.items():
+        add(sig.FS_GPU_PROCESS_MEMORY, amount, *labels)
+    if reading.state is not None:
+        who = _identity(device)
+        for state in get_args(State):
+            add(sig.HW_STATUS, int(state == reading.state), _GPU_TYPE, (sig.HW_STATE, state), *who)
+
+
+_GPU_TYPE = (sig.HW_TYPE, "gpu")
+
+
+def _process(pid: int | None, name: str, ours: bool | None) -> Labels:
+    labels = [(sig.PROCESS_EXECUTABLE_NAME, name)]
+    if pid is not None:
+        labels.append((sig.PROCESS_PID, str(pid)))
+    if ours is not None:
+        labels.append((sig.FS_PROCESS_SELF, "true" if ours else "false"))
+    return tuple(labels)
+
+
+def _identity(device: DeviceIdentity) -> Labels:
+    """Who a device is: told once a second with its status, not with each of its readings."""
+    told = (
+        (sig.HW_VENDOR, device.vendor),
+        (sig.HW_MODEL, device.name),
+        (sig.HW_DRIVER_VERSION, device.driver),
+        (sig.HW_SERIAL_NUMBER, device.serial),
+        (sig.HW_PARENT, device.parent),
+    )
+    return tuple((name, value) for name, value in told if value)

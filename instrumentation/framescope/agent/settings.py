@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from framescope.agent.keeper import BASELINE_EVERY, BUDGET
 from framescope.config import ConfigError, emitter_settings, read_text
+from framescope.probes.nvml.tiers import GPM_FLOOR_NS, Tiers
 
 DEFAULT_INTERVAL_NS = 1_000_000_000
 """The SDK exports once a minute; a page that shows the last seconds wants one point a second."""
@@ -21,6 +22,7 @@ class AgentSettings:
     baseline_every: int = BASELINE_EVERY
     metric_interval_ns: int = DEFAULT_INTERVAL_NS
     probe_gpu: bool = True
+    gpu_tiers: Tiers = field(default_factory=Tiers)
     probe_host: bool = True
     probe_pressure: bool = True
     probe_cgroup: bool = True
@@ -41,10 +43,19 @@ def from_environment(environment: Mapping[str, str]) -> AgentSettings:
         baseline_every=found.baseline,
         metric_interval_ns=_interval(environment),
         probe_gpu="gpu" in found.probes,
+        gpu_tiers=_tiers(found.gpu),
         probe_host="host" in found.probes,
         probe_pressure="pressure" in found.probes,
         probe_cgroup="pressure" in found.probes,
     )
+
+
+def _tiers(periods: Mapping[str, float]) -> Tiers:
+    """Periods in s by group of calls, as set; 0 is off."""
+    told = {f"{name}_ns": round(period * 1e9) for name, period in periods.items() if name != "events"}
+    if told.get("activity_ns"):
+        told["activity_ns"] = max(told["activity_ns"], GPM_FLOOR_NS)
+    return Tiers(**told, events=bool(periods.get("events", True)))
 
 
 def _interval(environment: Mapping[str, str]) -> int:

@@ -122,6 +122,10 @@ class Baseline:
                 self._add(("other", frame.device.id), round(frame.device.other_utilization * 1e6))
             if frame.device.clock_min_hz is not None:
                 self._add(("clock", frame.device.id), round(frame.device.clock_min_hz))
+            if frame.device.held_share is not None:
+                self._add(("held", frame.device.id), round(frame.device.held_share * 1e6))
+            if frame.device.io_rate is not None:
+                self._add(("io", frame.device.id), round(frame.device.io_rate))
 
     def settle(self) -> None:
         """Take the medians again."""
@@ -171,6 +175,9 @@ class Baseline:
             other = self._median(("other", frame.device.id))
             frame.device.expected_other_utilization = None if other is None else other / 1e6
             frame.device.expected_clock_hz = self._median(("clock", frame.device.id))
+            held = self._median(("held", frame.device.id))
+            frame.device.expected_held_share = None if held is None else held / 1e6
+            frame.device.expected_io_rate = self._median(("io", frame.device.id))
 
     def _add_evidence(self, place: Hashable, evidence: Evidence) -> None:
         """``place`` is a stage's name, a segment's index, or None for the whole frame."""

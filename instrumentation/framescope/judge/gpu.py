@@ -13,6 +13,19 @@ OTHERS_NOTICEABLE: Final = 0.05
 over windows of 1/6 s, so two or three points come and go by themselves."""
 CLOCK_NOTICEABLE: Final = 0.95
 """A clock within 5 % of the usual one explains nothing: boost clocks wander by as much."""
+HELD_NOTICEABLE: Final = 0.02
+"""Held back for less than this share of the time explains nothing: a hundredth is below what one reading
+of a counter, 0.2 s apart from the next, tells of a frame."""
+HELD_BY: Final = {
+    "power_cap": "its power limit",
+    "sync_boost": "keeping step with other GPUs",
+    "sw_thermal": "its temperature",
+    "hw_thermal": "its temperature, by the hardware",
+    "power_brake": "the power supply's brake",
+    "hw_slowdown": "the hardware",
+    "clock_gating": "clock gating",
+}
+"""Throttle reasons as people read them."""
 
 
 def others(device: Device | None) -> float | None:
@@ -20,6 +33,30 @@ def others(device: Device | None) -> float | None:
     if device is None or device.other_utilization is None:
         return None
     return device.other_utilization - (device.expected_other_utilization or 0.0)
+
+
+def held_more(device: Device | None) -> float | None:
+    """How much more of the time than usual the clocks were held back; None if that was not measured."""
+    if device is None or device.held_share is None:
+        return None
+    return device.held_share - (device.expected_held_share or 0.0)
+
+
+def slowed(device: Device | None) -> float:
+    """By which share of its usual speed the device was held back, as far as clocks and counters tell.
+
+    A low clock is how much; it counts unless the counters say that nothing held it back, as when an idle
+    device has not sped up yet. Being held back for more of the time than usual, without a low clock in the
+    readings, bounds it from above. A device that always runs at its power limit is not held back by it.
+    """
+    if device is None:
+        return 0.0
+    if device.clock_min_hz and device.expected_clock_hz:
+        ratio = device.clock_min_hz / device.expected_clock_hz
+        if ratio < CLOCK_NOTICEABLE and (device.held_share is None or device.held_share >= HELD_NOTICEABLE):
+            return 1.0 - ratio
+    more = held_more(device)
+    return more if more is not None and more >= HELD_NOTICEABLE else 0.0
 
 
 def split(stage: Stage, amount: int, device: Device | None) -> dict[str, int]:
@@ -59,15 +96,7 @@ def split(stage: Stage, amount: int, device: Device | None) -> dict[str, int]:
 
     # An event pair alone: elapsed time, which cannot tell work from waiting.
     time = excess("time", gpu.time_ns)
-    slowed = 0.0
-    if device is not None:
-        if device.throttled_share:
-            slowed = device.throttled_share
-        if device.clock_min_hz and device.expected_clock_hz:
-            ratio = device.clock_min_hz / device.expected_clock_hz
-            if ratio < CLOCK_NOTICEABLE:
-                slowed = max(slowed, 1.0 - ratio)
-    time -= give("gpu_throttle", min(time, round(slowed * gpu.time_ns)))
+    time -= give("gpu_throttle", min(time, round(slowed(device) * gpu.time_ns)))
     give("gpu_contention" if shared else "gpu", time)
     return parts
 

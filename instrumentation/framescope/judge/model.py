@@ -133,9 +133,18 @@ class Device:
     expected_other_utilization: float | None = None
     clock_min_hz: float | None = None
     expected_clock_hz: float | None = None
-    throttled_share: float | None = None
+    held_share: float | None = None
+    expected_held_share: float | None = None
+    held_reason: str | None = None
+    """How much of the time the clocks were held back, and why for the most part."""
+    io_rate: float | None = None
+    expected_io_rate: float | None = None
+    """Bytes a second over PCIe, both ways together."""
     memory_used_bytes: int | None = None
     temperature_celsius: float | None = None
+    power_watts: float | None = None
+    errors: tuple[str, ...] = ()
+    """Errors that the driver told of during the frame, in words."""
     other_process: tuple[str, int | None] | None = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from framescope.judge.gpu import HELD_BY
 from framescope.judge.model import Frame, Share, Stage, Verdict
 from framescope.signals import CAUSES
 
@@ -48,11 +49,16 @@ def _how(frame: Frame, verdict: Verdict, share: Share) -> str:
     if stage is not None and share.cause in stage.ahead_ns and stage.ahead_ns[share.cause]:
         return f"it waited {'in ' + name if stage.kind == 'queue' else 'to start'} behind frames that lost it"
     said = _TEXT.get(share.cause, "{stage} took longer").format(
-        stage=name, other=_other(verdict), gpu=_device(frame, stage)
+        stage=name, other=_other(verdict), gpu=_device(frame, stage), held=_held(frame)
     )
     if stage is not None and stage.waited_in and share.cause in ("blocked", "io_wait"):
         return f"{said.removesuffix(', not known why')}, in {stage.waited_in}"
     return said
+
+
+def _held(frame: Frame) -> str:
+    reason = frame.device.held_reason if frame.device is not None else None
+    return f", held back by {HELD_BY.get(reason, reason)}" if reason else ""
 
 
 def _other(verdict: Verdict) -> str:
@@ -86,6 +92,6 @@ _TEXT = {
     "gpu": "{stage} took longer on {gpu}, not known whether working or waiting",
     "gpu_work": "{stage}'s own work took longer on {gpu}",
     "gpu_contention": "{stage} waited while {other} used {gpu}",
-    "gpu_throttle": "{gpu} ran {stage} at a lower clock",
+    "gpu_throttle": "{gpu} ran {stage} at a lower clock{held}",
     "gpu_transfer": "copies of {stage} took longer on {gpu}",
 }

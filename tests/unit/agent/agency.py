@@ -72,6 +72,9 @@ class NoProbes:
     def take_points(self):
         return {}
 
+    def take_events(self):
+        return []
+
     def device_over(self, start_ns, end_ns, device):
         return self.devices.over(start_ns, end_ns, device)
 
