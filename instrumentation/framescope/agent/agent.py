@@ -239,6 +239,8 @@ class Agent:
         windows = {n: self._judge(n, sorted(r, key=lambda one: one.id)) for n, r in by_pipeline.items()}
         groups.extend(self._keep(windows))
         groups.extend(self._recalled(now_ns, everything))
+        if self._probes is not None:
+            self._marks.extend(self._probes.take_events())
         for at, text in self._marks:
             groups.append([self._spans.record(sig.SPAN_MARK, at, at, {sig.MARK_TEXT: text})])
         self._marks = []
