@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scripted_cuda import HOST_ZERO, ScriptedCuda, built
 
 from framescope.probes import cuda
-from framescope.probes.cuda import PAIRS, RESOLUTION_NS, CudaTimer, EventPairs, bounds
+from framescope.probes.cuda import PAIRS, CudaTimer, EventPairs, bounds
 from framescope.probes.cuda_driver import Driver, NoCudaError
 from framescope.probes.device import NOT_TIMED, GpuWork
 
@@ -409,8 +409,7 @@ def test_threads_share_the_pairs_and_every_stage_gets_its_time(scene: Scene) -> 
     def frames(stream: int) -> None:
         scene.cuda.use(scene.cuda.context)
         timer = scene.timer_of(stream)
-        for _ in range(300):
-            tokens.append(scene.stage(1, timer, stream))
+        tokens.extend(scene.stage(1, timer, stream) for _ in range(300))
 
     def collecting() -> None:
         while not done.is_set():
