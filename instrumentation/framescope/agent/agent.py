@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from framescope import signals as sig
 from framescope.agent.anchor import WallAnchor
 from framescope.agent.backlog import Backlog
+from framescope.agent.burst import BurstTrigger
 from framescope.agent.counts import FrameCounts
 from framescope.agent.evidence import EvidenceProbes
 from framescope.agent.intake import fill, outline, plain_stages, read_threads
@@ -67,6 +68,7 @@ class _Pipeline:
         self.counts = FrameCounts(totals, definition)
         self.baseline = Baseline()
         self.backlog = Backlog()
+        self.burst = BurstTrigger()
         self.last: Judged | None = None
         self.recent: deque[Judged] = deque(maxlen=RECENT)
         self.learned_budget_ns: int | None = None
@@ -389,11 +391,11 @@ class Agent:
         frame = self._read(number, judged)
         self._pipelines[number].baseline.apply(frame)
         frame.evidence = total(segment.evidence for segment in frame.segments)
+        if self._probes is not None:
+            self._probes.waits.illustrate(frame)
 
     def _keep(self, windows: dict[int, list[Judged]]) -> list[list[ReadableSpan]]:
         assert self._spans is not None
-        if self._probes is not None:
-            self._probes.waits.illustrate(frame)
         ahead = {number: self._pipelines[number].last for number in windows}
         turned_away = keep(
             [(ahead[number], window) for number, window in windows.items()],
@@ -415,6 +417,10 @@ class Agent:
                     labels = ((sig.FRAME_PIPELINE, name), (sig.FRAME_KEPT, judged.kept))
                     self.totals.add(sig.FS_FRAMES_KEPT, labels, 1)
             pipeline.recent.extend(judged for judged in window if judged.kept is None)
+            why = pipeline.burst.pulled([judged.frame for judged in window])
+            if why and self._settings.flight_recorder_ns:
+                at = window[-1].frame.end_ns
+                self._recalls.append((number, at, self._settings.flight_recorder_ns, why))
             if window:  # one that is not kept may become a neighbour in the next second
                 pipeline.last = window[-1] if window[-1].kept is None else None
             for start, end, attributes in frame_records(name, window):
@@ -473,10 +479,10 @@ class Agent:
             if evidence.io_ns is not None:
                 # It waited for I/O no longer than the machine shows that anybody did.
                 evidence.io_ns = None if stalled is None else min(evidence.io_ns, stalled)
+        self._probes.waits.explain(frame)
 
     def _send_metrics(self, now_ns: int) -> None:
         assert self._probes is not None and self._resource is not None
-        self._probes.waits.explain(frame)
         for reason, count in self._sink.losses().items():
             self._own_losses[-1, reason] = count
         for labels, count in self._by_name(self._own_losses):

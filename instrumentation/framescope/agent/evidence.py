@@ -40,6 +40,8 @@ from framescope.recorder.faults import Faults
 TENTH_NS: Final = 100_000_000
 """Reading pressure less than a jiffy apart discards it, for every other reader too: never below 100 ms."""
 SECOND_NS: Final = 1_000_000_000
+NEWEST: Final = frozenset({sig.FS_PROBE_WINDOW, sig.FS_PROBE_DURATION, sig.FS_CLOCK_ERROR})
+"""Of these the newest value says it all, and is sent with every message."""
 POINTS: Final = 1000
 """Points of one metric held until the next message: 10 Hz of some devices for some seconds."""
 
@@ -54,15 +56,18 @@ class EvidenceProbes:
         self.waits = Waits()
         self._calls: CallSampler | None = None
         self._pid = pid
+        self._clock = clock
         self._faults = Faults(raising=False, clock=clock)
         self._poller = Poller(clock)
         self._watched: set[str] = set()
         self._throttled = Running()
         self._io_stalls = Amounts()
         self._points: dict[str, list[tuple[Labels, int, float]]] = {}
+        self._events: list[tuple[int, str]] = []
         # The table: name, how often, where it is read, what becomes of a reading.
         if settings.probe_gpu:
-            self.add_device_probe(NvmlProbe(pid))
+            nvml = NvmlProbe(pid, settings.gpu_tiers)
+            self.add(Scheduled("nvml", TENTH_NS, nvml.read, lambda r: self._take_nvml(nvml, r), nvml.close))
         if settings.probe_cgroup:
             cgroup = CgroupProbe(pid)
             self.add(Scheduled("cgroup", TENTH_NS, cgroup.read, self._take_cgroup, cgroup.close))
@@ -135,6 +140,11 @@ class EvidenceProbes:
         points, self._points = self._points, {}
         return points
 
+    def take_events(self) -> list[tuple[int, str]]:
+        """Errors of devices since the last call, to be marked: when (monotonic ns), in words."""
+        events, self._events = self._events, []
+        return events
+
     def device_over(self, start_ns: int, end_ns: int, device: str | None) -> Device | None:
         """What the GPU did over a frame's window."""
         return self.devices.over(start_ns, end_ns, device)
@@ -165,6 +175,25 @@ class EvidenceProbes:
         if len(sound) < len(readings):
             raise ValueError(f"nonsense among {readings}")
 
+    def _take_nvml(self, probe: NvmlProbe, readings: Sequence[DeviceReading]) -> Iterable[Point]:
+        now_ns = self._clock()
+        for event in probe.events():
+            self.devices.happened(event)
+            if len(self._events) < POINTS:
+                self._events.append((event.time_ns, f"{event.device.name}: {event.text}"))
+        for group, cost_ns in probe.costs.items():
+            yield sig.FS_PROBE_DURATION, ((sig.FS_PROBE_NAME, f"nvml.{group}"),), now_ns, cost_ns / 1e9
+        if probe.clock_error_ns is not None:
+            error = probe.clock_error_ns / 1e9
+            yield sig.FS_CLOCK_ERROR, ((sig.FS_PROBE_NAME, probe.name),), now_ns, error
+        sound = [reading for reading in readings if _is_sound(reading)]
+        self.devices.add(sound)
+        windows = [reading.window_ns for reading in sound if reading.utilization is not None]
+        if windows:
+            yield sig.FS_PROBE_WINDOW, ((sig.FS_PROBE_NAME, probe.name),), now_ns, windows[-1] / 1e9
+        if len(sound) < len(readings):
+            raise ValueError(f"nonsense among {readings}")
+
     def _take_cgroup(self, reading: CgroupReading) -> Iterable[Point]:
         self._throttled.add(reading.time_ns, reading.throttled_ns)
         return ()
@@ -191,8 +220,8 @@ class EvidenceProbes:
         for metric, labels, at_ns, value in points:
             if not math.isfinite(value) or value < 0:
                 raise ValueError(f"{metric} {dict(labels)}: {value}")
-            if metric == sig.FS_PROBE_WINDOW:
-                totals.set(metric, labels, at_ns, value)  # the newest says it all
+            if metric in NEWEST:
+                totals.set(metric, labels, at_ns, value)
                 continue
             held = self._points.setdefault(metric, [])
             if len(held) >= POINTS:

@@ -272,15 +272,22 @@ def _device_attributes(frame: Frame) -> dict[str, Value | None]:
         sig.GPU_ID: device.id,
         sig.GPU_NAME: device.name,
         sig.GPU_SIMULATED: True if device.simulated else None,
-        sig.GPU_WINDOW: _s(device.window_ns),
+        sig.GPU_WINDOW: _s(device.window_ns or None),
         sig.GPU_UTILIZATION_MEAN: device.utilization_mean,
         sig.GPU_UTILIZATION_MAX: device.utilization_max,
         sig.GPU_OTHER_UTILIZATION: device.other_utilization,
         sig.GPU_OTHER_EXPECTED: device.expected_other_utilization,
         sig.GPU_CLOCK_MIN: device.clock_min_hz,
         sig.GPU_CLOCK_EXPECTED: device.expected_clock_hz,
+        sig.GPU_HELD_SHARE: device.held_share,
+        sig.GPU_HELD_EXPECTED: device.expected_held_share,
+        sig.GPU_HELD_REASON: device.held_reason,
+        sig.GPU_IO_RATE: device.io_rate,
+        sig.GPU_IO_EXPECTED: device.expected_io_rate,
+        sig.GPU_ERRORS: device.errors or None,
         sig.GPU_MEMORY_USED: device.memory_used_bytes,
         sig.GPU_TEMPERATURE: device.temperature_celsius,
+        sig.GPU_POWER: device.power_watts,
     }
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from framescope import signals as sig
-from framescope.judge.gpu import CLOCK_NOTICEABLE, OTHERS_NOTICEABLE, others
+from framescope.judge.gpu import (
+    CLOCK_NOTICEABLE,
+    HELD_BY,
+    HELD_NOTICEABLE,
+    OTHERS_NOTICEABLE,
+    held_more,
+    others,
+)
 from framescope.judge.model import Considered, EvidenceRow, Frame, Stage
 
 NS: Final = 1e9
@@ -35,6 +42,10 @@ _GPU_READING: Final = {
     "gpu_transfer": ("transfer_ns", sig.GPU_TRANSFER_TIME, "copies"),
     "cpu_contention": ("runqueue_ns", sig.GPU_RUNQUEUE_TIME, "run-queue time of the software accelerator"),
 }
+
+
+_ERRORS_SHOW: Final = frozenset({"unknown", "blocked"})
+"""Beside the GPU's own causes: a driver that deals with an error holds up who calls it."""
 
 
 def seconds(value: int | None) -> float | None:
@@ -76,6 +87,15 @@ def evidence_rows(frame: Frame, cause: str, stage_name: str | None, lost_ns: int
                 )
             )
     rows.extend(_host_rows(frame, stage, cause))
+    if (
+        frame.device is not None
+        and frame.device.errors
+        and (cause.startswith("gpu") or cause in _ERRORS_SHOW)
+    ):
+        told = "; ".join(frame.device.errors)
+        rows.append(
+            EvidenceRow(sig.GPU_ERRORS, len(frame.device.errors), "{error}", None, f"the GPU: {told}")
+        )
     if cause == "structural":
         rows.append(
             EvidenceRow(
@@ -141,6 +161,21 @@ def _gpu_rows(frame: Frame, stage: Stage, cause: str) -> list[EvidenceRow]:
                 device.expected_clock_hz,
                 "lowest clock in the window",
             )
+        )
+    if cause in ("gpu_throttle", "gpu") and device.held_share:
+        by = HELD_BY.get(device.held_reason or "", device.held_reason)
+        rows.append(
+            EvidenceRow(
+                sig.GPU_HELD_SHARE,
+                device.held_share,
+                "1",
+                device.expected_held_share,
+                "of the time its clocks were held back" + (f" by {by}" if by else ""),
+            )
+        )
+    if cause in ("gpu_transfer", "gpu") and device.io_rate is not None:
+        rows.append(
+            EvidenceRow(sig.GPU_IO_RATE, device.io_rate, "By/s", device.expected_io_rate, "over PCIe")
         )
     if device.utilization_mean is not None:
         rows.append(EvidenceRow(sig.GPU_UTILIZATION_MEAN, device.utilization_mean, "1", None, "GPU load"))
@@ -217,18 +252,7 @@ def _considered_gpu(frame: Frame, named: set[str], timed: bool, split: bool) -> 
                 Considered("gpu_contention", "ruled_out", "others used the GPU, but this frame lost nothing")
             )
     if "gpu_throttle" not in named:
-        if device is not None and device.clock_min_hz and device.expected_clock_hz:
-            ratio = device.clock_min_hz / device.expected_clock_hz
-            said = (
-                "clock as usual"
-                if ratio >= CLOCK_NOTICEABLE
-                else "clock low, but this frame lost nothing by it"
-            )
-            rows.append(Considered("gpu_throttle", "ruled_out", said))
-        elif split and any(s.gpu is not None and s.gpu.throttle_ns is not None for s in frame.stages):
-            rows.append(Considered("gpu_throttle", "ruled_out", "not held back while executing"))
-        else:
-            rows.append(Considered("gpu_throttle", "not_measured", "neither clock nor throttle time is told"))
+        rows.append(_considered_throttle(frame, split))
     for cause, what in (("gpu_work", "GPU busy"), ("gpu_transfer", "copies")):
         if cause in named:
             continue
@@ -239,3 +263,20 @@ def _considered_gpu(frame: Frame, named: set[str], timed: bool, split: bool) -> 
                 Considered(cause, "not_measured", f"{what} is not told: event pairs give elapsed time only")
             )
     return rows
+
+
+def _considered_throttle(frame: Frame, split: bool) -> Considered:
+    device = frame.device
+    if device is not None and device.clock_min_hz and device.expected_clock_hz:
+        if device.clock_min_hz / device.expected_clock_hz >= CLOCK_NOTICEABLE:
+            return Considered("gpu_throttle", "ruled_out", "clock as usual")
+        if device.held_share is not None and device.held_share < HELD_NOTICEABLE:
+            return Considered("gpu_throttle", "ruled_out", "clock low, but nothing held it back")
+        return Considered("gpu_throttle", "ruled_out", "clock low, but this frame lost nothing by it")
+    more = held_more(device)
+    if more is not None:
+        usual = "no more than usual" if more < HELD_NOTICEABLE else "but this frame lost nothing by it"
+        return Considered("gpu_throttle", "ruled_out", f"clocks held back {usual}")
+    if split and any(stage.gpu is not None and stage.gpu.throttle_ns is not None for stage in frame.stages):
+        return Considered("gpu_throttle", "ruled_out", "not held back while executing")
+    return Considered("gpu_throttle", "not_measured", "neither clock nor throttle time is told")

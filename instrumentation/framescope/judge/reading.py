@@ -284,6 +284,7 @@ def _device(told: Mapping[str, Any]) -> Device | None:
     window = ns(told.get(sig.GPU_WINDOW))
     culprit, pid = told.get(sig.FRAME_CULPRIT_NAME), told.get(sig.FRAME_CULPRIT_PID)
     memory = number(told.get(sig.GPU_MEMORY_USED))
+    errors = told.get(sig.GPU_ERRORS)
     return Device(
         id=str(told[sig.GPU_ID]),
         name=str(told.get(sig.GPU_NAME, told[sig.GPU_ID])),
@@ -295,8 +296,15 @@ def _device(told: Mapping[str, Any]) -> Device | None:
         expected_other_utilization=number(told.get(sig.GPU_OTHER_EXPECTED)),
         clock_min_hz=number(told.get(sig.GPU_CLOCK_MIN)),
         expected_clock_hz=number(told.get(sig.GPU_CLOCK_EXPECTED)),
+        held_share=number(told.get(sig.GPU_HELD_SHARE)),
+        expected_held_share=number(told.get(sig.GPU_HELD_EXPECTED)),
+        held_reason=str(reason) if (reason := told.get(sig.GPU_HELD_REASON)) is not None else None,
+        io_rate=number(told.get(sig.GPU_IO_RATE)),
+        expected_io_rate=number(told.get(sig.GPU_IO_EXPECTED)),
         memory_used_bytes=None if memory is None else int(memory),
         temperature_celsius=number(told.get(sig.GPU_TEMPERATURE)),
+        power_watts=number(told.get(sig.GPU_POWER)),
+        errors=tuple(str(one) for one in errors) if isinstance(errors, list | tuple) else (),
         other_process=None if culprit is None else (str(culprit), pid if isinstance(pid, int) else None),
     )
 

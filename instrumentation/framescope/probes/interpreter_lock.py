@@ -24,7 +24,7 @@ from framescope.probes.scheduler import Reading, nothing
 
 EVERY_NS: Final = 5_000_000
 """Between knocks while it looks closely; what a hold begins with goes unseen for half of this on average."""
-LATE_NS: Final = 1_000_000
+LATE_NS: Final = 4_000_000
 """A knock that waited longer than this found the lock held: a thread's ordinary turn is shorter, and a
 sleep ends 0.06 ms late by itself."""
 CLOSELY_NS: Final = 500_000_000
