@@ -588,6 +588,16 @@ EMITTER: Final[tuple[Setting, ...]] = (
         maximum=10_000,
     ),
     Setting(
+        "emitter.flight_recorder",
+        "duration",
+        5.0,
+        "kept whole when many frames go wrong after a calm, slow or not; 0 keeps nothing",
+        env=("FRAMESCOPE_FLIGHT_RECORDER",),
+        unit="s",
+        minimum=0,
+        maximum=60,
+    ),
+    Setting(
         "emitter.baseline",
         "int",
         100,
@@ -682,6 +692,7 @@ class EmitterSettings:
     gpu: Mapping[str, float] = field(default_factory=dict)
     """What ``emitter.gpu`` says: seconds between two readings by group of calls; ``events`` 1 or 0."""
     warnings: tuple[str, ...] = ()
+    flight_recorder: float = 5.0
 
 
 def emitter_settings(
@@ -702,6 +713,7 @@ def emitter_settings(
         agent="thread" if found.text("emitter.agent") == "thread" else "process",
         keep_budget=found.number("emitter.keep_budget"),
         baseline=found.whole("emitter.baseline"),
+        flight_recorder=found.number("emitter.flight_recorder"),
         probes=frozenset(probes),
         gpu={
             e.setting.key.rpartition(".")[2]: float(e.value)

@@ -16,6 +16,7 @@ from framescope import signals as sig
 from framescope.agent.anchor import WallAnchor
 from framescope.agent.backlog import Backlog
 from framescope.agent.burst import BurstTrigger
+from framescope.agent.burst import BurstTrigger
 from framescope.agent.counts import FrameCounts
 from framescope.agent.evidence import EvidenceProbes
 from framescope.agent.intake import fill, outline, plain_stages, read_threads
@@ -68,6 +69,7 @@ class _Pipeline:
         self.counts = FrameCounts(totals, definition)
         self.baseline = Baseline()
         self.backlog = Backlog()
+        self.burst = BurstTrigger()
         self.burst = BurstTrigger()
         self.last: Judged | None = None
         self.recent: deque[Judged] = deque(maxlen=RECENT)
@@ -417,6 +419,10 @@ class Agent:
                     labels = ((sig.FRAME_PIPELINE, name), (sig.FRAME_KEPT, judged.kept))
                     self.totals.add(sig.FS_FRAMES_KEPT, labels, 1)
             pipeline.recent.extend(judged for judged in window if judged.kept is None)
+            why = pipeline.burst.pulled([judged.frame for judged in window])
+            if why and self._settings.flight_recorder_ns:
+                at = window[-1].frame.end_ns
+                self._recalls.append((number, at, self._settings.flight_recorder_ns, why))
             why = pipeline.burst.pulled([judged.frame for judged in window])
             if why and self._settings.flight_recorder_ns:
                 at = window[-1].frame.end_ns

@@ -21,6 +21,8 @@ class AgentSettings:
     keep_budget: int = BUDGET
     baseline_every: int = BASELINE_EVERY
     metric_interval_ns: int = DEFAULT_INTERVAL_NS
+    flight_recorder_ns: int = 5_000_000_000
+    """What is kept whole when a burst of bad frames begins; 0: nothing."""
     probe_gpu: bool = True
     gpu_tiers: Tiers = field(default_factory=Tiers)
     probe_host: bool = True
@@ -41,6 +43,7 @@ def from_environment(environment: Mapping[str, str]) -> AgentSettings:
     return AgentSettings(
         keep_budget=round(found.keep_budget),
         baseline_every=found.baseline,
+        flight_recorder_ns=round(found.flight_recorder * 1e9),
         metric_interval_ns=_interval(environment),
         probe_gpu="gpu" in found.probes,
         gpu_tiers=_tiers(found.gpu),
