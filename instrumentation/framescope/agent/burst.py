@@ -1,4 +1,4 @@
-"""The flight recorder's trigger: many frames going wrong after a calm is the moment to keep what was before."""
+"""The flight recorder's trigger: many frames go wrong after a calm, the moment to keep what was before."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class BurstTrigger:
         self._fired_ns = -REST_NS
 
     def pulled(self, frames: Sequence[Frame]) -> str:
-        """Whether these frames (of a second, in order) begin a burst: in words, how many were what; else ""."""
+        """How many were what, in words, if these frames (of a second, in order) begin a burst; else ""."""
         if not frames:
             return ""
         start_ns, end_ns = frames[0].start_ns, frames[-1].end_ns
@@ -43,4 +43,5 @@ class BurstTrigger:
         if not calm or start_ns - self._fired_ns < REST_NS:
             return ""
         self._fired_ns = start_ns
-        return f"{', '.join(f'{count} {name}' for name, count in sorted(counts.items()))} of {len(frames)} frames"
+        told = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+        return f"{told} of {len(frames)} frames"

@@ -65,7 +65,7 @@ def plain_stages(record: FrameRecord) -> list[tuple[int, int, int]] | None:
     pairs = iter(record.marks)
     for index, at in zip(pairs, pairs, strict=False):
         if index.__class__ is not int:
-            if index[0] != TRACE:
+            if index[0] not in SAY_NOTHING_OF_STAGES:
                 return None
             continue
         if at < newest:

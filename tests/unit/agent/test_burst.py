@@ -73,7 +73,8 @@ def fed(**settings: object):
     made, sent, _ = agent(baseline_every=0, **settings)
     a_second = S // (16 * MS) + 1
     for at in range(22):
-        made.feed(batch(*(record(n, 30 if at == 20 else 6) for n in range(at * a_second, (at + 1) * a_second))))
+        numbers = range(at * a_second, (at + 1) * a_second)
+        made.feed(batch(*(record(n, 30 if at == 20 else 6) for n in numbers)))
         made.tick((at + 1) * a_second * 16 * MS + S)
     made.tick(60 * S)
     return sent
