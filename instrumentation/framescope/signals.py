@@ -188,6 +188,18 @@ PROCESS_CPU_UTILIZATION: Final = "process.cpu.utilization"
 PROCESS_MEMORY_USAGE: Final = "process.memory.usage"
 SYSTEM_CPU_UTILIZATION: Final = "system.cpu.utilization"
 SYSTEM_MEMORY_UTILIZATION: Final = "system.memory.utilization"
+SYSTEM_CPU_FREQUENCY: Final = "system.cpu.frequency"
+SYSTEM_PAGING_OPERATIONS: Final = "system.paging.operations"
+SYSTEM_PAGING_DIRECTION: Final = "system.paging.direction"
+SYSTEM_PAGING_FAULTS: Final = "system.paging.faults"
+SYSTEM_PAGING_FAULT_TYPE: Final = "system.paging.fault.type"
+PROCESS_PAGING_FAULTS: Final = "process.paging.faults"
+PROCESS_PAGING_FAULT_TYPE: Final = "process.paging.fault_type"
+FS_CPU_STEAL: Final = "framescope.cpu.steal.share"
+FS_CPU_QUOTA_TIME: Final = "framescope.cpu.quota.time"
+FS_CPU_QUOTA_LIMIT: Final = "framescope.cpu.quota.limit"
+FS_GC_PAUSE: Final = "framescope.gc.pause"
+GC_GENERATION: Final = "cpython.gc.generation"
 FS_PRESSURE: Final = "framescope.pressure.share"
 FS_PRESSURE_RESOURCE: Final = "framescope.pressure.resource"
 
@@ -375,6 +387,37 @@ METRICS: Final[dict[str, Metric]] = {
         ),
         Metric(SYSTEM_CPU_UTILIZATION, "gauge", "1", "CPU of the machine over all cores", (), _SEMCONV),
         Metric(SYSTEM_MEMORY_UTILIZATION, "gauge", "1", "memory of the machine in use", (), _SEMCONV),
+        Metric(SYSTEM_CPU_FREQUENCY, "gauge", "Hz", "clock of the cores, a mean", (), _SEMCONV),
+        Metric(
+            SYSTEM_PAGING_OPERATIONS,
+            "counter",
+            "{operation}",
+            "pages swapped in and out",
+            (SYSTEM_PAGING_DIRECTION,),
+            _SEMCONV,
+        ),
+        Metric(
+            SYSTEM_PAGING_FAULTS,
+            "counter",
+            "{fault}",
+            "page faults of the machine",
+            (SYSTEM_PAGING_FAULT_TYPE,),
+            _SEMCONV,
+        ),
+        Metric(
+            PROCESS_PAGING_FAULTS,
+            "counter",
+            "{fault}",
+            "page faults of the host process",
+            (PROCESS_PAGING_FAULT_TYPE,),
+            _SEMCONV,
+        ),
+        Metric(FS_CPU_STEAL, "gauge", "1", "share of all cores' time that a hypervisor gave to others"),
+        Metric(
+            FS_CPU_QUOTA_TIME, "counter", "s", "time a cgroup's quota held the host process back, over CPUs"
+        ),
+        Metric(FS_CPU_QUOTA_LIMIT, "gauge", "{cpu}", "CPUs that the tightest quota allows"),
+        Metric(FS_GC_PAUSE, "histogram", "s", "one garbage collection of 20 µs or more", (GC_GENERATION,)),
         Metric(
             FS_PRESSURE,
             "gauge",

@@ -181,6 +181,8 @@ class Agent:
         while len(self._works) > WORKS:
             self._works.pop(next(iter(self._works)))
         self._collections.extend(batch.collections)
+        for generation, _, start, end in batch.collections:
+            self.totals.observe(sig.FS_GC_PAUSE, ((sig.GC_GENERATION, str(generation)),), (end - start) / 1e9)
         self._pending.extend(records)
         while len(self._pending) > PENDING:
             record = self._pending.popleft()
@@ -478,11 +480,16 @@ class Agent:
         frame.device = self._probes.device_over(frame.due_ns, frame.end_ns, device)
         held = self._probes.quota_over(frame.due_ns, frame.end_ns)
         stalled = self._probes.io_stall_over(frame.due_ns, frame.end_ns)
+        short_of_memory = self._probes.memory_stall_over(frame.due_ns, frame.end_ns)
         for evidence in (segment.evidence for segment in frame.segments):
             if held is not None:
                 # A thread that a quota holds back is on the run queue meanwhile: never more than that.
                 evidence.quota_ns = min(held, evidence.runqueue_ns or 0)
             if evidence.io_ns is not None:
+                if short_of_memory == 0 or (short_of_memory and evidence.io_ns):
+                    # A page that had to come back is a block that this thread read while it was blocked.
+                    evidence.memory_ns = min(short_of_memory, evidence.io_ns)
+                    evidence.io_ns -= evidence.memory_ns
                 # It waited for I/O no longer than the machine shows that anybody did.
                 evidence.io_ns = None if stalled is None else min(evidence.io_ns, stalled)
         self._probes.waits.explain(frame)

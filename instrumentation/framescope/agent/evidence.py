@@ -32,7 +32,9 @@ from framescope.judge.model import Device
 from framescope.probes.cgroup import CgroupProbe, CgroupReading
 from framescope.probes.device import DeviceProbe, DeviceReading
 from framescope.probes.host import HostProbe, HostReading
+from framescope.probes.machine import MachineProbe, MachineReading
 from framescope.probes.nvml import NvmlProbe
+from framescope.probes.page_faults import PageFaultProbe, PageFaults
 from framescope.probes.pressure import PressureProbe, PressureReading
 from framescope.probes.software_accelerator import SoftwareAcceleratorProbe
 from framescope.recorder.faults import Faults
@@ -62,6 +64,8 @@ class EvidenceProbes:
         self._watched: set[str] = set()
         self._throttled = Running()
         self._io_stalls = Amounts()
+        self._memory_stalls = Amounts()
+        self._major_faults = Running()
         self._points: dict[str, list[tuple[Labels, int, float]]] = {}
         self._events: list[tuple[int, str]] = []
         # The table: name, how often, where it is read, what becomes of a reading.
@@ -74,9 +78,13 @@ class EvidenceProbes:
         if settings.probe_pressure:
             pressure = PressureProbe()
             self.add(Scheduled("pressure", TENTH_NS, pressure.read, self._take_pressure, pressure.close))
+            faults = PageFaultProbe(pid)
+            self.add(Scheduled("page_faults", TENTH_NS, faults.read, self._take_page_faults, faults.close))
         if settings.probe_host:
             host = HostProbe(pid)
             self.add(Scheduled("host", SECOND_NS, host.read, self._take_host, host.close))
+            machine = MachineProbe()
+            self.add(Scheduled("machine", SECOND_NS, machine.read, self._take_machine, machine.close))
 
     def add(self, probe: Scheduled[Any]) -> None:
         """One more line of the table."""
@@ -158,6 +166,13 @@ class EvidenceProbes:
         """ns some task of the machine waited for I/O around a frame; None where pressure is not told."""
         return self._io_stalls.over(start_ns, end_ns)
 
+    def memory_stall_over(self, start_ns: int, end_ns: int) -> int | None:
+        """ns some task of the machine waited for memory around a frame. None where that is not told, and
+        where no page of the host process had to be read in meanwhile: then it was another that waited, or
+        this one in a way that leaves no trace."""
+        stalled = self._memory_stalls.over(start_ns, end_ns)
+        return stalled if not stalled or self._major_faults.over(start_ns, end_ns) else None
+
     def close(self) -> None:
         """Let go of every probe."""
         self._poller.close()
@@ -196,14 +211,33 @@ class EvidenceProbes:
 
     def _take_cgroup(self, reading: CgroupReading) -> Iterable[Point]:
         self._throttled.add(reading.time_ns, reading.throttled_ns)
-        return ()
+        yield sig.FS_CPU_QUOTA_TIME, (), reading.time_ns, reading.throttled_ns / 1e9
+        yield sig.FS_CPU_QUOTA_LIMIT, (), reading.time_ns, reading.limit_cpus
 
     def _take_pressure(self, reading: PressureReading) -> Iterable[Point]:
-        stalled = reading.stalled_ns.get("io")
-        if stalled is not None:
-            self._io_stalls.add(reading.time_ns - reading.window_ns, reading.time_ns, stalled)
+        for resource, stalls in (("io", self._io_stalls), ("memory", self._memory_stalls)):
+            stalled = reading.stalled_ns.get(resource)
+            if stalled is not None:
+                stalls.add(reading.time_ns - reading.window_ns, reading.time_ns, stalled)
         for resource, share in reading.shares.items():
             yield sig.FS_PRESSURE, ((sig.FS_PRESSURE_RESOURCE, resource),), reading.time_ns, share
+
+    def _take_page_faults(self, reading: PageFaults) -> Iterable[Point]:
+        self._major_faults.add(reading.time_ns, reading.major)
+        labels = ((sig.PROCESS_PAGING_FAULT_TYPE, "major"),)
+        yield sig.PROCESS_PAGING_FAULTS, labels, reading.time_ns, reading.major
+
+    def _take_machine(self, reading: MachineReading) -> Iterable[Point]:
+        told: tuple[tuple[str, Labels, float | None], ...] = (
+            (sig.FS_CPU_STEAL, (), reading.steal),
+            (sig.SYSTEM_CPU_FREQUENCY, (), reading.frequency_hz),
+            (sig.SYSTEM_PAGING_OPERATIONS, ((sig.SYSTEM_PAGING_DIRECTION, "in"),), reading.pages_in),
+            (sig.SYSTEM_PAGING_OPERATIONS, ((sig.SYSTEM_PAGING_DIRECTION, "out"),), reading.pages_out),
+            (sig.SYSTEM_PAGING_FAULTS, ((sig.SYSTEM_PAGING_FAULT_TYPE, "major"),), reading.major_faults),
+        )
+        for name, labels, value in told:
+            if value is not None:
+                yield name, labels, reading.time_ns, value
 
     def _take_host(self, reading: HostReading) -> Iterable[Point]:
         for name, value in (

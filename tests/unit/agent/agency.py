@@ -81,6 +81,9 @@ class NoProbes:
     def io_stall_over(self, start_ns, end_ns):
         return None
 
+    def memory_stall_over(self, start_ns, end_ns):
+        return None
+
     def quota_over(self, start_ns, end_ns):
         return None
 

@@ -8,7 +8,7 @@ import time
 from itertools import count
 
 import pytest
-from agency import Sent, batch, record
+from agency import Sent, agent, batch, record
 from opentelemetry.sdk.resources import Resource
 
 from framescope import signals as sig
@@ -18,7 +18,11 @@ from framescope.agent.poller import DEADLINE_NS, Scheduled
 from framescope.agent.settings import AgentSettings
 from framescope.agent.totals import Totals
 from framescope.agent.windows import REMEMBERED, Amounts, Running
+from framescope.handover import FrameRecord
 from framescope.probes.device import DeviceIdentity, DeviceReading
+from framescope.probes.machine import MachineReading
+from framescope.probes.page_faults import PageFaults
+from framescope.probes.pressure import PressureReading
 
 MS = 1_000_000
 NONE = AgentSettings(probe_gpu=False, probe_host=False, probe_pressure=False, probe_cgroup=False)
@@ -221,15 +225,111 @@ def test_closing_waits_for_no_probe_that_hangs():
 def test_frames_are_judged_and_sent_while_a_probe_hangs():
     stuck, sent = Hangs(), Sent()
     made = probes(stuck.line(), steady())
-    agent = Agent(sent, lambda _: Resource({}), AgentSettings(), probes=lambda pid: made, clock=lambda: 0)
+    host = Agent(sent, lambda _: Resource({}), AgentSettings(), probes=lambda pid: made, clock=lambda: 0)
     for tenth in range(100):
-        agent.feed(batch(record(tenth, start=tenth * 100 * MS)))
-        agent.poll(tenth * 100 * MS)
+        host.feed(batch(record(tenth, start=tenth * 100 * MS)))
+        host.poll(tenth * 100 * MS)
         time.sleep(0.002)
         if tenth % 10 == 9:
-            agent.tick(tenth * 100 * MS)
+            host.tick(tenth * 100 * MS)
     counted = sent.counter(sig.FRAME_COUNT)
     assert sum(counted.values()) >= 90
     assert sent.counter(sig.FS_INTERNAL_ERRORS) == {((sig.REASON, "probe.hangs"),): 1}
     stuck.go_on.set()
+    made.close()
+
+
+# -- memory that is short: the machine's stalls and the process's own faults -------------------------------
+
+
+class OneByOne:
+    """A probe that gives the readings it was made with, one a turn."""
+
+    def __init__(self, *readings: object) -> None:
+        self._readings = list(readings)
+
+    def read(self, now: int) -> object:
+        return self._readings.pop(0) if self._readings else None
+
+
+def short_of_memory(stalled_ns: int, major: tuple[int, int]) -> EvidenceProbes:
+    """Probes that saw one window of 100 ms with so much memory stall, and so many faults before and after."""
+    made = probes()
+    pressure = OneByOne(PressureReading(100 * MS, 100 * MS, {}, {"memory": stalled_ns, "io": 0}))
+    faults = OneByOne(PageFaults(0, major[0]), PageFaults(100 * MS, major[1]))
+    made.add(Scheduled("pressure", 100 * MS, pressure.read, made._take_pressure))
+    made.add(Scheduled("page_faults", 100 * MS, faults.read, made._take_page_faults))
+    made.read(0, Totals())
+    made.read(100 * MS, Totals())
+    made.close()
+    return made
+
+
+def test_memory_was_short_where_the_machine_stalled_and_the_process_had_to_read_pages_in():
+    assert short_of_memory(20 * MS, (7, 9)).memory_stall_over(10 * MS, 60 * MS) == 20 * MS
+
+
+def test_a_stall_without_a_fault_of_the_process_says_nothing_of_it():
+    assert short_of_memory(20 * MS, (7, 7)).memory_stall_over(10 * MS, 60 * MS) is None
+
+
+def test_faults_without_a_stall_are_not_short_memory():
+    assert short_of_memory(0, (7, 9)).memory_stall_over(10 * MS, 60 * MS) == 0
+
+
+def test_without_readings_around_the_frame_nothing_is_said():
+    made = short_of_memory(20 * MS, (7, 9))
+    assert made.memory_stall_over(110 * MS, 120 * MS) is None  # nobody read the pressure there
+    assert made.memory_stall_over(10 * MS, 150 * MS) is None  # nor the faults after it
+
+
+def blocked_frame(number: int, *, blocks: int) -> FrameRecord:
+    """8 ms of CPU, and 12 ms blocked in which its thread read so many blocks."""
+    begin = number * 16 * MS
+    end = begin + 20 * MS
+    return record(
+        number,
+        20,
+        marks=[0, begin, ~0, end],
+        segments=[(1, begin, (0, 0, 0), end, (8 * MS, 0, blocks), -1)],
+    )
+
+
+@pytest.mark.parametrize(("blocks", "cause"), [(4, "memory_pressure"), (0, "blocked")])
+def test_a_frame_that_waited_for_pages_is_blamed_on_memory_only_if_its_own_thread_read_some(
+    blocks: int, cause: str
+):
+    made, sent, seen = agent(baseline_every=0)
+    seen.memory_stall_over = lambda start, end: 12 * MS
+    seen.io_stall_over = lambda start, end: 12 * MS
+    made.feed(batch(*(record(n) for n in range(40)), blocked_frame(40, blocks=blocks)))
+    made.tick(60_000 * MS)
+    slow = next(g[0] for g in sent.frames() if g[0].attributes[sig.FRAME_KEPT] == "slow")
+    assert slow.attributes[sig.FRAME_CAUSE_NAME] == cause
+    told = slow.attributes.get(sig.MEMORY_STALL_TIME)
+    assert told == (0.012 if blocks else None)
+    assert slow.attributes[sig.IO_WAIT_TIME] == 0  # the same blocks explain nothing twice
+
+
+def test_collections_are_counted_by_generation():
+    made, sent, _ = agent()
+    made.feed(batch(collections=[(0, 1, 0, MS), (2, 1, 2 * MS, 30 * MS), (2, 1, 40 * MS, 50 * MS)]))
+    made.tick(60_000 * MS)
+    metrics = sent.metrics[-1].resource_metrics[0].scope_metrics[0].metrics
+    (pauses,) = [metric for metric in metrics if metric.name == sig.FS_GC_PAUSE]
+    newest = {p.attributes[sig.GC_GENERATION]: (p.count, round(p.sum, 6)) for p in pauses.data.data_points}
+    assert newest == {"0": (1, 0.001), "2": (2, 0.038)}
+
+
+def test_what_the_machine_tells_is_sent_and_what_it_does_not_is_absent():
+    made = probes()
+    reading = MachineReading(5, 1, steal=0.25, pages_in=3, major_faults=4)
+    machine = OneByOne(reading)
+    made.add(Scheduled("machine", 1000 * MS, machine.read, made._take_machine))
+    made.read(0, Totals())
+    assert made.take_points() == {
+        sig.FS_CPU_STEAL: [((), 5, 0.25)],
+        sig.SYSTEM_PAGING_OPERATIONS: [(((sig.SYSTEM_PAGING_DIRECTION, "in"),), 5, 3)],
+        sig.SYSTEM_PAGING_FAULTS: [(((sig.SYSTEM_PAGING_FAULT_TYPE, "major"),), 5, 4)],
+    }
     made.close()
