@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
-CODE   := instrumentation dash_app deploy examples tests bench docs
+CODE   := instrumentation dash_app deploy examples tests bench docs hatch_build.py
 LOCK   := requirements/dev.txt
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -32,6 +32,7 @@ architecture: $(VENV)/.dev
 
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest --ignore tests/ui --ignore tests/stack --ignore tests/compose $(ARGS)
+	FRAMESCOPE_COMPILED=0 $(BIN)/python -m pytest tests/unit/recorder tests/safety $(ARGS)
 
 # In a process of its own: the browser's driver keeps an event loop running on the main thread.
 ui: $(VENV)/.dev
@@ -55,7 +56,7 @@ pictures: $(VENV)/.dev
 	$(BIN)/python docs/screenshots.py $(ARGS)
 
 # What the product needs to run its demo: three seconds with a warm package cache, a minute without.
-$(VENV)/.demo: pyproject.toml $(LOCK)
+$(VENV)/.demo: pyproject.toml $(LOCK) hatch_build.py instrumentation/framescope/_core.c
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "framescope needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 $(MAKECMDGOALS)")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "framescope: installing into $(VENV)" >&2

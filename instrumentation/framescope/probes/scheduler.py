@@ -21,6 +21,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from framescope.compiled import core
+
 Reading = tuple[int, int, int]
 """(CPU ns, run-queue ns, block operations) of the calling thread so far; −1 is unknown."""
 
@@ -77,6 +79,9 @@ def reader() -> Callable[[], Reading]:
         return nothing if sys.platform == "win32" else _cpu_only
     import resource
 
+    if core is not None:
+        read_in_c: Callable[[], Reading] = core.read_scheduler
+        return read_in_c
     try:
         pread = ctypes.PyDLL(None).pread  # PyDLL: the call keeps the interpreter lock
         pread.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int64]

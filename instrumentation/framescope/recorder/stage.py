@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from types import TracebackType
@@ -12,28 +12,27 @@ from framescope.handover import ERROR, WORK
 from framescope.probes.device import NOT_TIMED, GpuTimer
 from framescope.recorder.decoration import Function, as_stage
 from framescope.recorder.frame import Frame
+from framescope.recorder.marker import Marker
 from framescope.recorder.marks import FRAME_FULL, MAX_MARKS, Marks, NoMarks, note
-from framescope.recorder.open_frames import OpenMarks
 
 if TYPE_CHECKING:
     from framescope.recorder.pipeline import Recorder
 
 
-class Stage:
+class Stage(Marker):
     """One stage of a pipeline. ``with stage:`` enters it in the frame that is open here.
 
     That is the frame opened by ``with pipeline.frame()`` on this thread or in this asyncio task; a frame
     carried across threads enters it by ``with frame.stage(stage):``.
     """
 
-    __slots__ = ("_clock", "_leaving", "_marks", "_recorder", "index", "kind", "name")
+    __slots__ = ("_recorder", "kind", "name")
 
     def __init__(self, recorder: Recorder, index: int, name: str, kind: str) -> None:
+        super().__init__(index, MAX_MARKS)
         self._recorder = recorder
-        self._marks = recorder.marks.get
-        self._clock = recorder.clock
-        self._leaving = ~index
-        self.index = index
+        self.rebind(recorder.marks)
+        self.keep_time_by(recorder.clock)
         self.name = name
         self.kind = kind
 
@@ -44,14 +43,6 @@ class Stage:
     def together(self, frames: Iterable[Frame]) -> _StageOfSeveral:
         """One piece of work for several frames, a batch: it is this stage of each of them, for ``with``."""
         return _StageOfSeveral([frame.stage(self) for frame in frames])
-
-    def rebind(self, marks: OpenMarks) -> None:
-        """Look elsewhere for the open frame (a forked child has none of its parent's)."""
-        self._marks = marks.get
-
-    def keep_time_by(self, clock: Callable[[], int]) -> None:
-        """Read another clock, in monotonic ns."""
-        self._clock = clock
 
     def start(self, frame: Frame) -> int:
         """Enter; the token is for ``stop``."""
@@ -64,20 +55,6 @@ class Stage:
         if error is not None:
             frame._note(ERROR, self.index, error.__name__)
 
-    # Written out, and with the marks at hand instead of the frame: a call or a look-up less on either
-    # side is a tenth of what a stage costs.
-    def __enter__(self) -> Stage:
-        try:
-            marks = self._marks()
-            if len(marks) < MAX_MARKS:
-                marks.append(self.index)
-                marks.append(self._clock())
-            else:
-                self._not_written(marks)
-        except Exception:  # no memory, no stack left
-            self._recorder.faults.note("stage.enter")
-        return self
-
     def _not_written(self, marks: Marks) -> None:
         recorder = self._recorder
         if not isinstance(marks, NoMarks):
@@ -85,17 +62,11 @@ class Stage:
             recorder.marks.set(marks := FRAME_FULL)
         recorder.lose(marks.reason)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            marks = self._marks()
-            marks.append(self._leaving)
-            marks.append(self._clock())
-            if kind is not None:
-                note(marks, ERROR, self.index, kind.__name__)
-        except Exception:
-            self._recorder.faults.note("stage.exit")
+    def _note_error(self, marks: Marks, kind: type[BaseException]) -> None:
+        note(marks, ERROR, self.index, kind.__name__)
+
+    def _fault(self, where: str) -> None:
+        self._recorder.faults.note(where)
 
 
 class _StageOfSeveral:
@@ -154,10 +125,10 @@ class GpuStage(Stage):
             except Exception:
                 self._recorder.faults.note("gpu_stage.exit")
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> GpuStage:
         super().__enter__()
         try:
-            marks = self._marks()
+            marks = self._recorder.marks.get()
             token = NOT_TIMED if isinstance(marks, NoMarks) else self._begin()
             self._tokens.set((*self._tokens.get(), token))
             if token != NOT_TIMED:
