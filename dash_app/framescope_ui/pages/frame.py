@@ -13,7 +13,7 @@ from framescope_ui.figures.live import gpu_title
 from framescope_ui.pages import elements
 from framescope_ui.pages.elements import Part
 from framescope_ui.pages.viewer import Viewer
-from framescope_ui.questions.views import Considered, EvidenceRow, FrameView, ShareRow, VerdictView
+from framescope_ui.questions.views import Considered, EvidenceRow, FrameView, GpuThen, ShareRow, VerdictView
 
 SMALL = 0.01
 """Shares below a hundredth are the stages' usual jitter: told on request, not drawn."""
@@ -172,6 +172,7 @@ def _key_numbers(view: FrameView) -> html.Dl:
         if view.gpu_simulated:
             name.append(elements.simulated_tag())
         pairs.append((gpu_title(view.gpu_id), html.Span(name)))
+        pairs += [(title, html.Span(said, className="fs-strong")) for title, said in gpu_facts(view.gpu_then)]
     if view.clock_error_seconds is not None:
         pairs.append(
             (
@@ -185,6 +186,26 @@ def _key_numbers(view: FrameView) -> html.Dl:
     return html.Dl(
         [html.Div([html.Dt(name), html.Dd(value)]) for name, value in pairs], className="fs-key-line"
     )
+
+
+def gpu_facts(then: GpuThen) -> list[tuple[str, str]]:
+    """What the GPU was like during the frame, as far as its readings tell: titles and values."""
+    facts: list[tuple[str, str]] = []
+    if then.clock_hz is not None:
+        usual = f", usually {quantity.whole(then.usual_clock_hz / 1e6)}" if then.usual_clock_hz else ""
+        facts.append(("GPU clock", f"{quantity.whole(then.clock_hz / 1e6)} MHz{usual}"))
+    if then.held:
+        by = f", by {then.held_by}" if then.held_by else ""
+        facts.append(("Held back", f"{quantity.percent(then.held)} % of the time{by}"))
+    if then.memory_bytes is not None:
+        facts.append(("GPU memory", " ".join(quantity.memory(then.memory_bytes, None))))
+    if then.temperature_celsius is not None:
+        facts.append(("GPU temperature", f"{quantity.whole(then.temperature_celsius)} °C"))
+    if then.power_watts is not None:
+        facts.append(("GPU power", f"{quantity.whole(then.power_watts)} W"))
+    if then.errors:
+        facts.append(("GPU errors", "; ".join(then.errors)))
+    return facts
 
 
 def overrun_shares(verdict: VerdictView) -> list[tuple[str, float]]:

@@ -11,6 +11,7 @@ import numpy as np
 from framescope import signals
 from framescope.judge import Verdict, read_verdict
 from framescope.judge.baseline import ENOUGH
+from framescope.judge.gpu import HELD_BY
 from framescope.judge.reading import root_of as frame_root_of
 from framescope.judge.reading import tells_what_is_usual
 from framescope_ui.backends.protocols import (
@@ -31,7 +32,15 @@ from framescope_ui.questions.readings import grouped, joined, newest
 from framescope_ui.questions.stores import NS, Stores, Troubles, seconds
 from framescope_ui.questions.usual import Usual, usual
 from framescope_ui.questions.verdict import overrun_by_cause, view_of
-from framescope_ui.questions.views import FrameItem, FrameView, Line, SpanEventView, SpanView, StageRow
+from framescope_ui.questions.views import (
+    FrameItem,
+    FrameView,
+    GpuThen,
+    Line,
+    SpanEventView,
+    SpanView,
+    StageRow,
+)
 from framescope_ui.questions.waterfall import is_foreign, root_of, stages_of, with_losses
 
 LATER_STEPS_SECONDS = (2, 16, 128, 1024)
@@ -108,6 +117,7 @@ async def frame(
         gpu_simulated=root.attributes.get(signals.GPU_SIMULATED) is True
         or (label.simulated if label else False),
         gpu_window_seconds=number(root.attributes, signals.GPU_WINDOW),
+        gpu_then=_gpu_then(root),
         stages=stages,
         verdict=None if verdict is None else view_of(verdict),
         series=_series(gauges, devices, near.between(start_ns, end_ns)),
@@ -118,6 +128,21 @@ async def frame(
         missing=_missing(stores, troubles, trace, root, gauges, near, foreign, verdict is None, beside),
         spans=[_span(span) for span in trace.spans],
         foreign=foreign,
+    )
+
+
+def _gpu_then(root: Span) -> GpuThen:
+    errors = root.attributes.get(signals.GPU_ERRORS)
+    reason = text(root.attributes, signals.GPU_HELD_REASON)
+    return GpuThen(
+        clock_hz=number(root.attributes, signals.GPU_CLOCK_MIN),
+        usual_clock_hz=number(root.attributes, signals.GPU_CLOCK_EXPECTED),
+        held=number(root.attributes, signals.GPU_HELD_SHARE),
+        held_by=None if reason is None else HELD_BY.get(reason, reason),
+        memory_bytes=number(root.attributes, signals.GPU_MEMORY_USED),
+        temperature_celsius=number(root.attributes, signals.GPU_TEMPERATURE),
+        power_watts=number(root.attributes, signals.GPU_POWER),
+        errors=[str(one) for one in errors] if isinstance(errors, (list, tuple)) else [],
     )
 
 

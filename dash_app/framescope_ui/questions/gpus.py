@@ -89,15 +89,22 @@ def now_of(
         temperature_celsius=reading(signals.HW_TEMPERATURE),
         power_watts=reading(signals.HW_POWER),
         clock_hz=reading(signals.FS_GPU_CLOCK),
-        throttled_seconds_per_second=sum(reasons.values()) / THROTTLE_WINDOW_SECONDS if recent else None,
+        # Reasons hold at the same time: the longest bounds them all from below.
+        throttled_seconds_per_second=max(reasons.values()) / THROTTLE_WINDOW_SECONDS if reasons else None,
         throttle_reasons=sorted(reason for reason, held_back in reasons.items() if held_back > 0),
         processes=_processes(of_gpu(gauges.get(signals.FS_GPU_PROCESS_UTILIZATION, ()), gpu.id), now_ns),
     )
 
 
 def of_gpu(series: Sequence[Series], gpu: str) -> list[Series]:
-    """The series of one GPU."""
-    return [one for one in series if one.attributes.get(signals.HW_ID) == gpu]
+    """The series of one GPU as a whole: not of its encoder, its decoder or its memory's own sensor."""
+    return [
+        one
+        for one in series
+        if one.attributes.get(signals.HW_ID) == gpu
+        and one.attributes.get(signals.HW_GPU_TASK, "general") == "general"
+        and one.attributes.get(signals.HW_SENSOR_LOCATION, "gpu") == "gpu"
+    ]
 
 
 def others_of(series: Sequence[Series], gpu: str) -> Series:

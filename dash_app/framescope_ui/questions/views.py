@@ -306,6 +306,24 @@ class VerdictView:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuThen:
+    """What the GPU's readings say of one frame; None where they do not tell.
+
+    ``held`` is the share of the time that its clocks were held back, ``held_by`` the reason in words;
+    ``errors`` are what its driver told of, in words.
+    """
+
+    clock_hz: float | None = None
+    usual_clock_hz: float | None = None
+    held: float | None = None
+    held_by: str | None = None
+    memory_bytes: float | None = None
+    temperature_celsius: float | None = None
+    power_watts: float | None = None
+    errors: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class FrameView:
     """One frame, whole: what the Frame page and ``/api/frames/{trace_id}`` show."""
 
@@ -322,6 +340,7 @@ class FrameView:
     gpu_name: str | None
     gpu_simulated: bool
     gpu_window_seconds: float | None
+    gpu_then: GpuThen
     stages: Sequence[StageRow]
     verdict: VerdictView | None
     series: dict[str, Sequence[Line]] = field(default_factory=dict)
