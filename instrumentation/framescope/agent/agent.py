@@ -17,6 +17,7 @@ from framescope.agent.anchor import WallAnchor
 from framescope.agent.backlog import Backlog
 from framescope.agent.burst import BurstTrigger
 from framescope.agent.burst import BurstTrigger
+from framescope.agent.cohorts import Cohorts
 from framescope.agent.counts import FrameCounts
 from framescope.agent.evidence import EvidenceProbes
 from framescope.agent.intake import fill, outline, plain_stages, read_threads
@@ -70,6 +71,7 @@ class _Pipeline:
         self.baseline = Baseline()
         self.backlog = Backlog()
         self.burst = BurstTrigger()
+        self.cohorts = Cohorts()
         self.burst = BurstTrigger()
         self.last: Judged | None = None
         self.recent: deque[Judged] = deque(maxlen=RECENT)
@@ -392,8 +394,9 @@ class Agent:
         if judged.complete:
             return
         judged.complete = True
-        frame = self._read(number, judged)
-        self._pipelines[number].baseline.apply(frame)
+        frame, pipeline = self._read(number, judged), self._pipelines[number]
+        pipeline.baseline.apply(frame)
+        frame.attributes = pipeline.cohorts.of(frame.attributes, partial(self._lose, number))
         frame.evidence = total(segment.evidence for segment in frame.segments)
         if self._probes is not None:
             self._probes.waits.illustrate(frame)
