@@ -30,7 +30,6 @@ STRENGTH: Final[Mapping[str, float]] = {
 }  # fmt: skip
 """How far each kind of evidence can be trusted, before this frame's own doubts. A first form: set from
 what evidence.md measured (95–98 % for scheduler and collector rules), not yet calibrated."""
-_GPU_CAUSES: Final = frozenset({"gpu", "gpu_work", "gpu_contention", "gpu_throttle", "gpu_transfer"})
 EVENT_PAIR_ONLY: Final = 0.65
 """GPU causes named from device readings over 1/6 s, without the frame's own busy and wait."""
 
@@ -122,8 +121,10 @@ def _latency_parts(frame: Frame, lost: int) -> dict[tuple[str, str | None], int]
         if stage is None:
             continue
         if stage.kind == "gpu":
+            if gpu.is_pair_alone(stage):
+                _surely_host(frame, piece, pieces)
             for cause, amount in gpu.split(stage, piece.left_ns, frame.device).items():
-                piece.give(cause, amount)
+                piece.met_ns += piece.give(cause, amount)
         if stage.kind in ("queue", "gap"):
             _behind(piece, stage.ahead_ns)
         else:
@@ -183,31 +184,59 @@ def _behind(piece: Piece, ahead: Mapping[str, int]) -> None:
         piece.give(cause, amount)
 
 
+def _surely_host(frame: Frame, piece: Piece, pieces: list[Piece]) -> None:
+    """What the host lost while it launched: an event pair holds that too, when the stream had nothing to do.
+
+    Only what must have been there: evidence of the stage itself, and of its thread what the thread's other
+    stages cannot hold.
+    """
+    if piece.stage is not None:
+        pool = host.pools(piece.stage.evidence, piece.stage.expected)
+        for cause, name in host.OF_THE_HOST_ALONE:
+            piece.give(cause, pool.get(name, 0))
+    for pool, inside in _pools_by_thread(frame, pieces):
+        if piece in inside:
+            elsewhere = sum(other.left_ns for other in inside if other is not piece)
+            for cause, name in host.OF_THE_HOST_ALONE:
+                available = pool.get(name, 0) - piece.parts.get(cause, 0)
+                piece.give(cause, available - elsewhere)
+                elsewhere = max(0, elsewhere - max(0, available))
+
+
 def _host_parts(frame: Frame, pieces: list[Piece]) -> None:
     """Split what is left of each piece by the evidence of the stage or of the segments it ran in."""
     for piece in pieces:
         if piece.stage is not None and any(
             getattr(piece.stage.evidence, name) is not None for _, name in host.PRECEDENCE
         ):
-            host.draw([piece], host.pools(piece.stage.evidence, piece.stage.expected))
+            pool = host.pools(piece.stage.evidence, piece.stage.expected)
+            for cause, name in host.PRECEDENCE:
+                if name in pool:
+                    pool[name] -= min(pool[name], piece.parts.get(cause, 0))
+            host.draw([piece], pool)
+    for pool, inside in _pools_by_thread(frame, pieces):
+        _take_what_is_given(pool, inside)
+        host.draw(inside, pool)
+
+
+def _pools_by_thread(frame: Frame, pieces: list[Piece]) -> list[tuple[dict[str, int], list[Piece]]]:
+    """The excess of each stretch on one thread, and the pieces that may draw on it."""
     if not frame.segments:
-        inside = [piece for piece in pieces if _on_host(piece)]
-        pool = host.pools(frame.evidence, frame.expected)
-        _take_what_is_given(pool, inside)
-        host.draw(inside, pool)
-        return
-    for segment in frame.segments:
-        inside = [
-            piece
-            for piece in pieces
-            if _on_host(piece)
-            and (piece.thread is None or piece.thread == segment.thread)
-            and piece.start_ns < segment.end_ns
-            and piece.end_ns > segment.start_ns
-        ]
-        pool = host.pools(segment.evidence, segment.expected)
-        _take_what_is_given(pool, inside)
-        host.draw(inside, pool)
+        return [(host.pools(frame.evidence, frame.expected), [piece for piece in pieces if _on_host(piece)])]
+    return [
+        (
+            host.pools(segment.evidence, segment.expected),
+            [
+                piece
+                for piece in pieces
+                if _on_host(piece)
+                and (piece.thread is None or piece.thread == segment.thread)
+                and piece.start_ns < segment.end_ns
+                and piece.end_ns > segment.start_ns
+            ],
+        )
+        for segment in frame.segments
+    ]
 
 
 def _take_what_is_given(pool: dict[str, int], inside: list[Piece]) -> None:
@@ -215,25 +244,12 @@ def _take_what_is_given(pool: dict[str, int], inside: list[Piece]) -> None:
     for cause, name in host.PRECEDENCE:  # what a stage's own reading already gave away
         if name in pool:
             pool[name] -= min(pool[name], sum(piece.parts.get(cause, 0) for piece in inside))
-    # Off the CPU while the GPU worked is the GPU's, and is already given.
-    waited = sum(sum(p.parts.values()) for p in inside if p.stage is not None and p.stage.kind == "gpu")
-    for name in ("io_ns", "blocked_ns"):
+    # Off the CPU while the GPU worked is the GPU's, and is already given. Who waits for CUDA may also spin.
+    met = sum(piece.met_ns for piece in inside)
+    spun = met - min(met, pool.get("blocked_ns", 0))
+    for name, taken in (("io_ns", met), ("blocked_ns", met), ("cpu_ns", spun)):
         if name in pool:
-            taken = min(waited, pool[name])
-            pool[name] -= taken
-    # Elsewhere the host slept until the GPU was done, or spun: its blocked time first, then its CPU time.
-    met = sum(
-        amount
-        for p in inside
-        if p.stage is not None and p.stage.kind != "gpu"
-        for cause, amount in p.parts.items()
-        if cause in _GPU_CAUSES
-    )
-    for name in ("blocked_ns", "cpu_ns"):
-        if name in pool:
-            taken = min(met, pool[name])
-            pool[name] -= taken
-            met -= taken
+            pool[name] -= min(taken, pool[name])
 
 
 def _on_host(piece: Piece) -> bool:

@@ -85,6 +85,7 @@ class Baseline:
                 self._add(("gpu", stage.name, "time"), stage.gpu.time_ns)
                 if stage.gpu.placed:
                     self._add(("gpu", stage.name, "latency"), max(0, stage.gpu.start_ns - stage.start_ns))
+                    self._add(("gpu", stage.name, "tail"), max(0, stage.gpu.end_ns - stage.end_ns))
                 for name in GPU_FIELDS:
                     value = getattr(stage.gpu, f"{name}_ns")
                     if value is not None:
@@ -163,7 +164,7 @@ class Baseline:
             if stage.gpu is not None:
                 stage.expected_gpu = {
                     name: value
-                    for name in ("time", "latency", *GPU_FIELDS)
+                    for name in ("time", "latency", "tail", *GPU_FIELDS)
                     if (value := self._median(("gpu", stage.name, name))) is not None
                 }
         for index, segment in enumerate(frame.segments):

@@ -11,6 +11,8 @@ from framescope.judge.model import Device, Stage
 OTHERS_NOTICEABLE: Final = 0.05
 """Another process's utilization must exceed its usual value by this much: NVML reports whole percent
 over windows of 1/6 s, so two or three points come and go by themselves."""
+ASYNCHRONOUS: Final = 0.1
+"""A stage whose work usually runs on for more than this share of its time after the host has left it."""
 CLOCK_NOTICEABLE: Final = 0.95
 """A clock within 5 % of the usual one explains nothing: boost clocks wander by as much."""
 HELD_NOTICEABLE: Final = 0.02
@@ -59,6 +61,11 @@ def slowed(device: Device | None) -> float:
     return more if more is not None and more >= HELD_NOTICEABLE else 0.0
 
 
+def is_pair_alone(stage: Stage) -> bool:
+    """Whether nothing but start and end is known of a stage's GPU work."""
+    return stage.gpu is not None and stage.gpu.busy_ns is None and stage.gpu.wait_ns is None
+
+
 def split(stage: Stage, amount: int, device: Device | None) -> dict[str, int]:
     """ns per cause, at most ``amount`` together; what the GPU does not explain is left to the caller."""
     gpu = stage.gpu
@@ -96,13 +103,17 @@ def split(stage: Stage, amount: int, device: Device | None) -> dict[str, int]:
 
     # An event pair alone: elapsed time, which cannot tell work from waiting.
     time = excess("time", gpu.time_ns)
+    tail = stage.expected_gpu.get("tail", 0)
+    if gpu.placed and tail > max(gpu.clock_error_ns or 0, ASYNCHRONOUS * stage.expected_gpu.get("time", 0)):
+        # The host launches and goes on: how long it took to launch is in the pair as well, and is its own.
+        time = min(time, max(0, gpu.end_ns - stage.end_ns - tail))
     time -= give("gpu_throttle", min(time, round(slowed(device) * gpu.time_ns)))
     give("gpu_contention" if shared else "gpu", time)
     return parts
 
 
 def waited_for(piece: Piece, stages: Sequence[Stage], device: Device | None) -> None:
-    """Lost in a later stage, while work that an earlier one launched ran beyond its usual end.
+    """Lost in a later stage, while work that an earlier one launched ran on for longer than usual.
 
     CUDA work is launched and goes on by itself; the host meets it where it fetches the result. It may spin
     there, which is CPU time, or sleep, which is blocked time: what was lost there in the time that the work
@@ -112,18 +123,13 @@ def waited_for(piece: Piece, stages: Sequence[Stage], device: Device | None) -> 
         gpu = stage.gpu
         if gpu is None or stage is piece.stage or not gpu.placed or gpu.end_ns <= stage.end_ns:
             continue
-        usual_latency, usual_time = stage.expected_gpu.get("latency"), stage.expected_gpu.get("time")
-        if usual_latency is None or usual_time is None:
+        usual_tail = stage.expected_gpu.get("tail")
+        if usual_tail is None:
             continue
-        usual_end = max(stage.end_ns, stage.start_ns + usual_latency + usual_time + (gpu.clock_error_ns or 0))
+        usual_end = stage.end_ns + usual_tail + (gpu.clock_error_ns or 0)
         late = min(gpu.end_ns, piece.end_ns) - max(usual_end, piece.start_ns)
-        late = min(late, piece.left_ns)
-        if late <= 0:
-            continue
-        for cause, amount in split(stage, late, device).items():
-            late -= piece.give(cause, amount)
-        more = others(device)
-        piece.give("gpu_contention" if more is not None and more >= OTHERS_NOTICEABLE else "gpu", late)
+        for cause, amount in split(stage, min(late, piece.left_ns), device).items():
+            piece.met_ns += piece.give(cause, amount)
 
 
 def waited_to_begin(piece: Piece, device: Device | None) -> None:

@@ -27,6 +27,10 @@ PRECEDENCE: Final = (
 or beside it, and the finer name is the truer one. Plain ``blocked`` is what no finer reading explains."""
 
 
+OF_THE_HOST_ALONE: Final = PRECEDENCE[:4]
+"""What no waiting for a GPU looks like: a collection, a quota, a queue for a core, the interpreter lock."""
+
+
 @dataclass(slots=True)
 class Piece:
     """A part of the loss still to be explained, in one stage (or between stages)."""
@@ -37,6 +41,8 @@ class Piece:
     thread: int | None
     left_ns: int
     parts: dict[str, int] = field(default_factory=dict)
+    met_ns: int = 0
+    """What of the parts the host spent waiting for the GPU: no evidence of the host explains it again."""
 
     def give(self, cause: str, wanted: int) -> int:
         """Let ``cause`` own up to ``wanted`` ns of what is left; answers how much it got."""
