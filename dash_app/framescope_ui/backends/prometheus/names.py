@@ -37,6 +37,7 @@ UNIT_WORDS: Final[Mapping[str, str]] = {
     "W": "watts",
     "Cel": "celsius",
     "Hz": "hertz",
+    "rpm": "rpm",
     "%": "percent",
 }
 """What a UCUM unit is called at the end of a name. ``1`` and ``{things}`` have no word."""
