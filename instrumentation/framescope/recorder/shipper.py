@@ -22,8 +22,8 @@ FRAMES_A_BATCH: Final = 32
 """Packing holds the interpreter lock: 32 frames of 8 stages take some 0.05 ms while they are in the caches,
 0.2 ms when they are not."""
 PAUSE_S: Final = 0.0002
-"""Between two batches the frames' threads get the lock for certain: giving it up alone (a sleep of 0) leaves it
-with this thread more often than not."""
+"""Between two batches the frames' threads get the lock for certain: giving it up alone (a sleep of 0) leaves
+it with this thread more often than not."""
 
 
 class Link(Protocol):
