@@ -49,6 +49,10 @@ static int64_t device_ns(void) { return following ? (int64_t)((double)(host_ns()
 static int enter(const char *name) {
     int code = 0;
     pthread_mutex_lock(&lock);
+#ifdef QUICK /* for the benchmark: what the stub itself takes is not to be measured */
+    (void)name;
+    return initialized ? lost : NOT_INITIALIZED;
+#endif
     for (int i = 0; i < 64; i++)
         if (!called[i].name[0] || !strcmp(called[i].name, name)) {
             strncpy(called[i].name, name, 47);

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol, Self
+from typing import Final, Literal, NamedTuple, Protocol, Self
 
 NOT_TIMED: Final = -1
 """Stands for the token of a stage that cannot be timed, and for a time that will never be known."""
@@ -125,8 +125,7 @@ class DeviceProbe(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class GpuWork:
+class GpuWork(NamedTuple):
     """The GPU work of one stage of one frame, all times monotonic ns on the host's clock.
 
     ``start_ns`` to ``end_ns`` is what CUDA event pairs give (first GPU start to last GPU end). The rest

@@ -221,11 +221,7 @@ class Shipper:
                 batch.losses[number, "wait_limit"] = watched.missed_waits
         for timer in recorder.timers:
             try:
-                batch.works.extend(
-                    (w.token, w.device, w.start_ns, w.end_ns, w.queued_ns, w.busy_ns, w.wait_ns,
-                     w.transfer_ns, w.throttle_ns, w.runqueue_ns, w.clock_error_ns)
-                    for w in timer.collect()
-                )  # fmt: skip
+                batch.works.extend(tuple(work) for work in timer.collect())  # marshal takes no named ones
             except Exception:
                 self._faults.note("gpu_timer.collect")
         for name, (at, value) in list(recorder.gauges.items()):
