@@ -1,0 +1,265 @@
+"""What sets slow frames apart: every attribute, reading and stage of the frames that were kept.
+ Kept frames are a sample: of the slow ones up to a keep budget, of those on time one in a hundred. The
+records tell how many of either there were in each stretch of the range, so each kept frame stands for its
+share of them (post-stratification: Kish 1965, ch. 3.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from framescope import signals
+from framescope_ui.backends.protocols import Attributes, FrameRow, Trace
+from framescope_ui.questions.frame_item import number
+from framescope_ui.questions.latencies import Latencies
+from framescope_ui.questions.stores import NS
+from framescope_ui.statistics.contrast import FEWEST, WINDOWS, contrast, median, ranks
+from framescope_ui.statistics.long_run import Floats
+
+SLICES = 6
+"""Stretches of the range that are sampled each for itself, so that the sample is of the whole range."""
+SLOW_A_SLICE = 80
+ON_TIME_A_SLICE = 200
+"""On time are kept too the neighbours of slow frames, which stand for nobody."""
+TRACES_A_SIDE = 40
+"""Whole traces that are read for the times of stages: each is one question to the store."""
+MOST_VALUES = 20
+"""An attribute with more different texts than this is no cohort (an id, say)."""
+FEW_VALUES = 6
+"""A number with no more different values than this is compared value by value."""
+
+READINGS: Mapping[str, tuple[str, str]] = {
+    signals.CPU_TIME: ("CPU time", "s"),
+    signals.RUNQUEUE_TIME: ("Run-queue time", "s"),
+    signals.QUOTA_TIME: ("CPU quota time", "s"),
+    signals.GIL_WAIT_TIME: ("Interpreter-lock wait", "s"),
+    signals.GC_TIME: ("Garbage collection", "s"),
+    signals.BLOCKED_TIME: ("Blocked time", "s"),
+    signals.IO_WAIT_TIME: ("I/O wait", "s"),
+    signals.LOCK_WAIT_TIME: ("Lock wait", "s"),
+    signals.LOOP_WAIT_TIME: ("Event-loop wait", "s"),
+    signals.MEMORY_STALL_TIME: ("Memory stall", "s"),
+    signals.GPU_TIME: ("GPU time", "s"),
+    signals.GPU_BUSY_TIME: ("GPU busy time", "s"),
+    signals.GPU_WAIT_TIME: ("GPU wait", "s"),
+    signals.GPU_TRANSFER_TIME: ("GPU transfer time", "s"),
+    signals.GPU_THROTTLE_TIME: ("GPU throttled time", "s"),
+    signals.GPU_UTILIZATION_MEAN: ("GPU load in the frame", "1"),
+    signals.GPU_OTHER_UTILIZATION: ("Other processes on the GPU in the frame", "1"),
+    signals.GPU_CLOCK_MIN: ("Lowest GPU clock in the frame", "Hz"),
+    signals.GPU_MEMORY_USED: ("GPU memory in the frame", "By"),
+    signals.GPU_TEMPERATURE: ("GPU temperature in the frame", "Cel"),
+    signals.FRAME_INTERVAL: ("Time since the frame before", "s"),
+}
+"""What framescope measured in a frame, beside its verdict: name → title and unit."""
+_OURS = ("frame.", "framescope.")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One kept frame of the sample: how many it stands for, what is known of it, how long its stages took,
+    s."""
+
+    start_ns: int
+    slow: bool
+    weight: float
+    attributes: Attributes
+    stages: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One difference before its p-value is adjusted; see ``correlate_views.Difference``."""
+
+    name: str
+    title: str
+    kind: str
+    value: str | None
+    unit: str
+    slow: float
+    on_time: float
+    effect: float
+    interval: tuple[float, float] | None
+    n_slow: int
+    n_on_time: int
+    p: float
+
+
+def sample(
+    rows: Sequence[FrameRow], traces: Mapping[str, Trace], frames: Latencies, start_ns: int, end_ns: int
+) -> list[Kept]:
+    """The kept frames with what each stands for: its kind's number in its slice, over those kept there."""
+    usable = [row for row in rows if _kind(row) is not None and start_ns <= row.start_ns < end_ns]
+    slices = [_slice(row.start_ns, start_ns, end_ns) for row in usable]
+    kinds = [_kind(row) == "slow" for row in usable]
+    there = _counts(frames, start_ns, end_ns)
+    kept: dict[tuple[int, bool], int] = {}
+    for at, slow in zip(slices, kinds, strict=True):
+        kept[at, slow] = kept.get((at, slow), 0) + 1
+    found = []
+    for row, at, slow in zip(usable, slices, kinds, strict=True):
+        trace = traces.get(row.trace_id)
+        weight = there[int(slow)][at] / kept[at, slow]
+        if weight <= 0:
+            continue
+        attributes = row.attributes if trace is None else {**_root_of(trace, row), **row.attributes}
+        stages = {} if trace is None else _stages(trace)
+        found.append(Kept(row.start_ns, slow, weight, attributes, stages))
+    return found
+
+
+def _kind(row: FrameRow) -> str | None:
+    """``slow``, ``on_time``, or None for a frame that stands for nobody."""
+    outcome = row.attributes.get(signals.FRAME_OUTCOME)
+    if outcome == "slow" or (outcome is None and row.attributes.get(signals.FRAME_SLOW) is True):
+        return "slow"
+    weight = number(row.attributes, signals.FRAME_SAMPLING_WEIGHT)
+    return "on_time" if outcome in ("on_time", None) and weight is not None and weight > 0 else None
+
+
+def _slice(time_ns: int, start_ns: int, end_ns: int) -> int:
+    return min((time_ns - start_ns) * SLICES // (end_ns - start_ns), SLICES - 1)
+
+
+def _counts(frames: Latencies, start_ns: int, end_ns: int) -> tuple[Floats, Floats]:
+    """Frames on time and slow frames in each slice."""
+    at = np.clip((frames.due_ns - start_ns) * SLICES // (end_ns - start_ns), 0, SLICES - 1)
+    slow = frames.slow
+    on_time = frames.finished & ~slow
+
+    def counted(which: npt.NDArray[np.bool_]) -> Floats:
+        return np.bincount(at[which], minlength=SLICES).astype(np.float64)
+
+    return counted(on_time), counted(slow)
+
+
+def _root_of(trace: Trace, row: FrameRow) -> Attributes:
+    return next(
+        (
+            span.attributes
+            for span in trace.spans
+            if span.start_ns == row.start_ns and not span.parent_span_id
+        ),
+        {},
+    )
+
+
+def _stages(trace: Trace) -> dict[str, float]:
+    """How long each stage took, s; work on the GPU lies inside its stage and is not counted twice."""
+    stages = {span.span_id for span in trace.spans if signals.FRAME_STAGE_NAME in span.attributes}
+    took: dict[str, float] = {}
+    for span in trace.spans:
+        name = span.attributes.get(signals.FRAME_STAGE_NAME)
+        if isinstance(name, str) and span.parent_span_id not in stages:
+            took[name] = took.get(name, 0.0) + (span.end_ns - span.start_ns) / NS
+    return took
+
+
+def compared(kept: Sequence[Kept], start_ns: int, end_ns: int) -> tuple[list[Found], list[str]]:
+    """Everything that slow frames and frames on time can differ in, and what was left out (sentences)."""
+    columns: dict[tuple[str, str], dict[int, Any]] = {}
+    for place, one in enumerate(kept):
+        for name, value in one.attributes.items():
+            if name in READINGS:
+                columns.setdefault(("reading", name), {})[place] = value
+            elif not name.startswith(_OURS):
+                columns.setdefault(("attribute", name), {})[place] = value
+        for name, took in one.stages.items():
+            columns.setdefault(("stage", name), {})[place] = took
+    found: list[Found] = []
+    left_out: list[str] = []
+    for (kind, name), values in columns.items():
+        these = [kept[place] for place in values]
+        if min(sum(one.slow for one in these), sum(not one.slow for one in these)) < FEWEST:
+            continue
+        told = list(values.values())
+        numbers = [v for v in told if isinstance(v, (int, float)) and not isinstance(v, bool)]
+        if len(numbers) == len(told) and (kind != "attribute" or len(set(numbers)) > FEW_VALUES):
+            made = _numbers(kind, name, np.asarray(numbers, np.float64), these, start_ns, end_ns)
+            found += [] if made is None else [made]
+        elif all(isinstance(v, (str, bool, int, float)) for v in told):
+            if len(set(map(str, told))) > MOST_VALUES:
+                left_out.append(
+                    f"{name} has more than {MOST_VALUES} different values: too many for cohorts. "
+                    "Give frames a coarser attribute to compare them by it."
+                )
+            else:
+                found += _cohorts(kind, name, [_text(v) for v in told], these, start_ns, end_ns)
+    return found, left_out
+
+
+def _sides(
+    these: Sequence[Kept], start_ns: int, end_ns: int
+) -> tuple[npt.NDArray[np.bool_], Floats, npt.NDArray[np.int64]]:
+    at = np.array([one.start_ns for one in these], np.int64) - start_ns
+    window = np.clip(at * WINDOWS // (end_ns - start_ns), 0, WINDOWS - 1)
+    return np.array([one.slow for one in these]), np.array([one.weight for one in these]), window
+
+
+def _numbers(
+    kind: str, name: str, values: Floats, these: Sequence[Kept], start_ns: int, end_ns: int
+) -> Found | None:
+    if not np.isfinite(values).all():
+        return None
+    slow, weight, window = _sides(these, start_ns, end_ns)
+    made = contrast(ranks(values, slow, weight), slow, weight, window)
+    if made is None:
+        return None
+    title, unit = READINGS.get(
+        name, (f"Stage {name}" if kind == "stage" else name, "s" if kind == "stage" else "")
+    )
+    return Found(
+        name,
+        title,
+        kind,
+        None,
+        unit,
+        median(values[slow], weight[slow]),
+        median(values[~slow], weight[~slow]),
+        made.difference,
+        (max(made.low, -1.0), min(made.high, 1.0)),
+        int(slow.sum()),
+        int((~slow).sum()),
+        made.p,
+    )
+
+
+def _cohorts(
+    kind: str, name: str, values: Sequence[str], these: Sequence[Kept], start_ns: int, end_ns: int
+) -> list[Found]:
+    slow, weight, window = _sides(these, start_ns, end_ns)
+    told = np.array(values)
+    found = []
+    names = sorted(set(values))
+    # Of two values one is the other's rest: the same question.
+    for value in names[1:] if len(names) == 2 else names:
+        made = contrast((told == value).astype(np.float64), slow, weight, window)
+        if made is not None:
+            found.append(
+                Found(
+                    name,
+                    name,
+                    kind,
+                    value,
+                    "1",
+                    made.slow,
+                    made.on_time,
+                    made.difference,
+                    (max(made.low, -1.0), min(made.high, 1.0)),
+                    int(slow.sum()),
+                    int((~slow).sum()),
+                    made.p,
+                )
+            )
+    return found
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)

@@ -1,0 +1,370 @@
+"""The signals slow frames are held against, and how frames and readings find each other by time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from framescope import signals
+from framescope_ui.backends.protocols import Series
+from framescope_ui.questions import gpus
+from framescope_ui.questions.gaps import GAP_SPACINGS
+from framescope_ui.questions.latencies import Latencies
+from framescope_ui.questions.readings import is_true, joined
+from framescope_ui.questions.stores import NS
+from framescope_ui.statistics.long_run import MOST_WINDOWS, Floats
+from framescope_ui.statistics.risk import Windows
+
+TICK_NS = NS // 10
+"""Frames are counted in steps as long as the fastest probe's readings are apart."""
+LEAST_SHARE = 0.02
+"""A threshold leaves at least this share of the frames on either side."""
+MOST_SERIES = 64
+"""Series beyond this many are left out, and said to be: each is one more question that may be answered by
+chance."""
+
+_NOT_SIGNALS = frozenset(
+    {
+        signals.FRAME_BUDGET_LIMIT,
+        signals.FRAME_PERIOD,
+        signals.FRAME_QUEUE_CAPACITY,
+        signals.FRAME_QUEUE_DEPTH,  # the depth each frame found itself is in the records
+        signals.HW_GPU_MEMORY_LIMIT,
+        signals.FS_GPU_PROCESS_UTILIZATION,  # by process; added up below
+        signals.FS_PROBE_DURATION,
+        signals.FS_PROBE_WINDOW,
+        signals.FS_CLOCK_ERROR,
+    }
+)
+GAUGES = tuple(
+    name
+    for name, metric in signals.METRICS.items()
+    if metric.instrument in ("gauge", "updowncounter") and name not in _NOT_SIGNALS
+)
+"""Every reading of the table of names that says how something was at a time."""
+COUNTERS = (signals.FS_GPU_THROTTLE_TIME, signals.FRAME_QUEUE_BLOCKED_TIME)
+"""Counters of seconds: as shares of each second."""
+_IDENTITY = frozenset({signals.FRAME_PIPELINE, signals.HW_ID, signals.HW_NAME, signals.FS_GPU_SIMULATED})
+_TITLES = {
+    signals.HW_GPU_UTILIZATION: "GPU load",
+    signals.HW_GPU_MEMORY_USAGE: "GPU memory",
+    signals.HW_TEMPERATURE: "Temperature",
+    signals.HW_POWER: "Power",
+    signals.FS_GPU_CLOCK: "GPU clock",
+    signals.FS_GPU_THROTTLE_TIME: "GPU throttled",
+    signals.FS_PRESSURE: "Pressure on",
+    signals.SYSTEM_CPU_UTILIZATION: "CPU load",
+    signals.SYSTEM_MEMORY_UTILIZATION: "Memory of the machine",
+    signals.PROCESS_CPU_UTILIZATION: "CPU of the process",
+    signals.PROCESS_MEMORY_USAGE: "Memory of the process",
+    signals.FRAME_CUSTOM: "Custom",
+    signals.FRAME_QUEUE_BLOCKED_TIME: "Backpressure of queue",
+}
+_LIMITS = {
+    signals.HW_GPU_UTILIZATION: 0.9,
+    signals.FS_GPU_PROCESS_UTILIZATION: 0.1,
+    signals.SYSTEM_CPU_UTILIZATION: 0.8,
+    signals.FS_PRESSURE: 0.1,
+}
+"""Thresholds people think in. Where one parts too few frames, the readings themselves are parted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One signal's readings: at ``times_ns``, each telling of the ``spacing_ns`` before it."""
+
+    name: str
+    title: str
+    unit: str
+    times_ns: npt.NDArray[np.int64]
+    values: Floats
+    spacing_ns: int
+    limit: float | None = None
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """What met in time: the signal's value, frames and slow frames, and the window of time they fall into.
+
+    One row a tick for readings, one a frame for what frames themselves carry.
+    """
+
+    value: Floats
+    frames: Floats
+    slow: Floats
+    window: npt.NDArray[np.int64]
+    windows: int
+    unread: int
+
+
+def signals_of(
+    gauges: Mapping[str, Sequence[Series]], counters: Mapping[str, Sequence[Series]], step_ns: int
+) -> list[Signal]:
+    """Every signal there are readings of, GPUs first. ``counters`` are increases a step."""
+    devices = gpus.labels(gauges)
+    several = len(devices) > 1
+    found: list[Signal | None] = []
+    for name in GAUGES:
+        for identity, group in _split(name, gauges.get(name, ())):
+            found.append(_signal(name, identity, joined(group), several=several))
+    others = gauges.get(signals.FS_GPU_PROCESS_UTILIZATION, ())
+    for gpu in devices:
+        series = gpus.others_of(others, gpu.id)
+        made = _signal(signals.FS_GPU_PROCESS_UTILIZATION, (gpu.id,), series, several=several)
+        if made is not None:
+            title = f"Other processes on GPU {gpu.id}" if several else "Other processes on the GPU"
+            found.append(_renamed(made, title, gpu.simulated))
+    for name in COUNTERS:
+        for identity, group in _split(name, counters.get(name, ())):
+            shares = [Series(s.attributes, s.times_ns, [v * NS / step_ns for v in s.values]) for s in group]
+            found.append(_signal(name, identity, joined(shares), several=several, unit="1"))
+    made_signals = [signal for signal in found if signal is not None]
+    return sorted(made_signals, key=lambda s: 0 if "gpu" in s.name or s.name.startswith("hw.") else 1)
+
+
+def _split(name: str, series: Sequence[Series]) -> list[tuple[tuple[str, ...], list[Series]]]:
+    """The series of a metric by what they are of: one GPU, one queue, one resource."""
+    told = [signals.HW_ID] if signals.HW_ID in signals.METRICS[name].attributes else []
+    told += [a for a in signals.METRICS[name].attributes if a not in _IDENTITY]
+    groups: dict[tuple[str, ...], list[Series]] = {}
+    for one in series:
+        groups.setdefault(tuple(one.attributes.get(a, "") for a in told), []).append(one)
+    return sorted(groups.items())
+
+
+def _signal(
+    name: str, identity: tuple[str, ...], series: Series, *, several: bool, unit: str | None = None
+) -> Signal | None:
+    times = np.asarray(series.times_ns, np.int64)
+    values = np.asarray(series.values, np.float64)
+    good = np.isfinite(values)
+    times, values = times[good], values[good]
+    if len(times) < 2:
+        return None
+    apart = np.diff(times)
+    spacing = int(np.median(apart[apart > 0])) if (apart > 0).any() else NS
+    metric = signals.METRICS[name]
+    shown = [part for part in identity if part]
+    if signals.HW_ID in metric.attributes and not several:
+        shown = shown[1:]
+    title = " ".join([_TITLES.get(name, metric.meaning), *shown])
+    simulated = bool(is_true(series, signals.FS_GPU_SIMULATED))
+    key = "/".join([name, *(part for part in identity if part)])
+    # Some probes tell several times what they read once: a second has ten readings at most.
+    return Signal(
+        key,
+        title,
+        metric.unit if unit is None else unit,
+        times,
+        values,
+        max(spacing, TICK_NS),
+        _LIMITS.get(name),
+        simulated,
+    )
+
+
+def _renamed(signal: Signal, title: str, simulated: bool) -> Signal:
+    return Signal(
+        signal.name,
+        title,
+        signal.unit,
+        signal.times_ns,
+        signal.values,
+        signal.spacing_ns,
+        signal.limit,
+        simulated,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """A range in ticks: how many frames came out in each, how many of them slow, and how late they were.
+
+    A frame belongs to the tick its middle lies in. Dropped and failed frames are left out: they have no
+    latency.
+    """
+
+    start_ns: int
+    size: int
+    frames: Floats
+    slow: Floats
+    lateness: Floats
+    """Mean rank of the latencies of a tick's frames, 0 to 1; NaN without any."""
+    frame_tick: npt.NDArray[np.int64]
+    done: Latencies
+
+    @property
+    def window(self) -> npt.NDArray[np.int64]:
+        """The window of time each tick lies in."""
+        return np.arange(self.size) // self.window_ticks
+
+    @property
+    def window_ticks(self) -> int:
+        """Ticks a window."""
+        return max(1, -(-self.size // MOST_WINDOWS))
+
+    @property
+    def windows(self) -> int:
+        """How many windows there are."""
+        return -(-self.size // self.window_ticks)
+
+
+def ticks_of(frames: Latencies, start_ns: int, end_ns: int) -> Ticks:
+    """The frames that came out, counted in ticks of ``[start_ns, end_ns)``."""
+    done = frames.only(frames.finished)
+    size = max(1, -(-(end_ns - start_ns) // TICK_NS))
+    tick = np.clip((done.due_ns + done.latency_ns // 2 - start_ns) // TICK_NS, 0, size - 1)
+    count = np.bincount(tick, minlength=size).astype(np.float64)
+    slow = np.bincount(tick, weights=done.slow.astype(np.float64), minlength=size).astype(np.float64)
+    place = np.empty(len(done))
+    place[np.argsort(done.latency_ns, kind="stable")] = np.arange(len(done)) / max(len(done), 1)
+    with np.errstate(invalid="ignore"):
+        lateness = np.bincount(tick, weights=place, minlength=size) / np.where(count > 0, count, np.nan)
+    return Ticks(start_ns, size, count, slow, lateness, tick, done)
+
+
+def values_on(ticks: Ticks, signal: Signal) -> Floats:
+    """The signal in each tick, NaN where nobody knows.
+
+    A reading tells of the time up to it since the one before; no farther back than a few usual spacings.
+    """
+    middles = ticks.start_ns + np.arange(ticks.size) * TICK_NS + TICK_NS // 2
+    at = np.searchsorted(signal.times_ns, middles)
+    inside = at < len(signal.times_ns)
+    reading = np.minimum(at, len(signal.times_ns) - 1)
+    near = signal.times_ns[reading] - middles <= GAP_SPACINGS * signal.spacing_ns
+    return np.where(inside & near, signal.values[reading], np.nan)
+
+
+def met_by_time(ticks: Ticks, signal: Signal) -> Met:
+    """Frames and a signal's readings, tick by tick."""
+    value = values_on(ticks, signal)
+    known = np.isfinite(value) & (ticks.frames > 0)
+    unread = int(ticks.frames[~np.isfinite(value)].sum())
+    return Met(
+        value[known], ticks.frames[known], ticks.slow[known], ticks.window[known], ticks.windows, unread
+    )
+
+
+def queues_of(ticks: Ticks) -> list[tuple[Signal, Met]]:
+    """The depth each frame found in each queue, from the records: no joining by time is needed."""
+    found = []
+    middle = ticks.done.due_ns
+    for name, depth in sorted(ticks.done.depths.items()):
+        known = depth >= 0
+        if not known.any():
+            continue
+        signal = Signal(
+            f"{signals.FRAME_QUEUE_DEPTH}/{name}",
+            f"Depth of queue {name}",
+            "{item}",
+            middle[known],
+            depth[known].astype(np.float64),
+            TICK_NS,
+        )
+        met = Met(
+            signal.values,
+            np.ones(int(known.sum())),
+            ticks.done.slow[known].astype(np.float64),
+            ticks.frame_tick[known] // ticks.window_ticks,
+            ticks.windows,
+            int((~known).sum()),
+        )
+        found.append((signal, met))
+    return found
+
+
+def threshold_of(signal: Signal, met: Met) -> float | None:
+    """Where the signal is parted, seen from the signal alone and never from which frames were slow.
+
+    The usual limit where it parts enough frames; else the border that parts the readings best (Otsu 1979,
+    IEEE Trans. Syst. Man Cybern. 9), rounded where that leaves the frames where they are. None for a
+    constant.
+    """
+    if not len(met.value) or np.ptp(met.value) == 0:
+        return None
+    total = met.frames.sum()
+
+    def parts(at: float) -> float:
+        return float(met.frames[met.value > at].sum() / total)
+
+    if signal.limit is not None and LEAST_SHARE <= parts(signal.limit) <= 1 - LEAST_SHARE:
+        return signal.limit
+    values, place = np.unique(met.value, return_inverse=True)
+    weight = np.bincount(place, weights=met.frames) / total
+    below = np.cumsum(weight)[:-1]
+    mean = np.cumsum(weight * values)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        between = (mean[-1] * below - mean[:-1]) ** 2 / (below * (1 - below))
+    between[(below < LEAST_SHARE) | (below > 1 - LEAST_SHARE)] = -1
+    if not len(between) or between.max() < 0:
+        return None
+    best = int(np.argmax(between))
+    exact = float((values[best] + values[best + 1]) / 2)
+    if signal.unit.startswith("{"):
+        return float(values[best])
+    for digits in (1, 2, 3):
+        rounded = float(f"{exact:.{digits}g}")
+        if abs(parts(rounded) - parts(exact)) < LEAST_SHARE / 2:
+            return rounded
+    return exact
+
+
+def under(met: Met, threshold: float) -> Windows:
+    """Frames and slow frames above the threshold and not above it, in each window."""
+    above = met.value > threshold
+
+    def by_window(which: npt.NDArray[np.bool_], what: Floats) -> Floats:
+        return np.bincount(met.window[which], weights=what[which], minlength=met.windows).astype(np.float64)
+
+    return Windows(
+        by_window(above, met.frames),
+        by_window(above, met.slow),
+        by_window(~above, met.frames),
+        by_window(~above, met.slow),
+    )
+
+
+def stretches(
+    times_ns: npt.NDArray[np.int64], above: npt.NDArray[np.bool_], spacing_ns: int
+) -> list[tuple[float, float]]:
+    """The stretches of time that readings above a threshold tell of, unix seconds; neighbours are one."""
+    found: list[tuple[float, float]] = []
+    for time_ns in times_ns[above].tolist():
+        begin, end = (time_ns - spacing_ns) / NS, time_ns / NS
+        if found and begin - found[-1][1] <= 2 * spacing_ns / NS:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((begin, end))
+    return found
+
+
+def doses(met: Met, most: int = 8) -> tuple[list[tuple[float, float]], npt.NDArray[np.int64]]:
+    """Steps of about equally many frames, and the step of each row; every value its own step where there are
+    few."""
+    values = np.unique(met.value)
+    if len(values) <= most:
+        return [(float(v), float(v)) for v in values], np.searchsorted(values, met.value)
+    order = np.argsort(met.value, kind="stable")
+    passed = np.cumsum(met.frames[order]) / met.frames.sum()
+    inner = [
+        float(met.value[order][min(int(np.searchsorted(passed, k / most)), len(order) - 1)])
+        for k in range(1, most)
+    ]
+    edges = np.unique(inner)
+    edges = edges[(edges > values[0]) & (edges <= values[-1])]
+    step = np.searchsorted(edges, met.value, side="right")
+    ends = [float(values[0]), *edges.tolist(), float(values[-1])]
+    return list(pairwise(ends)), step
+
+
+def clock_error(series: Sequence[Series]) -> float | None:
+    """The greatest error of wall times that was stated in the range, s; None where nothing was."""
+    told = [float(v) for one in series for v in one.values if math.isfinite(v)]
+    return max(told, default=None)

@@ -1,0 +1,91 @@
+"""Whether slow frames and frames on time differ in something, from a weighted sample of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from framescope_ui.statistics.long_run import (
+    FEWEST_WINDOWS,
+    Floats,
+    cosines,
+    quantile,
+    sum_variance,
+    two_sided,
+)
+
+WINDOWS = 128
+"""Windows of time a sample is cut into: what hangs together for longer is seen by the cosines."""
+FEWEST = 20
+"""Frames of either kind below which nothing is compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """Means of slow frames and of those on time, their difference, its interval, the p-value of none."""
+
+    slow: float
+    on_time: float
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+def contrast(
+    value: Floats, slow: npt.NDArray[np.bool_], weight: Floats, window: npt.NDArray[np.int64]
+) -> Contrast | None:
+    """The difference in the weighted mean of ``value``; None where there is too little, or no difference at
+    all.
+
+    ``window`` says in which of ``WINDOWS`` stretches of time a frame lies. The p-value is that of a score
+    test (no difference), the interval that of the difference itself; both by ``long_run.sum_variance``.
+    """
+    if min(int(slow.sum()), int((~slow).sum())) < FEWEST or np.ptp(value) == 0 or WINDOWS < FEWEST_WINDOWS:
+        return None
+    w1, w0 = float(weight[slow].sum()), float(weight[~slow].sum())
+    if w1 <= 0 or w0 <= 0:
+        return None
+    # Both kinds count alike, however rare slow frames are: else the test would hear only of those on time.
+    even = weight / np.where(slow, 2 * w1, 2 * w0)
+    m1, m0 = float((value * even)[slow].sum() * 2), float((value * even)[~slow].sum() * 2)
+    side = np.where(slow, 1.0, -1.0)
+    together = (m1 + m0) / 2
+    null = _by_window(2 * side * even * (value - together), window)
+    own = _by_window(2 * side * even * (value - np.where(slow, m1, m0)), window)
+    variance, degrees = sum_variance(cosines(np.stack([null, own])), WINDOWS)
+    independent = float(((2 * even * (value - np.where(slow, m1, m0))) ** 2).sum())
+    variance = np.maximum(variance, independent)
+    if variance[0] <= 0:
+        return None
+    difference = m1 - m0
+    p = float(two_sided(difference / np.sqrt(variance[0]), degrees[0]))
+    half = float(quantile(degrees[1]) * np.sqrt(variance[1]))
+    return Contrast(m1, m0, difference, difference - half, difference + half, p)
+
+
+def _by_window(values: Floats, window: npt.NDArray[np.int64]) -> Floats:
+    return np.bincount(window, weights=values, minlength=WINDOWS).astype(np.float64)
+
+
+def ranks(value: Floats, slow: npt.NDArray[np.bool_], weight: Floats) -> Floats:
+    """Each value's place among all of them, both kinds counting alike; equal values share theirs.
+
+    Scaled so that ``contrast`` of it is Cliff's delta (1993, Psychol. Bull. 114): how much oftener a slow
+    frame has the greater value than a frame on time, −1 to 1.
+    """
+    w1, w0 = float(weight[slow].sum()), float(weight[~slow].sum())
+    even = weight / np.where(slow, 2 * w1, 2 * w0)
+    _, place = np.unique(value, return_inverse=True)
+    mass = np.bincount(place, weights=even)
+    found: Floats = 2 * (np.cumsum(mass) - mass / 2)[place]
+    return found
+
+
+def median(value: Floats, weight: Floats) -> float:
+    """The weighted median."""
+    order = np.argsort(value, kind="stable")
+    passed = np.cumsum(weight[order])
+    return float(value[order][min(int(np.searchsorted(passed, passed[-1] / 2)), len(value) - 1)])
