@@ -449,6 +449,201 @@ METRICS: Final[dict[str, Metric]] = {
     )
 }
 
+# --- attributes, told of one by one ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute: its wire name, what carries it, its type and UCUM unit, meaning and where the name
+    comes from. A name that ends in a dot goes on with a cause or a queue."""
+
+    name: str
+    on: str
+    type: str  # string | int | double | boolean | string[] | int[]
+    unit: str
+    meaning: str
+    source: str = "framescope"
+
+
+_TOLD: Final = (
+    Attribute(
+        SERVICE_NAME,
+        "resource",
+        "string",
+        "",
+        "whose frames: OTEL_SERVICE_NAME, else the first pipeline's name",
+        _SEMCONV,
+    ),
+    Attribute(
+        SERVICE_INSTANCE_ID,
+        "resource",
+        "string",
+        "",
+        "a fresh UUID for each process, and for each fork",
+        _SEMCONV,
+    ),
+    Attribute(HOST_NAME, "resource", "string", "", "the machine", _SEMCONV),
+    Attribute(FRAME_PIPELINE, "root, frames, metrics", "string", "", "the pipeline's name"),
+    Attribute(FRAME_ID, "root", "int", "", "from 0, one more each frame of a pipeline"),
+    Attribute(FRAME_SEQUENCE, "root", "int", "", "the source's own number, else the id"),
+    Attribute(FRAME_BUDGET_LIMIT, "root, frames", "double", "s", "the budget in force"),
+    Attribute(
+        FRAME_BUDGET_LEARNED, "root", "boolean", "", "true where nobody gave the budget and it was learned"
+    ),
+    Attribute(FRAME_PERIOD, "root", "double", "s", "the period frames are due at"),
+    Attribute(FRAME_INTERVAL, "root", "double", "s", "start of the frame before to this start"),
+    Attribute(FRAME_SLOW, "root", "boolean", "", "latency > budget"),
+    Attribute(FRAME_LATE, "root", "boolean", "", "interval > period and a quarter"),
+    Attribute(FRAME_OUTCOME, "root, metrics", "string", "", "on_time, slow, dropped or failed"),
+    Attribute(FRAME_DROP_REASON, "root, metrics", "string", "", "why it was dropped"),
+    Attribute(
+        FRAME_CLOCK_SHARED, "root", "boolean", "", "false where part of the frame came from another machine"
+    ),
+    Attribute(
+        FRAME_KEPT,
+        "root, metrics",
+        "string",
+        "",
+        "why the frame was kept whole: failed, dropped, slow, late, baseline, neighbour or manual",
+    ),
+    Attribute(FRAME_SAMPLING_WEIGHT, "root", "int", "", "how many frames it stands for"),
+    Attribute(FRAME_EXPECTED_DURATION, "root", "double", "s", "what an undisturbed frame takes"),
+    Attribute(FRAME_EXPECTED_INTERVAL, "root", "double", "s", "the usual interval"),
+    Attribute(FRAME_CAUSE_NAME, "root, metrics", "string", "", "the cause with the greatest share"),
+    Attribute(FRAME_CAUSE_CONFIDENCE, "root", "double", "1", "how sure the verdict is"),
+    Attribute(FRAME_VERDICT_AXIS, "root", "string", "", "what the shares account for: latency or interval"),
+    Attribute(FRAME_CULPRIT_NAME, "root", "string", "", "the other process, where known"),
+    Attribute(FRAME_CULPRIT_PID, "root", "int", "", "its process id"),
+    Attribute(FRAME_LOST_TOTAL, "root", "double", "s", "latency beyond what is usual"),
+    Attribute(
+        FRAME_LOST_PREFIX, "root, stage", "double", "s", "of it by cause; on a stage the part lost there"
+    ),
+    Attribute(FRAME_OVERRUN_TOTAL, "root", "double", "s", "latency beyond the budget"),
+    Attribute(FRAME_OVERRUN_PREFIX, "root", "double", "s", "of it by cause"),
+    Attribute(FRAME_STAGE_NAME, "stage, GPU work, metrics", "string", "", "the stage"),
+    Attribute(FRAME_STAGE_KIND, "stage, GPU work, metrics", "string", "", "cpu, gpu, io, queue or gap"),
+    Attribute(FRAME_STAGE_EXPECTED, "stage, GPU work", "double", "s", "what it usually takes"),
+    Attribute(FRAME_STAGE_UNCLOSED, "stage", "boolean", "", "true where it was entered and never left"),
+    Attribute(
+        FRAME_STAGE_STACKS, "stage", "string[]", "", "Python stacks seen while it took longer than usual"
+    ),
+    Attribute(FRAME_STAGE_STACK_COUNTS, "stage", "int[]", "", "how often each was seen"),
+    Attribute(FRAME_QUEUE_DEPTH_AT_ENTRY, "stage", "int", "{item}", "items found in the queue"),
+    Attribute(FRAME_QUEUE_NAME, "metrics", "string", "", "the queue"),
+    Attribute(CPU_TIME, "root, stage", "double", "s", "CPU time of the threads"),
+    Attribute(RUNQUEUE_TIME, "root, stage", "double", "s", "ready to run and not running"),
+    Attribute(QUOTA_TIME, "root, stage", "double", "s", "of it held back by a cgroup's quota"),
+    Attribute(GIL_WAIT_TIME, "root, stage", "double", "s", "waiting for the interpreter lock"),
+    Attribute(GC_TIME, "root, stage", "double", "s", "overlap with garbage collections, of any thread"),
+    Attribute(BLOCKED_TIME, "root, stage", "double", "s", "off the CPU and not ready"),
+    Attribute(BLOCKED_CALL, "stage", "string", "", "the system call it was seen in most often meanwhile"),
+    Attribute(IO_WAIT_TIME, "root, stage", "double", "s", "of it waiting for files, disks or pipes"),
+    Attribute(LOCK_WAIT_TIME, "root, stage", "double", "s", "of it waiting for locks"),
+    Attribute(LOOP_WAIT_TIME, "root, stage", "double", "s", "ready while the event loop ran others"),
+    Attribute(MEMORY_STALL_TIME, "root, stage", "double", "s", "of the blocked time waiting for memory"),
+    Attribute(GPU_TIME, "root, GPU work, stage", "double", "s", "first GPU start to last GPU end"),
+    Attribute(GPU_BUSY_TIME, "root, GPU work", "double", "s", "its kernels ran"),
+    Attribute(GPU_WAIT_TIME, "root, GPU work", "double", "s", "launched and not running"),
+    Attribute(GPU_TRANSFER_TIME, "root, GPU work", "double", "s", "copies"),
+    Attribute(GPU_THROTTLE_TIME, "root, GPU work", "double", "s", "executing while held back"),
+    Attribute(
+        GPU_RUNQUEUE_TIME, "root, GPU work", "double", "s", "a software accelerator's own wait for a core"
+    ),
+    Attribute(GPU_ID, "root, GPU work, stage", "string", "", "the device; equal to hw.id"),
+    Attribute(GPU_NAME, "root", "string", "", "its name"),
+    Attribute(GPU_SIMULATED, "root", "boolean", "", "true for a simulated device"),
+    Attribute(GPU_WINDOW, "root", "double", "s", "how long one of these readings averages"),
+    Attribute(GPU_UTILIZATION_MEAN, "root", "double", "1", "a kernel was running"),
+    Attribute(GPU_UTILIZATION_MAX, "root", "double", "1", "the highest reading of it"),
+    Attribute(GPU_OTHER_UTILIZATION, "root", "double", "1", "use by other processes"),
+    Attribute(GPU_OTHER_EXPECTED, "root", "double", "1", "what that usually is"),
+    Attribute(GPU_CLOCK_MIN, "root", "double", "Hz", "the lowest compute clock"),
+    Attribute(GPU_CLOCK_EXPECTED, "root", "double", "Hz", "what it usually is"),
+    Attribute(
+        GPU_HELD_SHARE,
+        "root",
+        "double",
+        "1",
+        "time the clocks were held back, for the reason that held longest",
+    ),
+    Attribute(GPU_HELD_EXPECTED, "root", "double", "1", "what that usually is"),
+    Attribute(GPU_HELD_REASON, "root", "string", "", "that reason"),
+    Attribute(GPU_IO_RATE, "root", "double", "By/s", "over PCIe, both ways together"),
+    Attribute(GPU_IO_EXPECTED, "root", "double", "By/s", "what that usually is"),
+    Attribute(GPU_ERRORS, "root", "string[]", "", "errors the driver told of, in words"),
+    Attribute(GPU_MEMORY_USED, "root", "int", "By", "device memory in use"),
+    Attribute(GPU_TEMPERATURE, "root", "double", "Cel", "of the device"),
+    Attribute(GPU_POWER, "root", "double", "W", "of the device"),
+    Attribute(BATCH_FIRST_ID, "frames", "int", "", "id of the first frame"),
+    Attribute(BATCH_OFFSETS_US, "frames", "int[]", "us", "due time of each, from the span's start"),
+    Attribute(BATCH_LATENCIES_US, "frames", "int[]", "us", "latency of each"),
+    Attribute(BATCH_OUTCOMES, "frames", "string", "", "a letter each"),
+    Attribute(BATCH_CAUSES, "frames", "string[]", "", "the code of each slow frame's cause"),
+    Attribute(BATCH_DEPTHS_PREFIX, "frames", "int[]", "{item}", "items each found in that queue, −1 unknown"),
+    Attribute(MARK_TEXT, "mark", "string", "", "what changed"),
+    Attribute(FRAME_METRIC_NAME, "metrics", "string", "", "what the user calls a number of his own"),
+    Attribute(HW_ID, "metrics", "string", "", "the device", _SEMCONV),
+    Attribute(HW_NAME, "metrics", "string", "", "its name", _SEMCONV),
+    Attribute(HW_TYPE, "metrics", "string", "", "gpu", _SEMCONV),
+    Attribute(HW_STATE, "metrics", "string", "", "ok, degraded, failed or predicted_failure", _SEMCONV),
+    Attribute(HW_PARENT, "metrics", "string", "", "the GPU that a slice is cut from", _SEMCONV),
+    Attribute(HW_VENDOR, "metrics", "string", "", "who made it", _SEMCONV),
+    Attribute(HW_MODEL, "metrics", "string", "", "its model", _SEMCONV),
+    Attribute(HW_DRIVER_VERSION, "metrics", "string", "", "its driver", _SEMCONV),
+    Attribute(HW_SERIAL_NUMBER, "metrics", "string", "", "its serial number", _SEMCONV),
+    Attribute(HW_GPU_TASK, "metrics", "string", "", "general, encoder or decoder", _SEMCONV),
+    Attribute(HW_SENSOR_LOCATION, "metrics", "string", "", "gpu or memory", _SEMCONV),
+    Attribute(ERROR_TYPE, "metrics", "string", "", "what kind of error", _SEMCONV),
+    Attribute(
+        NETWORK_IO_DIRECTION, "metrics", "string", "", "transmit or receive, as the device sees it", _SEMCONV
+    ),
+    Attribute(FS_GPU_SIMULATED, "metrics", "string", "", "true on the series of a simulated device"),
+    Attribute(FS_GPU_PART, "metrics", "string", "", "which part of the device worked"),
+    Attribute(FS_GPU_THROTTLE_REASON, "metrics", "string", "", "why its clocks were held back"),
+    Attribute(
+        FS_PROCESS_SELF, "metrics", "string", "", "true for the pipeline's own process, false for others"
+    ),
+    Attribute(PROCESS_PID, "metrics", "string", "", "a process on the GPU", _SEMCONV),
+    Attribute(PROCESS_EXECUTABLE_NAME, "metrics", "string", "", "its name", _SEMCONV),
+    Attribute(
+        PROCESS_PAGING_FAULT_TYPE, "metrics", "string", "", "major: a page had to be read in", _SEMCONV
+    ),
+    Attribute(SYSTEM_PAGING_FAULT_TYPE, "metrics", "string", "", "major: a page had to be read in", _SEMCONV),
+    Attribute(SYSTEM_PAGING_DIRECTION, "metrics", "string", "", "in or out", _SEMCONV),
+    Attribute(GC_GENERATION, "metrics", "string", "", "0, 1 or 2", _SEMCONV),
+    Attribute(
+        FS_PRESSURE_RESOURCE,
+        "metrics",
+        "string",
+        "",
+        "cpu, memory or io: some task was stalled; memory.full, io.full: all were",
+    ),
+    Attribute(FS_PROBE_NAME, "metrics", "string", "", "which probe"),
+    Attribute(REASON, "metrics", "string", "", "why something was lost, or where a fault was"),
+)
+_USUALLY: Final = (
+    CPU_TIME, RUNQUEUE_TIME, QUOTA_TIME, GIL_WAIT_TIME, GC_TIME, BLOCKED_TIME, IO_WAIT_TIME, LOCK_WAIT_TIME,
+    LOOP_WAIT_TIME, MEMORY_STALL_TIME, GPU_BUSY_TIME, GPU_WAIT_TIME, GPU_TRANSFER_TIME, GPU_THROTTLE_TIME,
+    GPU_RUNQUEUE_TIME,
+)  # fmt: skip
+"""Evidence that is told beside what it usually is."""
+ATTRIBUTES: Final[dict[str, Attribute]] = {
+    a.name: a
+    for a in (
+        *_TOLD,
+        *(
+            Attribute(
+                expected_name(name),
+                "root, GPU work" if name.startswith("frame.gpu.") else "root",
+                "double",
+                "s",
+                f"what {name} usually is",
+            )
+            for name in _USUALLY
+        ),
+    )
+}
+
 # --- causes (design §4) -----------------------------------------------------------------------------
 
 
