@@ -16,8 +16,8 @@ HEAD: Final = """\
 # Every signal, one by one
 
 Written by `python docs/write_signals.py` from [signals.py](../instrumentation/framescope/signals.py): change
-that, not this. What an emitter of your own has to send, and when, is told in [wire.md](wire.md). Durations are
-seconds, shares 0 to 1. What was not measured is absent, never 0.
+that, not this. What an emitter of your own has to send, and when, is told in [wire.md](wire.md). Durations
+are seconds, shares 0 to 1. What was not measured is absent, never 0.
 """
 SPANS: Final = {
     sig.SPAN_FRAME: "root of a kept frame, from its due time to its end; below it a span a stage, named as "
