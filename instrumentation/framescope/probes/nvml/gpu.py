@@ -188,7 +188,7 @@ class Gpu:
                 power_watts=None if power_mw is None else power_mw / 1000,
                 energy_joules=None if energy_mj is None else energy_mj / 1000,
                 throttle_ns=self._throttle.read(values, time_ns),
-                io_bytes=self._counted_io(values, time_ns),
+                io_bytes=self._counted_io(values),
                 clock_hz=_hertz(self._calls.ask("nvmlDeviceGetClockInfo", CLOCK_SM, as_="SM clock")),
                 clock_max_hz=self._clock_max_hz,
                 memory_clock_hz=_hertz(
@@ -197,12 +197,12 @@ class Gpu:
             )
         ]
 
-    def _counted_io(self, values: dict[int, fields.FieldValue], now_ns: int) -> dict[str, int]:
+    def _counted_io(self, values: dict[int, fields.FieldValue]) -> dict[str, int]:
         told = {"transmit": values.get(fields.PCIE_TRANSMIT), "receive": values.get(fields.PCIE_RECEIVE)}
         if self._io_counted is None and values:
             self._io_counted = any(one is not None for one in told.values())
         return {
-            way: self._io[way].read(int(one.value), one.width, now_ns)
+            way: self._io[way].read(int(one.value), one.width)
             for way, one in told.items()
             if one is not None
         }

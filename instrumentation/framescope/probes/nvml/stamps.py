@@ -41,10 +41,10 @@ class Anchor:
 
     They are documented as unix µs and are not reliably that: a vendor's own agent saw 1970, and believes
     them to count from boot. The newest one is compared with the clocks it might be of. With one that fits,
-    a stamp is taken at its word; the least age ever seen of a newest stamp bounds how far that clock may
-    be displaced. With none, each look tells that a stamp which was not there at the look before lies
-    between the two (allowing for the time an entry takes to appear); what all looks agree on is the
-    offset, half their slack its error (Cristian's algorithm, one way).
+    a stamp is taken at its word; the least age seen of a newest stamp bounds how far that clock may lag.
+    With none, each look tells that a stamp which was not there at the look before lies between the two
+    (allowing for the time an entry takes to appear); what all looks agree on is the offset, half their
+    slack its error (Cristian's algorithm, one way).
     """
 
     def __init__(self, clocks: Clocks) -> None:

@@ -53,10 +53,12 @@ class Utilization:
             rates = self._calls.ask("nvmlDeviceGetUtilizationRates")
             loads = [] if rates is None else [Load(now_ns, RATES_WINDOW_NS, 0, percent(rates.gpu))]
         # Backends want a series in order, and an entry of the buffer may lie before a rate asked since.
-        loads = [load for load in loads if load.time_ns > self._told_ns]
-        if loads:
-            self._told_ns = loads[-1].time_ns
-        return loads
+        told: list[Load] = []
+        for load in loads:
+            if load.time_ns > self._told_ns and load.window_ns > 0:
+                self._told_ns = load.time_ns
+                told.append(load)
+        return told
 
     def _new_samples(self) -> list[tuple[int, float]]:
         """(stamp in µs, ratio) of samples that were not there before, oldest first."""

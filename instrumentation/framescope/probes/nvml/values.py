@@ -8,9 +8,6 @@ _MEMBERS: Final = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal
 """Member of NVML's value union by NVML's value type."""
 _BITS: Final = (0, 32, 64, 64, 0, 0, 16)
 """Width of the counters of each value type; 0 where it is none that wraps."""
-FASTEST_LINK: Final = 128e9
-"""Bytes a second over the fastest link there is, PCIe 6 with 16 lanes: no counter of bytes moves faster."""
-NS: Final = 1e9
 
 
 def union(kind: int, value: Any) -> float:
@@ -30,27 +27,25 @@ def percent(value: float) -> float:
 
 
 class Unwrapped:
-    """A counter of bytes that may wrap or start anew, as one that only grows.
+    """A counter that may wrap or start anew, as one that only grows.
 
-    A step back is a wrap where the bytes it then means fit through the fastest link in the time passed;
-    else the counter started anew, and what went by before is not known: counted on from there. A counter
-    that wraps more than once between two readings is counted too low, never too high.
+    A step back of a counter of 32 bits or less is a wrap: it starts anew only with its device, whose
+    counters are then read from the beginning. One of 64 bits does not live to wrap: it started anew, and
+    is counted on from there. What wraps more than once between two readings is counted too low, never too
+    high: 32 bits of bytes hold 0.2 s at 21 GB/s.
     """
 
     def __init__(self) -> None:
-        self._last: tuple[int, int] | None = None
-        self._more = 0
-        self._base = 0
+        self._last: int | None = None
+        self._total = 0
 
-    def read(self, value: int, width: int, now_ns: int) -> int:
-        """The bytes so far, given the newest reading and its width in bits."""
-        last, self._last = self._last, (value, now_ns)
+    def read(self, value: int, width: int) -> int:
+        """The count so far, given the newest reading and its width in bits (0: it does not wrap)."""
+        last, self._last = self._last, value
         if last is None:
-            self._base = value
-        elif value >= last[0]:
-            self._more += value - last[0]
-        elif width:
-            wrapped = value + (1 << width) - last[0]
-            if wrapped <= FASTEST_LINK * max(0, now_ns - last[1]) / NS:
-                self._more += wrapped
-        return self._base + self._more
+            self._total = value
+        elif value >= last:
+            self._total += value - last
+        elif 0 < width <= 32:
+            self._total += value + (1 << width) - last
+        return self._total
