@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from tsdownsample import MinMaxDownsampler
 
 from framescope import signals
 from framescope_ui.backends.protocols import FramePage, FrameQuery, FrameRow, Mark, Series, Trace
@@ -55,10 +56,9 @@ from framescope_ui.questions.correlate_views import (
 )
 from framescope_ui.questions.every_frame import latencies
 from framescope_ui.questions.frame_item import integer
-from framescope_ui.questions.gaps import line_of
+from framescope_ui.questions.gaps import with_gaps
 from framescope_ui.questions.latencies import Latencies
 from framescope_ui.questions.stores import NS, Stores, Troubles, seconds
-from framescope_ui.questions.timeline import Grid, grid_line, quantiles
 from framescope_ui.questions.views import Line, SlowMark
 from framescope_ui.statistics.discoveries import LEVEL, adjusted
 from framescope_ui.statistics.lag import Lags, lags
@@ -68,6 +68,7 @@ from framescope_ui.statistics.risk import FEWEST_FRAMES, FEWEST_SLOW, RiskRatio,
 MOST_READINGS = 50_000
 """Readings of one series: an hour and more at 10 Hz."""
 COUNTER_STEP_NS = NS
+MOST_POINTS = 1000
 COURSE_STEPS = 60
 LATENCY_STEPS = 240
 MOST_MARKS = 240
@@ -255,7 +256,7 @@ def correlated(
         differences=_differences(apart, apart_after, risks),
         changes=[_change(one, side_after) for one in around],
         course=_course(frames, start_ns, end_ns),
-        latency=_latency(frames, start_ns, end_ns),
+        latency=_latency(ticks, end_ns),
         slow_marks=_marks(frames, answers.kept, start_ns, end_ns),
         budget_seconds=None if frames.budget_ns is None else frames.budget_ns / NS,
         marks=[(seconds(mark.time_ns), mark.text) for mark in answers.marks],
@@ -383,7 +384,6 @@ def _chosen(ticks: Ticks, line: _Asked, risk: SignalRisk) -> Chosen:
     readings = line.signal
     threshold = line.threshold
     above = readings.values > threshold if threshold is not None else np.zeros(len(readings.values), np.bool_)
-    series = Series({}, readings.times_ns.tolist(), readings.values.tolist())
     return Chosen(
         name=risk.name,
         doses=[
@@ -401,9 +401,20 @@ def _chosen(ticks: Ticks, line: _Asked, risk: SignalRisk) -> Chosen:
             found.high.tolist(),
             found.chance,
         ),
-        line=line_of(series, risk.title, risk.unit),
+        line=_course_of(readings, risk),
         above=stretches(readings.times_ns, above, readings.spacing_ns),
     )
+
+
+def _course_of(signal: Signal, risk: SignalRisk) -> Line:
+    """The readings over time; of many the lowest and highest of each stretch."""
+    times, values, spacing = signal.times_ns, signal.values, signal.spacing_ns / NS
+    if len(times) > MOST_POINTS:
+        kept = MinMaxDownsampler().downsample(np.ascontiguousarray(values), n_out=MOST_POINTS)
+        spacing *= 2 * len(times) / MOST_POINTS
+        times, values = times[kept], values[kept]
+    x, y = with_gaps((times / NS).tolist(), values.tolist(), spacing)
+    return Line(risk.title, risk.unit, x, y)
 
 
 def _differences(
@@ -498,12 +509,21 @@ def _course(frames: Latencies, start_ns: int, end_ns: int) -> CauseCourse:
     )
 
 
-def _latency(frames: Latencies, start_ns: int, end_ns: int) -> list[Line]:
-    step_ns = max(NS, (end_ns - start_ns) // LATENCY_STEPS // NS * NS)
-    grid = Grid.over(start_ns, end_ns, step_ns)
-    names = (("median", 0.5), ("p99", 0.99))
-    found = quantiles(grid, frames, tuple(q for _, q in names))
-    return [grid_line(grid, name, "s", values) for (name, _), values in zip(names, found, strict=True)]
+def _latency(ticks: Ticks, end_ns: int) -> list[Line]:
+    """Median and 99th percentile of each step, s; a step without frames is a gap."""
+    step_ns = max(NS, (end_ns - ticks.start_ns) // LATENCY_STEPS)
+    edges = np.arange(ticks.start_ns, end_ns + step_ns, step_ns)
+    places = np.searchsorted(ticks.due_ns, edges).tolist()
+    found = [
+        (float(edge) / NS, np.quantile(ticks.latency_ns[low:high], (0.5, 0.99)) / NS)
+        for edge, low, high in zip(edges[1:].tolist(), places[:-1], places[1:], strict=True)
+        if high > low
+    ]
+    lines = []
+    for place, name in enumerate(("median", "p99")):
+        x, y = with_gaps([t for t, _ in found], [float(v[place]) for _, v in found], step_ns / NS)
+        lines.append(Line(name, "s", x, y))
+    return lines
 
 
 def _marks(frames: Latencies, rows: Sequence[FrameRow], start_ns: int, end_ns: int) -> list[SlowMark]:

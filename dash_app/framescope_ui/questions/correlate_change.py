@@ -60,14 +60,16 @@ def changes(frames: Latencies, marks: Sequence[Mark], start_ns: int, end_ns: int
 
 
 def before_and_after(frames: Latencies, time_ns: int, start_ns: int, end_ns: int, text: str = "") -> Around:
-    """Frames due in ``[start_ns, time_ns)`` against those due in ``[time_ns, end_ns)``."""
-    done = frames.only(frames.finished).between(start_ns, end_ns)
-    after = done.due_ns >= time_ns
+    """Frames due in ``[start_ns, time_ns)`` against those due in ``[time_ns, end_ns)``; they are in that
+    order."""
+    first, last = (int(np.searchsorted(frames.due_ns, t)) for t in (start_ns, end_ns))
+    which = np.flatnonzero(frames.finished[first:last]) + first
+    due, slow = frames.due_ns[which], frames.slow[which]
+    after = due >= time_ns
     size = max(1, -(-(end_ns - start_ns) // MOST_WINDOWS))
-    window = (done.due_ns - start_ns) // size
+    window = (due - start_ns) // size
     windows = int((end_ns - start_ns - 1) // size) + 1
-    slow = done.slow
-    cause = np.array([c or "unknown" for c in done.cause[slow].tolist()], np.object_)
+    cause = np.array([c or "unknown" for c in frames.cause[which[slow]].tolist()], dtype=str)
 
     def counted(which: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Floats:
         return np.bincount(window[which], minlength=windows).astype(np.float64)
@@ -82,7 +84,7 @@ def before_and_after(frames: Latencies, time_ns: int, start_ns: int, end_ns: int
         ratio = risk_ratio(Windows(total_after, after_of, total_before, before_of))
         return Sides(name, int(before_of.sum()), int(after_of.sum()), ratio)
 
-    names, counts = np.unique(cause.astype(str), return_counts=True)
+    names, counts = np.unique(cause, return_counts=True)
     common = [str(n) for c, n in sorted(zip(counts, names, strict=True), reverse=True) if c >= FEWEST_SLOW]
     return Around(
         time_ns,

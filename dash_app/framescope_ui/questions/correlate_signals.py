@@ -15,7 +15,7 @@ from framescope_ui.backends.protocols import Series
 from framescope_ui.questions import gpus
 from framescope_ui.questions.gaps import GAP_SPACINGS
 from framescope_ui.questions.latencies import Latencies
-from framescope_ui.questions.readings import is_true, joined
+from framescope_ui.questions.readings import is_true
 from framescope_ui.questions.stores import NS
 from framescope_ui.statistics.long_run import MOST_WINDOWS, Floats
 from framescope_ui.statistics.risk import Windows
@@ -24,6 +24,8 @@ TICK_NS = NS // 10
 """Frames are counted in steps as long as the fastest probe's readings are apart."""
 LEAST_SHARE = 0.02
 """A threshold leaves at least this share of the frames on either side."""
+CELLS = 512
+"""Cells of equal width that many different values are sorted into to find where they part."""
 MOST_SERIES = 64
 """Series beyond this many are left out, and said to be: each is one more question that may be answered by
 chance."""
@@ -112,18 +114,18 @@ def signals_of(
     found: list[Signal | None] = []
     for name in GAUGES:
         for identity, group in _split(name, gauges.get(name, ())):
-            found.append(_signal(name, identity, joined(group), several=several))
+            found.append(_signal(name, identity, group, several=several))
     others = gauges.get(signals.FS_GPU_PROCESS_UTILIZATION, ())
     for gpu in devices:
         series = gpus.others_of(others, gpu.id)
-        made = _signal(signals.FS_GPU_PROCESS_UTILIZATION, (gpu.id,), series, several=several)
+        made = _signal(signals.FS_GPU_PROCESS_UTILIZATION, (gpu.id,), [series], several=several)
         if made is not None:
             title = f"Other processes on GPU {gpu.id}" if several else "Other processes on the GPU"
             found.append(_renamed(made, title, gpu.simulated))
     for name in COUNTERS:
         for identity, group in _split(name, counters.get(name, ())):
             shares = [Series(s.attributes, s.times_ns, [v * NS / step_ns for v in s.values]) for s in group]
-            found.append(_signal(name, identity, joined(shares), several=several, unit="1"))
+            found.append(_signal(name, identity, shares, several=several, unit="1"))
     made_signals = [signal for signal in found if signal is not None]
     return sorted(made_signals, key=lambda s: 0 if "gpu" in s.name or s.name.startswith("hw.") else 1)
 
@@ -139,12 +141,14 @@ def _split(name: str, series: Sequence[Series]) -> list[tuple[tuple[str, ...], l
 
 
 def _signal(
-    name: str, identity: tuple[str, ...], series: Series, *, several: bool, unit: str | None = None
+    name: str, identity: tuple[str, ...], series: Sequence[Series], *, several: bool, unit: str | None = None
 ) -> Signal | None:
-    times = np.asarray(series.times_ns, np.int64)
-    values = np.asarray(series.values, np.float64)
-    good = np.isfinite(values)
-    times, values = times[good], values[good]
+    # A restarted emitter has a new identity: its series go on as one.
+    times = np.concatenate([np.asarray(one.times_ns, np.int64) for one in series])
+    values = np.concatenate([np.asarray(one.values, np.float64) for one in series])
+    order = np.argsort(times, kind="stable")
+    order = order[np.isfinite(values[order])]
+    times, values = times[order], values[order]
     if len(times) < 2:
         return None
     apart = np.diff(times)
@@ -154,9 +158,8 @@ def _signal(
     if signals.HW_ID in metric.attributes and not several:
         shown = shown[1:]
     title = " ".join([_TITLES.get(name, metric.meaning), *shown])
-    simulated = bool(is_true(series, signals.FS_GPU_SIMULATED))
+    simulated = any(is_true(one, signals.FS_GPU_SIMULATED) for one in series)
     key = "/".join([name, *(part for part in identity if part)])
-    # Some probes tell several times what they read once: a second has ten readings at most.
     return Signal(
         key,
         title,
@@ -197,7 +200,11 @@ class Ticks:
     lateness: Floats
     """Mean rank of the latencies of a tick's frames, 0 to 1; NaN without any."""
     frame_tick: npt.NDArray[np.int64]
-    done: Latencies
+    due_ns: npt.NDArray[np.int64]
+    latency_ns: npt.NDArray[np.int64]
+    was_slow: npt.NDArray[np.bool_]
+    depths: Mapping[str, npt.NDArray[np.int64]]
+    """Of each frame that came out, by due time."""
 
     @property
     def window(self) -> npt.NDArray[np.int64]:
@@ -217,16 +224,20 @@ class Ticks:
 
 def ticks_of(frames: Latencies, start_ns: int, end_ns: int) -> Ticks:
     """The frames that came out, counted in ticks of ``[start_ns, end_ns)``."""
-    done = frames.only(frames.finished)
+    out = frames.finished
+    # Picking frames one by one costs as much as all the rest; mostly every frame came out.
+    which: npt.NDArray[np.int64] | slice = slice(None) if out.all() else np.flatnonzero(out)
+    due, latency, slow = frames.due_ns[which], frames.latency_ns[which], frames.slow[which]
     size = max(1, -(-(end_ns - start_ns) // TICK_NS))
-    tick = np.clip((done.due_ns + done.latency_ns // 2 - start_ns) // TICK_NS, 0, size - 1)
+    tick = np.clip((due + latency // 2 - start_ns) // TICK_NS, 0, size - 1)
     count = np.bincount(tick, minlength=size).astype(np.float64)
-    slow = np.bincount(tick, weights=done.slow.astype(np.float64), minlength=size).astype(np.float64)
-    place = np.empty(len(done))
-    place[np.argsort(done.latency_ns, kind="stable")] = np.arange(len(done)) / max(len(done), 1)
+    slow_then = np.bincount(tick[slow], minlength=size).astype(np.float64)
+    place = np.empty(len(due))
+    place[np.argsort(latency)] = np.arange(len(due)) / max(len(due), 1)
     with np.errstate(invalid="ignore"):
         lateness = np.bincount(tick, weights=place, minlength=size) / np.where(count > 0, count, np.nan)
-    return Ticks(start_ns, size, count, slow, lateness, tick, done)
+    depths = {name: depth[which] for name, depth in frames.depths.items()}
+    return Ticks(start_ns, size, count, slow_then, lateness, tick, due, latency, slow, depths)
 
 
 def values_on(ticks: Ticks, signal: Signal) -> Floats:
@@ -255,8 +266,7 @@ def met_by_time(ticks: Ticks, signal: Signal) -> Met:
 def queues_of(ticks: Ticks) -> list[tuple[Signal, Met]]:
     """The depth each frame found in each queue, from the records: no joining by time is needed."""
     found = []
-    middle = ticks.done.due_ns
-    for name, depth in sorted(ticks.done.depths.items()):
+    for name, depth in sorted(ticks.depths.items()):
         known = depth >= 0
         if not known.any():
             continue
@@ -264,14 +274,14 @@ def queues_of(ticks: Ticks) -> list[tuple[Signal, Met]]:
             f"{signals.FRAME_QUEUE_DEPTH}/{name}",
             f"Depth of queue {name}",
             "{item}",
-            middle[known],
+            ticks.due_ns[known],
             depth[known].astype(np.float64),
             TICK_NS,
         )
         met = Met(
             signal.values,
             np.ones(int(known.sum())),
-            ticks.done.slow[known].astype(np.float64),
+            ticks.was_slow[known].astype(np.float64),
             ticks.frame_tick[known] // ticks.window_ticks,
             ticks.windows,
             int((~known).sum()),
@@ -296,14 +306,14 @@ def threshold_of(signal: Signal, met: Met) -> float | None:
 
     if signal.limit is not None and LEAST_SHARE <= parts(signal.limit) <= 1 - LEAST_SHARE:
         return signal.limit
-    values, place = np.unique(met.value, return_inverse=True)
-    weight = np.bincount(place, weights=met.frames) / total
+    values, weight = _spread(met)
+    weight = weight / total
     below = np.cumsum(weight)[:-1]
     mean = np.cumsum(weight * values)
     with np.errstate(invalid="ignore", divide="ignore"):
         between = (mean[-1] * below - mean[:-1]) ** 2 / (below * (1 - below))
     between[(below < LEAST_SHARE) | (below > 1 - LEAST_SHARE)] = -1
-    if not len(between) or between.max() < 0:
+    if between.max() < 0:
         return None
     best = int(np.argmax(between))
     exact = float((values[best] + values[best + 1]) / 2)
@@ -316,19 +326,30 @@ def threshold_of(signal: Signal, met: Met) -> float | None:
     return exact
 
 
+def _spread(met: Met) -> tuple[Floats, Floats]:
+    """The values there are, in order, and the frames at each; of many different values, cells of equal
+    width."""
+    low, high = float(met.value.min()), float(met.value.max())
+    whole = met.value.astype(np.int64)
+    if low >= 0 and high < CELLS and (whole == met.value).all():
+        weight = np.bincount(whole, weights=met.frames)
+        values = np.arange(len(weight), dtype=np.float64)
+    else:
+        cell = np.minimum(((met.value - low) * (CELLS / (high - low))).astype(np.int64), CELLS - 1)
+        weight = np.bincount(cell, weights=met.frames, minlength=CELLS)
+        values = low + (np.arange(CELLS) + 0.5) * (high - low) / CELLS
+    there = weight > 0
+    return values[there], weight[there].astype(np.float64)
+
+
 def under(met: Met, threshold: float) -> Windows:
     """Frames and slow frames above the threshold and not above it, in each window."""
-    above = met.value > threshold
-
-    def by_window(which: npt.NDArray[np.bool_], what: Floats) -> Floats:
-        return np.bincount(met.window[which], weights=what[which], minlength=met.windows).astype(np.float64)
-
-    return Windows(
-        by_window(above, met.frames),
-        by_window(above, met.slow),
-        by_window(~above, met.frames),
-        by_window(~above, met.slow),
+    cell = met.window * 2 + (met.value > threshold)
+    frames, slow = (
+        np.bincount(cell, weights=what, minlength=2 * met.windows).astype(np.float64).reshape(-1, 2).T
+        for what in (met.frames, met.slow)
     )
+    return Windows(frames[1], slow[1], frames[0], slow[0])
 
 
 def stretches(
@@ -348,7 +369,8 @@ def stretches(
 def doses(met: Met, most: int = 8) -> tuple[list[tuple[float, float]], npt.NDArray[np.int64]]:
     """Steps of about equally many frames, and the step of each row; every value its own step where there are
     few."""
-    values = np.unique(met.value)
+    few = np.unique(met.value[:: max(1, len(met.value) // 1000)])
+    values = np.unique(met.value) if len(few) <= most else few
     if len(values) <= most:
         return [(float(v), float(v)) for v in values], np.searchsorted(values, met.value)
     order = np.argsort(met.value, kind="stable")
@@ -358,9 +380,10 @@ def doses(met: Met, most: int = 8) -> tuple[list[tuple[float, float]], npt.NDArr
         for k in range(1, most)
     ]
     edges = np.unique(inner)
-    edges = edges[(edges > values[0]) & (edges <= values[-1])]
+    lowest, highest = float(met.value[order[0]]), float(met.value[order[-1]])
+    edges = edges[(edges > lowest) & (edges <= highest)]
     step = np.searchsorted(edges, met.value, side="right")
-    ends = [float(values[0]), *edges.tolist(), float(values[-1])]
+    ends = [lowest, *edges.tolist(), highest]
     return list(pairwise(ends)), step
 
 
