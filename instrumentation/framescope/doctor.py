@@ -34,6 +34,7 @@ from framescope.config import (
     resolve,
 )
 from framescope.exit_codes import BROKEN, OK, UNREACHABLE
+from framescope.platforms import TABLE, Machine
 from framescope.trial import Trial, send
 
 if TYPE_CHECKING:
@@ -45,8 +46,6 @@ CHECKS: Final = "framescope.checks"
 """Entry-point group of the checks that other packages bring."""
 TIMEOUT_SECONDS: Final = 3.0
 AGENT_SECONDS: Final = 30.0
-COARSE_SECONDS: Final = 1e-4
-"""A monotonic clock that ticks more seldom tells little of frames that take milliseconds."""
 LOOPBACK_GRPC: Final = "http://localhost:4317"
 LOOPBACK_HTTP: Final = "http://localhost:4318"
 HEALTH_PORT: Final = 13133
@@ -220,9 +219,6 @@ def clock(scene: Scene) -> list[Finding]:
     except OSError:
         source = "unknown"
     text = f"clock source {source}, resolution {resolution * 1e9:.0f} ns"
-    if resolution > COARSE_SECONDS:
-        change = "use Python 3.13 or newer: before, Windows gave it a clock that ticks every 15.6 ms"
-        return [Finding("clock", "warn", f"frames are timed in steps of {resolution * 1e3:.1f} ms", change)]
     if source in ("hpet", "acpi_pm", "jiffies"):
         change = (
             "this source costs a microsecond or more a reading; boot with tsc where the machine allows it"
@@ -231,29 +227,22 @@ def clock(scene: Scene) -> list[Finding]:
     return [Finding("clock", "ok", text)]
 
 
-def scheduler(scene: Scene) -> list[Finding]:
-    """Run-queue time per thread: without it CPU contention shows as `blocked`."""
-    try:
-        fields = scene.read_file(Path("/proc/thread-self/schedstat")).split()
-    except OSError as error:
-        change = "needs Linux with CONFIG_SCHED_INFO; cpu_contention cannot be told without it"
-        return [Finding("scheduler evidence", "warn", f"not readable: {error.strerror or error}", change)]
-    if len(fields) != 3 or fields == ["0", "0", "0"]:
-        change = "boot with schedstats=enable, or sysctl kernel.sched_schedstats=1"
-        return [Finding("scheduler evidence", "warn", f"readable, but says {' '.join(fields)!r}", change)]
-    return [Finding("scheduler evidence", "ok", "/proc/thread-self/schedstat is readable")]
-
-
-def pressure(scene: Scene) -> list[Finding]:
-    """Pressure stall information of the machine."""
-    try:
-        scene.read_file(Path("/proc/pressure/cpu"))
-    except OSError as error:
-        change = "needs Linux 4.20 with CONFIG_PSI; boot with psi=1 where it is off"
-        return [
-            Finding("pressure", "warn", f"/proc/pressure not readable: {error.strerror or error}", change)
-        ]
-    return [Finding("pressure", "ok", "/proc/pressure is readable")]
+def evidence(scene: Scene) -> list[Finding]:
+    """What can be recorded and read on this machine, and why the rest cannot: this machine's column of the
+    table in docs/platforms.md."""
+    there: list[str] = []
+    findings: list[Finding] = []
+    machine = Machine(scene.read_file)
+    for line in TABLE:
+        if line.look is None:
+            continue
+        missing = line.look(machine)
+        if missing is None:
+            there.append(line.name)
+        else:
+            status: Status = "warn" if missing.change else "skip"
+            findings.append(Finding("evidence", status, f"{line.name}: {missing.reason}", missing.change))
+    return [Finding("evidence", "ok", "; ".join(there)), *findings]
 
 
 def gpu(scene: Scene) -> list[Finding]:
@@ -490,8 +479,7 @@ CHECKS_HERE: Final[tuple[Check, ...]] = (
     versions,
     configuration,
     clock,
-    scheduler,
-    pressure,
+    evidence,
     gpu,
     agent,
     otlp,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import threading
@@ -194,6 +195,9 @@ def _protocol(value: str) -> str:
     chosen = value.strip().lower()
     if chosen not in ("grpc", "http/protobuf"):
         raise ValueError(f"OTLP protocol {value!r} is not supported: use 'grpc' or 'http/protobuf'")
+    if chosen == "grpc" and importlib.util.find_spec("grpc") is None:
+        change = "install grpcio, or set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
+        raise ValueError(f"OTLP over gRPC needs grpcio, which is not installed: {change}")
     return chosen
 
 

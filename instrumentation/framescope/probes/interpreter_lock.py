@@ -101,8 +101,11 @@ class LockProbe:
         self._stopping = False
 
     def install(self) -> None:
-        """Start the thread; it sleeps until there is something to find."""
-        if self._thread is None and there_is_one():
+        """Start the thread; it sleeps until there is something to find.
+
+        Where the run queue cannot be read a late answer may as well be the machine's: nobody knocks.
+        """
+        if self._thread is None and there_is_one() and self._scheduler()[1] >= 0:
             self._thread = threading.Thread(target=self._run, name="framescope-lock", daemon=True)
             self._thread.start()
 

@@ -101,21 +101,12 @@ def test_a_slow_clock_source_is_warned_of(source: str, status: str) -> None:
     assert only(doctor.clock(scene({path: source + "\n"}))).status == status
 
 
-@pytest.mark.parametrize(
-    ("files", "status"),
-    [
-        ({"/proc/thread-self/schedstat": "12 34 5\n"}, "ok"),
-        ({"/proc/thread-self/schedstat": "0 0 0\n"}, "warn"),
-        ({}, "warn"),
-    ],
-)
-def test_scheduler_evidence_must_be_readable_and_say_something(files: dict[str, str], status: str) -> None:
-    assert only(doctor.scheduler(scene(files))).status == status
-
-
-@pytest.mark.parametrize(("files", "status"), [({"/proc/pressure/cpu": "some"}, "ok"), ({}, "warn")])
-def test_pressure_must_be_readable(files: dict[str, str], status: str) -> None:
-    assert only(doctor.pressure(scene(files))).status == status
+def test_evidence_that_is_here_is_one_line_and_what_is_missing_a_line_each() -> None:
+    files = {"/proc/thread-self/schedstat": "12 34 5\n", "/proc/self/cgroup": "0::/"}
+    there, *missing = doctor.evidence(scene(files))
+    assert there.status == "ok" and "run-queue time" in there.found
+    (pressure,) = [finding for finding in missing if finding.found.startswith("pressure")]
+    assert pressure.status == "warn" and "CONFIG_PSI" in pressure.change
 
 
 @pytest.mark.parametrize(
