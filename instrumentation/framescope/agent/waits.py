@@ -22,6 +22,8 @@ LOOKS: Final = 4096
 UNWATCHED_NS: Final = 2 * EVERY_NS
 """Longer than this between an answer and the next knock, nobody watched the lock."""
 WATCHED_SHARE: Final = 0.75
+NOTICED_NS: Final = 1_000_000
+"""A knock that waited longer than this found the lock held; an ordinary turn of a thread is shorter."""
 STACKS: Final = 8
 """Different stacks told of one stage, the most frequent ones."""
 
@@ -90,24 +92,33 @@ class Waits:
 def lock_wait(knocks: Sequence[Knock], segment: Segment, blocked_ns: int, cpu_ns: int) -> int | None:
     """ns of a thread's blocked time for which others held the interpreter lock; None where nobody watched.
 
-    A knock waits while *anybody* holds the lock. What this thread held it for is inside its own CPU time,
-    so that comes off first: the rest was others', and a thread that is blocked meanwhile waited for it or
-    for something else; the blocked time is the most it can have been.
+    A knock waits while *anybody* holds the lock; between two knocks that both waited it was held all the
+    while. What this thread held it for is inside its own CPU time, so that comes off first: the rest was
+    others', and a thread that is blocked meanwhile waited for it or for something else; the blocked time
+    is the most it can have been.
     """
-    held = 0
-    watched = 0
-    last: int | None = None
-    for due, answered, waited in knocks:
+    held = watched = 0
+    last: Knock | None = None
+    for knock in knocks:
+        due, answered, waited = knock
         took = max(1, answered - due)
-        inside = max(0, min(answered, segment.end_ns) - max(due, segment.start_ns))
+        inside = _shared(segment, due, answered)
         held += inside * min(waited, took) // took
-        since = due if last is None or due - last > UNWATCHED_NS else last
-        watched += max(0, min(answered, segment.end_ns) - max(since, segment.start_ns))
-        last = answered
+        watched += inside
+        if last is not None and due - last[1] <= UNWATCHED_NS:
+            between = _shared(segment, last[1], due)
+            watched += between
+            if min(waited, last[2]) > NOTICED_NS:
+                held += between
+        last = knock
     others = max(0, held - cpu_ns)
     if not others and watched < WATCHED_SHARE * (segment.end_ns - segment.start_ns):
         return None
     return min(others, blocked_ns)
+
+
+def _shared(segment: Segment, start_ns: int, end_ns: int) -> int:
+    return max(0, min(end_ns, segment.end_ns) - max(start_ns, segment.start_ns))
 
 
 def _split(evidence: Evidence, seen: Sequence[Sample]) -> None:

@@ -80,6 +80,7 @@ class _ThreadSlot:
     __slots__ = ("_page", "number")
 
     def __init__(self, page: Page) -> None:
+        self.number: int | None = None
         self._page = page
         self.number = page.slot()
 
