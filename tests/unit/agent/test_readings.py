@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
 import pytest
+from agency import agent, batch, record
 from hypothesis import given
 from hypothesis import strategies as st
 
+from framescope import signals as sig
 from framescope.agent.readings import DeviceReadings, Stretches
+from framescope.judge import read_frame
 from framescope.judge.model import Device
 from framescope.probes.device import DeviceEvent, DeviceIdentity, DeviceReading, ProcessMemory, ProcessUse
 
@@ -180,3 +186,43 @@ def test_what_is_remembered_is_bounded() -> None:
     assert held.over(0, MS, "GPU-0") is None
     assert held.over(0, MS, "GPU-1999") is None
     assert len(held.take_fresh()) <= 10_000
+
+
+# --- on the wire ----------------------------------------------------------------------------------------
+
+
+class Told(NamedTuple):
+    """A span as a store gives it back."""
+
+    span_id: str
+    parent_span_id: str | None
+    name: str
+    start_ns: int
+    end_ns: int
+    attributes: Mapping[str, Any]
+
+
+def test_what_the_readings_say_comes_back_from_the_root_span() -> None:
+    made, sent, probes = agent(baseline_every=1)
+    made.feed(batch(record(0)))
+    probes.devices.add(
+        [
+            reading(0, throttle_ns={"hw_thermal": 0}, io_bytes={"receive": 0}),
+            reading(
+                100, 167, utilization=0.9, clock_hz=2e9, throttle_ns={"hw_thermal": 40 * MS},
+                io_bytes={"receive": 10**8}, power_watts=300.0, temperature_celsius=91.0, memory_used_bytes=5,
+            ),
+            reading(120, 367, other_utilization=0.5, processes=(RECON,)),
+        ]
+    )  # fmt: skip
+    probes.devices.happened(DeviceEvent(GPU, 2 * MS, "xid_79", "Xid 79"))
+    made.tick(60_000 * MS)
+    root = sent.frames()[0][0]
+    assert isinstance(root.attributes[sig.GPU_ERRORS], tuple | list)
+    frame = read_frame([Told("a", None, root.name, root.start_time, root.end_time, dict(root.attributes))])
+    assert frame is not None and frame.device is not None
+    device = frame.device
+    assert (device.held_share, device.held_reason) == (0.4, "hw_thermal")
+    assert (device.io_rate, device.power_watts, device.temperature_celsius) == (1e9, 300.0, 91.0)
+    assert (device.utilization_mean, device.other_utilization, device.clock_min_hz) == (0.9, 0.5, 2e9)
+    assert device.errors == ("Xid 79",)
