@@ -362,7 +362,7 @@ def no_files(path: Path) -> str:
 def test_the_emitter_runs_with_a_helper_process_unless_told_otherwise() -> None:
     found = emitter_settings({}, no_files)
     assert (found.enabled, found.agent, found.keep_budget) == (True, "process", 50.0)
-    assert found.probes == {"gpu", "host", "pressure", "scheduler", "gc"}
+    assert found.probes == {"gpu", "host", "pressure", "scheduler", "gc", "gil"}
 
 
 @pytest.mark.parametrize("name", ["FRAMESCOPE_ENABLED", "KPI_LOGGING"])

@@ -1,0 +1,88 @@
+"""The software accelerator for a run, and the faults that are its own."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
+
+import numpy as np
+from faults import Fault
+from ultrasound import children
+from ultrasound.accelerator_client import AcceleratorAway, AcceleratorClient
+
+OWN = {"other client": "gpu_contention", "clocked down": "gpu_throttle"}
+"""The accelerator's own faults and the causes they are."""
+CLOCK = 0.3
+
+
+class Graphics:
+    """One accelerator process and this process's connection to it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.socket, self.status_page = directory / "socket", directory / "status"
+        self._child = children.start(
+            "ultrasound.accelerator", "--socket", str(self.socket), "--status-page", str(self.status_page)
+        )
+        self.client = AcceleratorClient(self.socket, "truth", timeout=5.0)
+
+    def __enter__(self) -> Graphics:
+        for _ in range(200):
+            try:
+                self.client.run("copy", np.zeros((8, 8), np.uint8))
+                return self
+            except AcceleratorAway:
+                time.sleep(0.05)
+        raise SystemExit("the software accelerator did not start")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.client.close()
+        children.stop(self._child)
+
+    def fault(self, kind: str) -> Fault | None:
+        """One of the accelerator's own faults; None where it is none of them."""
+        if kind == "other client":
+            return Client(self.socket)
+        return Clock(self.socket) if kind == "clocked down" else None
+
+
+class Client:
+    """Another process keeps the accelerator busy."""
+
+    def __init__(self, socket: Path) -> None:
+        self._child = children.start("ultrasound.neighbours", "client", "--socket", str(socket))
+
+    def start(self) -> None:
+        self._tell("go")
+
+    def stop(self) -> None:
+        self._tell("halt")
+
+    def _tell(self, order: str) -> None:
+        assert self._child.stdin is not None
+        self._child.stdin.write(f"{order}\n".encode())
+        self._child.stdin.flush()
+
+    def close(self) -> None:
+        children.stop(self._child)
+
+
+class Clock:
+    """The accelerator's clock is held back."""
+
+    def __init__(self, socket: Path) -> None:
+        self._control = AcceleratorClient(socket, "clock-control", max_pixels=1)
+
+    def start(self) -> None:
+        self._control.set_clock(CLOCK)
+
+    def stop(self) -> None:
+        self._control.set_clock(1.0)
+
+    def close(self) -> None:
+        self._control.close()

@@ -1,0 +1,145 @@
+"""How right verdicts are: pure functions over frames whose cause and loss are known."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from framescope import signals
+
+CLEARLY_MS = 2.0
+"""A frame that lost less than this against its replay is no frame of the fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One slow frame: what was done to it, and what was said of it. All times in ms.
+
+    ``injected`` is its latency less that of the same frame in the replay; ``causes`` are those of the faults
+    that were on, none in a control.
+    """
+
+    shape: str
+    kinds: tuple[str, ...]
+    causes: tuple[str, ...]
+    injected: float
+    named: str
+    confidence: float
+    lost: float
+    shares: Mapping[str, float] = field(default_factory=dict)
+
+
+def parent(cause: str) -> str:
+    """The family of a cause; itself where it has none."""
+    known = signals.CAUSES.get(cause)
+    return cause if known is None or known.parent is None else known.parent
+
+
+def right(row: Row) -> bool:
+    """Whether a single fault's cause was named."""
+    return row.named in row.causes
+
+
+def confusion(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
+    """Of frames of single faults: what was named, by true cause."""
+    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        if len(row.causes) == 1:
+            found[row.causes[0]][row.named] += 1
+    return {cause: dict(named.most_common()) for cause, named in sorted(found.items())}
+
+
+def f1(table: Mapping[str, Mapping[str, int]]) -> dict[str, float]:
+    """F1 of each cause: 2 TP / (2 TP + FP + FN)."""
+    result = {}
+    for cause, named in table.items():
+        true = named.get(cause, 0)
+        missed = sum(named.values()) - true
+        false = sum(others.get(cause, 0) for other, others in table.items() if other != cause)
+        result[cause] = 2 * true / (2 * true + missed + false) if true else 0.0
+    return result
+
+
+def share_errors(rows: Iterable[Row]) -> list[float]:
+    """|ms given to the fault's cause − ms it took| / ms it took, for single faults of 2 ms and more. The
+    ledger of a wait may pass a cause on: the family's shares count where the family was named."""
+    found = []
+    for row in rows:
+        if len(row.causes) == 1 and row.injected >= CLEARLY_MS:
+            given = row.shares.get(row.causes[0], 0.0)
+            found.append(abs(given - row.injected) / row.injected)
+    return found
+
+
+def unknown_parts(rows: Iterable[Row]) -> dict[str, float]:
+    """The median unknown part of the loss, by true cause."""
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if len(row.causes) == 1 and row.lost > 0:
+            found[row.causes[0]].append(row.shares.get("unknown", 0.0) / row.lost)
+    return {cause: median(parts) for cause, parts in sorted(found.items())}
+
+
+def both_found(rows: Iterable[Row], least: float = 0.15) -> float | None:
+    """Of frames of double faults: in how many both causes have at least ``least`` of the loss."""
+    double = [row for row in rows if len(set(row.causes)) == 2 and row.lost > 0]
+    if not double:
+        return None
+    found = sum(all(row.shares.get(c, 0.0) >= least * row.lost for c in row.causes) for row in double)
+    return found / len(double)
+
+
+def calibration_error(pairs: Sequence[tuple[float, bool]], bins: int = 10) -> float | None:
+    """Expected calibration error of (confidence, right): the mean gap between the two over bins of equal
+    width, weighted by their size (Guo et al., ICML 2017)."""
+    if not pairs:
+        return None
+    binned: defaultdict[int, list[tuple[float, bool]]] = defaultdict(list)
+    for confidence, was_right in pairs:
+        binned[min(bins - 1, int(confidence * bins))].append((confidence, was_right))
+    return sum(
+        abs(sum(c for c, _ in some) - sum(r for _, r in some)) for some in binned.values()
+    ) / len(pairs)
+
+
+def auroc(pairs: Sequence[tuple[float, bool]]) -> float | None:
+    """The chance that a right verdict has a higher confidence than a wrong one, ties counted half."""
+    good = sorted(c for c, was_right in pairs if was_right)
+    bad = [c for c, was_right in pairs if not was_right]
+    if not good or not bad:
+        return None
+    wins = sum((b < g) + 0.5 * (b == g) for g in good for b in bad)
+    return wins / (len(good) * len(bad))
+
+
+def quantile(values: Sequence[float], q: float) -> float | None:
+    """Nearest rank."""
+    return sorted(values)[min(len(values) - 1, int(q * len(values)))] if values else None
+
+
+def report(rows: Sequence[Row]) -> dict[str, object]:
+    """Every figure of the suite over these frames."""
+    table = confusion(rows)
+    scores = f1(table)
+    single = [row for row in rows if len(row.causes) == 1]
+    pairs = [(row.confidence, right(row)) for row in single]
+    errors = share_errors(rows)
+    control = [row for row in rows if not row.causes]
+    return {
+        "frames": len(rows),
+        "frames_per_cause": {cause: sum(named.values()) for cause, named in table.items()},
+        "macro_f1": sum(scores.values()) / len(scores) if scores else None,
+        "f1": scores,
+        "right_family": sum(parent(r.named) == parent(r.causes[0]) for r in single) / len(single) if single else None,
+        "both_of_two": both_found(rows),
+        "share_error_median": quantile(errors, 0.5),
+        "share_error_p90": quantile(errors, 0.9),
+        "unknown_part": unknown_parts(rows),
+        "calibration_error": calibration_error(pairs),
+        "auroc": auroc(pairs),
+        "control_frames": len(control),
+        "control_named": dict(Counter(row.named for row in control if row.confidence > 0.5).most_common()),
+        "confusion": table,
+    }

@@ -1,0 +1,174 @@
+"""What knocks, samples and stacks say of a frame: a part of its blocked time, never more."""
+
+import pytest
+
+from framescope.agent.call_sampler import NOT_ALLOWED, RETRY_NS, CallSampler
+from framescope.agent.waits import Sample, Waits, lock_wait
+from framescope.judge.model import Evidence, Frame, Segment, Stage
+from framescope.probes.system_call import Call
+from framescope.recorder.open_frames import SLOT
+
+MS = 1_000_000
+THREAD = 7
+
+
+def segment(start: float, end: float, cpu: float, blocked: float) -> Segment:
+    evidence = Evidence(cpu_ns=round(cpu * MS), runqueue_ns=0, blocked_ns=round(blocked * MS))
+    return Segment(THREAD, round(start * MS), round(end * MS), evidence)
+
+
+def frame(*segments: Segment) -> Frame:
+    made = Frame("p", 1, 1, segments[0].start_ns, segments[0].start_ns, segments[-1].end_ns)
+    made.segments = list(segments)
+    made.stages = [Stage("a", "cpu", made.start_ns, made.end_ns, THREAD, expected_ns=2 * MS)]
+    return made
+
+
+def knock(due: float, answered: float, waited: float | None = None) -> tuple[int, int, int]:
+    return round(due * MS), round(answered * MS), round((answered - due if waited is None else waited) * MS)
+
+
+def told(knocks, one: Segment) -> float | None:
+    found = lock_wait(knocks, one, one.evidence.blocked_ns or 0, one.evidence.cpu_ns or 0)
+    return None if found is None else found / MS
+
+
+def test_a_lock_that_others_held_while_the_thread_was_blocked_is_what_it_waited_for():
+    assert told([knock(5, 25), knock(30, 30.1)], segment(4, 28, cpu=2, blocked=20)) == pytest.approx(18)
+
+
+def test_a_lock_that_was_free_all_the_while_was_not_waited_for():
+    free = [knock(at, at + 0.1) for at in range(0, 40, 5)]
+    assert told(free, segment(4, 28, cpu=2, blocked=20)) == 0
+
+
+def test_where_nobody_knocked_it_is_unknown():
+    assert told([], segment(4, 28, cpu=2, blocked=20)) is None
+    assert told([knock(0, 0.1), knock(100, 100.1)], segment(4, 28, cpu=2, blocked=20)) is None
+
+
+def test_what_the_thread_itself_held_the_lock_for_was_nobody_else_s():
+    held_by_itself = [knock(5, 7.5), knock(12.5, 12.6), knock(17.6, 17.7), knock(22.7, 22.8), knock(27.8, 28)]
+    assert told(held_by_itself, segment(4, 28, cpu=3, blocked=20)) == 0
+
+
+def test_it_is_never_more_than_the_blocked_time():
+    assert told([knock(0, 40)], segment(4, 28, cpu=2, blocked=3)) == 3
+
+
+def test_between_two_knocks_that_both_waited_the_lock_was_held_too():
+    busy = [knock(0, 5), knock(10, 15), knock(20, 25)]
+    assert told(busy, segment(0, 25, cpu=1, blocked=24)) == pytest.approx(24)
+
+
+def test_waiting_for_a_core_is_no_waiting_for_the_lock():
+    assert told([knock(0, 10, 0), knock(15, 30, 0)], segment(4, 28, cpu=2, blocked=20)) == 0
+
+
+def test_samples_divide_the_blocked_time_and_say_in_what():
+    waits = Waits()
+    for at, kind, text in (
+        (1, "running", ""), (6, "io", "read() of a pipe"), (11, "io", "read() of a pipe"),
+        (16, "lock", "a lock"), (21, "gil", "the interpreter lock"),
+    ):  # fmt: skip
+        waits.saw(Sample(at * MS, THREAD, kind, text))
+        waits.saw(Sample(at * MS, THREAD + 1, "other", "ioctl() of a device"))  # another thread's
+    made = frame(segment(0, 24, cpu=4, blocked=20))
+    waits.explain(made)
+    evidence = made.segments[0].evidence
+    assert (evidence.io_ns, evidence.lock_ns, evidence.gil_ns) == (10 * MS, 5 * MS, 5 * MS)
+    assert made.stages[0].waited_in == "read() of a pipe"
+
+
+def test_samples_have_the_last_word_on_the_lock():
+    waits = Waits()
+    waits.add([knock(0, 30)])
+    waits.saw(Sample(10 * MS, THREAD, "io", "read() of a pipe"))
+    made = frame(segment(0, 24, cpu=4, blocked=20))
+    waits.explain(made)
+    assert made.segments[0].evidence.gil_ns == 0
+    assert made.segments[0].evidence.io_ns == 20 * MS
+
+
+def test_a_thread_that_was_only_seen_running_leaves_its_blocked_time_unnamed():
+    waits = Waits()
+    waits.saw(Sample(10 * MS, THREAD, "running", ""))
+    made = frame(segment(0, 24, cpu=20, blocked=4))
+    waits.explain(made)
+    evidence = made.segments[0].evidence
+    assert (evidence.io_ns, evidence.lock_ns, evidence.gil_ns) == (None, None, None)
+
+
+def test_a_segment_whose_blocked_time_is_not_known_stays_as_it_is():
+    waits = Waits()
+    waits.add([knock(0, 30)])
+    made = frame(Segment(THREAD, 0, 24 * MS, Evidence()))
+    waits.explain(made)
+    assert made.segments[0].evidence.gil_ns is None
+
+
+def test_stacks_belong_to_the_stage_that_had_overrun_by_then():
+    waits = Waits()
+    seen = [(1, "a\nearly"), (6, "a\nb"), (11, "a\nb"), (16, "a\nc"), (40, "later")]
+    waits.add([], [(THREAD, at * MS, stack) for at, stack in seen])
+    waits.add([], [(THREAD + 1, 41 * MS, "another")])
+    made = frame(segment(0, 24, cpu=4, blocked=20))
+    waits.illustrate(made)
+    assert made.stages[0].stacks == (("a\nb", 2), ("a\nc", 1))
+
+
+# --- the sampler ------------------------------------------------------------------------------------------
+
+
+class Threads:
+    """Threads of a host that wait in what they are told to."""
+
+    def __init__(self, **calls: Call | Exception) -> None:
+        self.calls = calls
+        self.asked: list[int] = []
+
+    def read(self, thread: int) -> Call:
+        self.asked.append(thread)
+        call = self.calls[f"t{thread}"]
+        if isinstance(call, Exception):
+            raise call
+        return call
+
+    def close(self) -> None: ...
+
+
+def page(*slots: tuple[int, int, int]) -> bytes:
+    return b"".join(SLOT.pack(*slot) for slot in slots)
+
+
+def sampler(threads: Threads) -> tuple[CallSampler, list[Sample], list[int]]:
+    seen: list[Sample] = []
+    now = [0]
+    return CallSampler(1, "", None, seen.append, threads, lambda: now[0]), seen, now
+
+
+def test_only_threads_in_a_frame_are_looked_at():
+    threads = Threads(t10=Call("io", "read() of a pipe"), t11=Call("running"))
+    made, seen, _ = sampler(threads)
+    made.look(page((10, 100, 5), (11, 110, 0), (0, 0, 0)))
+    assert threads.asked == [10]
+    assert seen == [Sample(0, 100, "io", "read() of a pipe")]
+
+
+def test_a_refusal_is_counted_tried_again_a_second_later_and_told_once(caplog):
+    made, seen, now = sampler(Threads(t10=PermissionError()))
+    for at in range(10):
+        now[0] = at * RETRY_NS
+        made.look(page((10, 100, 5)))
+        made.look(page((10, 100, 5)))
+    assert made.faults == {NOT_ALLOWED: 10}
+    assert seen == []
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "ptrace_scope" in caplog.text
+
+
+def test_a_thread_that_has_ended_hides_no_other():
+    made, seen, _ = sampler(Threads(t10=ProcessLookupError(), t11=Call("lock", "a lock")))
+    made.look(page((10, 100, 5), (11, 110, 5)))
+    assert [sample.thread for sample in seen] == [110]
+    assert made.faults == {}

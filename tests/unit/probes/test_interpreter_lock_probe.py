@@ -1,0 +1,149 @@
+"""Knocking at the interpreter lock: closely after trouble, less and less often while the lock is free."""
+
+import threading
+import time
+from itertools import pairwise
+
+import pytest
+
+from framescope.probes.interpreter_lock import (
+    CLOSELY_NS,
+    EVERY_NS,
+    FIRST_PAUSE_NS,
+    HELD,
+    LAST_PAUSE_NS,
+    LATE_NS,
+    LockProbe,
+    Rhythm,
+    there_is_one,
+)
+
+MS = 1_000_000
+S = 1_000_000_000
+
+
+def knocks_until_quiet(rhythm: Rhythm, now: int, waited: int = 0) -> int:
+    while rhythm.answered(waited, now):
+        now += EVERY_NS
+    return now
+
+
+def test_trouble_starts_close_knocking_for_half_a_second():
+    rhythm = Rhythm()
+    assert rhythm.trouble(S)
+    assert knocks_until_quiet(rhythm, S) == S + CLOSELY_NS
+
+
+def test_while_the_lock_is_free_the_pauses_grow_up_to_a_bound():
+    rhythm, now, pauses = Rhythm(), S, []
+    for _ in range(9):
+        while not rhythm.trouble(now):
+            now += 10 * MS
+        began = now
+        now = knocks_until_quiet(rhythm, now)
+        pauses.append(began)
+    gaps = [round((b - a - CLOSELY_NS) / FIRST_PAUSE_NS) for a, b in pairwise(pauses)]
+    assert gaps == [2, 4, 8, 16, 32, 32, 32, 32]
+    assert LAST_PAUSE_NS == 32 * FIRST_PAUSE_NS
+
+
+def test_a_lock_that_is_held_is_watched_on_and_the_pauses_start_anew():
+    rhythm = Rhythm()
+    rhythm.trouble(S)
+    assert rhythm.answered(LATE_NS + 1, S + CLOSELY_NS)  # held still: half a second more from here
+    end = knocks_until_quiet(rhythm, S + CLOSELY_NS)
+    assert end == S + 2 * CLOSELY_NS
+    assert rhythm.trouble(end)
+
+
+def record(wall: int, cpu: int, runqueue: int = 0) -> tuple[object, ...]:
+    segments = ((1, 0, (0, 0, 0), wall, (cpu, runqueue, 0), -1),)
+    return (0, 1, 1, 0, 0, wall, "done", "", -1, None, [], segments, None)
+
+
+class Probe(LockProbe):
+    """One whose thread does not run: what it is wanted for is looked at."""
+
+    def __init__(self, now: list[int]) -> None:
+        super().__init__(clock=lambda: now[0])
+        self._thread = threading.Thread()
+
+    @property
+    def wanted(self) -> bool:
+        return self._wanted.is_set()
+
+
+@pytest.mark.parametrize("reading", [(-1, -1, -1), (5, -1, -1)])
+def test_nobody_knocks_where_the_run_queue_cannot_be_read(reading):
+    probe = LockProbe(lambda: reading)
+    probe.install()
+    probe.is_back(probe.sets_out(-1))
+    assert probe.take() == []
+
+
+def test_frames_blocked_for_longer_than_usual_start_it():
+    now = [S]
+    probe = Probe(now)
+    probe.look_at([record(10 * MS, 9 * MS)] * 40)
+    assert not probe.wanted
+    probe.look_at([record(10 * MS, 9 * MS), record(30 * MS, 9 * MS)])
+    assert probe.wanted
+
+
+@pytest.mark.parametrize("slow", [record(30 * MS, 29 * MS), record(30 * MS, 9 * MS, 20 * MS)])
+def test_frames_that_worked_or_waited_for_a_core_do_not(slow):
+    probe = Probe([S])
+    probe.look_at([record(10 * MS, 9 * MS)] * 40)
+    probe.look_at([slow])
+    assert not probe.wanted
+
+
+def test_the_shipper_s_own_waits_are_knocks():
+    now = [S]
+    probe = Probe(now)
+    errand = probe.sets_out(0.1)
+    now[0] += 130 * MS
+    probe.is_back(errand)
+    assert probe.take() == [(S + 100 * MS, S + 130 * MS, 30 * MS)]
+    assert probe.wanted
+
+
+def test_a_wait_that_was_cut_short_is_no_knock():
+    now = [S]
+    probe = Probe(now)
+    errand = probe.sets_out(0.1)
+    now[0] += 20 * MS
+    probe.is_back(errand)
+    assert probe.take() == []
+
+
+def test_what_nobody_takes_is_bounded_and_counted():
+    now = [S]
+    probe = Probe(now)
+    for _ in range(HELD + 3):
+        errand = probe.sets_out(0.001)
+        now[0] += MS
+        probe.is_back(errand)
+    assert len(probe.take()) == HELD
+    assert probe.missed == 3
+
+
+def test_one_that_raises_is_told_and_knocks_again_when_next_wanted():
+    told: list[str] = []
+    sleeps = iter([OSError(), None])
+
+    def sleep(seconds: float) -> None:
+        if isinstance(next(sleeps, None), OSError):
+            raise OSError
+
+    probe = LockProbe(lambda: (0, 0, 0), sleep=sleep, failed=told.append)
+    probe.install()
+    if not there_is_one():
+        pytest.skip("no interpreter lock")
+    for _ in range(200):
+        probe.look_at([record(30 * MS, 0)])
+        time.sleep(0.01)
+        if told:
+            break
+    probe.remove()
+    assert told == ["lock_probe"]

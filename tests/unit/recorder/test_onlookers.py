@@ -1,0 +1,188 @@
+"""Who looks on beside the frames: which thread is in which frame, and where in its code."""
+
+import os
+import sys
+import threading
+
+import pytest
+from apart import Apart
+
+from framescope.handover import Batch
+from framescope.pipeline import Pipeline
+from framescope.recorder.open_frames import THREADS, OpenFrames, Page, read_page
+from framescope.recorder.stack_sampler import (
+    LATE_NOTE,
+    LINES,
+    LOOKS_A_FRAME,
+    StackSampler,
+    open_stage,
+    stack_of,
+)
+from framescope.recorder.witnesses import Witnesses
+
+MS = 1_000_000
+linux = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="only Linux has memory without a name")
+
+
+class Watched(Apart):
+    """A process whose threads are looked at."""
+
+    def __init__(self, *probes: str) -> None:
+        super().__init__()
+        self.witnesses = Witnesses(probes, self.faults)
+
+
+def threads_in_frames(watched: Watched) -> list[tuple[int, int]]:
+    batch = Batch(1, "", 0, 0)
+    watched.witnesses.tell(batch)
+    assert batch.threads is not None
+    path, _ = batch.threads
+    with open(path, "rb") as page:  # noqa: PTH123
+        return read_page(page.read())
+
+
+@linux
+def test_a_thread_is_on_the_page_while_it_is_in_a_frame():
+    watched = Watched("system_calls")
+    pipeline = Pipeline("p", process=watched)  # type: ignore[arg-type]
+    here = (threading.get_native_id(), threading.get_ident())
+    assert threads_in_frames(watched) == []
+    with pipeline.frame():
+        assert threads_in_frames(watched) == [here]
+    assert threads_in_frames(watched) == []
+
+
+@linux
+def test_a_thread_that_ended_gives_its_place_back():
+    watched = Watched("system_calls")
+    pipeline = Pipeline("p", process=watched)  # type: ignore[arg-type]
+
+    def one_frame() -> None:
+        with pipeline.frame():
+            assert len(threads_in_frames(watched)) == 1
+
+    for _ in range(THREADS + 5):
+        thread = threading.Thread(target=one_frame)
+        thread.start()
+        thread.join()
+    with pipeline.frame():
+        assert len(threads_in_frames(watched)) == 1
+
+
+@linux
+def test_threads_beyond_the_page_are_not_on_it():
+    page = Page()
+    slots = [page.slot() for _ in range(THREADS + 1)]
+    assert slots[-1] is None
+    page.give_back(slots[0] or 0)
+    assert page.slot() == slots[0]
+
+
+@linux
+def test_the_frames_of_a_forked_child_are_not_on_its_parent_s_page():
+    watched = Watched("system_calls")
+    pipeline = Pipeline("p", process=watched)  # type: ignore[arg-type]
+    with pipeline.frame():
+        child = os.fork()
+        if child == 0:
+            try:
+                del watched.witnesses._open._local.slot  # type: ignore[union-attr]
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        assert len(threads_in_frames(watched)) == 1
+
+
+def test_stages_write_into_the_same_marks_whether_or_not_somebody_looks():
+    watched = Watched("stacks")
+    pipeline = Pipeline("p", process=watched)  # type: ignore[arg-type]
+    before = pipeline.stage("before")
+    with pipeline.frame(), before, pipeline.stage("after"):
+        pass
+    (record,) = pipeline._recorder.drain(9)
+    assert list(record.marks[::2]) == [0, 1, ~1, ~0]
+
+
+def test_a_fault_while_looking_never_reaches_the_frame():
+    told: list[str] = []
+    onlooker = OpenFrames(clock=lambda: 1 // 0, page=object(), failed=told.append)  # type: ignore[arg-type]
+    onlooker.enter(0, [])
+    onlooker.leave()
+    assert told == ["open_frames", "open_frames"]
+
+
+# --- stacks ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("marks", "expected"),
+    [
+        ([], None),
+        ([0, 5], (0, 5)),
+        ([0, 5, ~0, 6], None),
+        ([0, 5, 1, 6], (1, 6)),
+        ([0, 5, 1, 6, ~1, 7], (0, 5)),
+        ([0, 5, ("error", 0), "E", 1, 6, ~1], (1, 6)),  # half a pair: the other half is on its way
+        ([0, 5, ~0, 6, 0, 7], (0, 7)),
+    ],
+)
+def test_the_stage_under_way_is_read_off_the_marks(marks, expected):
+    assert open_stage(marks) == expected
+
+
+def deeper(calls: int) -> str:
+    return deeper(calls - 1) if calls else stack_of(sys._getframe())
+
+
+def test_a_stack_is_a_line_a_call_innermost_last_and_bounded():
+    lines = deeper(40).splitlines()
+    assert len(lines) == LINES
+    assert lines[-1].startswith("recorder/test_onlookers.py:")
+    assert lines[-1].endswith(" deeper")
+
+
+class Look:
+    """A sampler that looks when told, at this thread, in stage 0 of pipeline 3."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.frames = OpenFrames()
+        self.sampler = StackSampler(self.frames, clock=lambda: self.now, stacks=lambda: {1: sys._getframe()})
+        record = [None] * 12
+        record[0], record[10] = 3, [0, 0, ~0, 4 * MS]
+        self.sampler.look_at([tuple(record)])
+
+    def at(self, ms: float, due_ms: float | None = None) -> list[str]:
+        self.now = round(ms * MS)
+        self.sampler.look(round((ms if due_ms is None else due_ms) * MS))
+        return [text for _, _, text in self.sampler.take()]
+
+
+def test_a_stage_is_looked_at_once_it_takes_longer_than_usual():
+    look = Look()
+    look.frames.here[1] = (3, [0, 0])
+    assert look.at(3) == []
+    assert look.at(4.9) == []
+    assert len(look.at(6)) == 1
+
+
+def test_a_stage_that_nobody_knows_yet_is_not_looked_at():
+    look = Look()
+    look.frames.here[1] = (3, [5, 0])
+    assert look.at(500) == []
+
+
+def test_a_look_that_came_late_says_so():
+    look = Look()
+    look.frames.here[1] = (3, [0, 0])
+    (text,) = look.at(30, due_ms=10)
+    assert text.endswith(LATE_NOTE)
+
+
+def test_one_frame_is_looked_at_only_so_often():
+    look = Look()
+    look.frames.here[1] = (3, [0, 0])
+    looks = sum(len(look.at(10 + at)) for at in range(3 * LOOKS_A_FRAME))
+    assert looks == LOOKS_A_FRAME
+    look.frames.here[1] = (3, [0, 0])  # the next frame
+    assert len(look.at(1000)) == 1
