@@ -11,21 +11,25 @@ capture, reconstruct = pipeline.stages("capture", "reconstruct")
 
 
 def work(header: bytes, image: bytes) -> int:
-    with pipeline.resume(header), reconstruct:  # the worker made a pipeline of its own by importing this file
+    with (
+        pipeline.resume(header),
+        reconstruct,
+    ):  # a spawned worker makes its own pipeline by importing this file
         time.sleep(0.005)
         return len(image)
 
 
 def main() -> None:
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-        waiting = []
-        for number in range(50):
-            frame = pipeline.begin(sequence=number)
-            with frame.stage(capture):
-                time.sleep(0.005)
-            waiting.append(pool.submit(work, frame.carry(), b"image"))
-        for one in waiting:
-            one.result()
+    for method in ("spawn", "fork"):  # a forked worker has the pipeline already; it is its own all the same
+        with ProcessPoolExecutor(2, multiprocessing.get_context(method)) as pool:
+            waiting = []
+            for number in range(25):
+                frame = pipeline.begin(sequence=number)
+                with frame.stage(capture):
+                    time.sleep(0.005)
+                waiting.append(pool.submit(work, frame.carry(), b"image"))
+            for one in waiting:
+                one.result()
     pipeline.close()
 
 

@@ -7,6 +7,7 @@ import itertools
 import logging
 import math
 import os
+import sys
 import threading
 import uuid
 import weakref
@@ -27,7 +28,7 @@ from framescope.recorder.queue import Queue as RecordedQueue
 from framescope.recorder.shipper import Link, Shipper
 from framescope.recorder.stage import NoStage, Stage
 from framescope.recorder.trace_context import FrameLogFilter
-from framescope.recorder.witnesses import SYSTEM_CALLS, Witnesses
+from framescope.recorder.witnesses import GPU_CANARY, SYSTEM_CALLS, Witnesses
 
 Item = TypeVar("Item")
 _DEFAULTS = EmitterSettings(
@@ -81,6 +82,7 @@ class _Process:
         self.instance = str(uuid.uuid4())  # two processes with one identity corrupt counters
         self.baseline_every = settings.baseline
         self.times_gpu = "gpu" in settings.probes
+        self.gpu_canary = GPU_CANARY in settings.probes
         self.faults = Faults()
         self.collections = CollectionProbe()
         if "gc" in settings.probes:
@@ -119,7 +121,17 @@ def _shared() -> _Process:
         if _process is None:
             _process = _Process()
             atexit.register(_close_shared, AT_EXIT_S)
+            _close_at_a_workers_end()
         return _process
+
+
+def _close_at_a_workers_end() -> None:
+    """A worker that ``multiprocessing`` forked leaves without Python's own exit: it has functions of its own
+    to call at the end (``multiprocessing.process.BaseProcess._bootstrap``)."""
+    workers: Any = sys.modules.get("multiprocessing.util")
+    processes: Any = sys.modules.get("multiprocessing.process")
+    if workers is not None and processes is not None and processes.parent_process() is not None:
+        workers.Finalize(None, _close_shared, (AT_EXIT_S,), exitpriority=-1)
 
 
 def _close_shared(timeout: float = 5.0) -> None:
@@ -236,6 +248,7 @@ class Pipeline:
         self._recorder.faults = shared.faults
         self._recorder.baseline_every = getattr(shared, "baseline_every", 0)
         self._times_gpu = getattr(shared, "times_gpu", True)
+        self._gpu_canary = getattr(shared, "gpu_canary", False)
         self._shipper = shared.shipper
         shared.shipper.add(self._recorder)
         witnesses: Witnesses | None = getattr(shared, "witnesses", None)
@@ -317,7 +330,7 @@ class Pipeline:
         ``TypeError`` for what is no stream.
         """
         if timer is None and self._times_gpu:
-            timer = cuda.timer(stream, self._recorder.lose)
+            timer = cuda.timer(stream, self._recorder.lose, self._gpu_canary)
         try:
             return self._recorder.stage(name, "gpu", timer)
         except TooManyStages:

@@ -38,6 +38,7 @@ ENDINGS = {
     "left at once": ("os._exit(4)", 4),
     "closed": ("pipeline.close()", 0),
     "with a frame under way": ("frame = pipeline.begin()", 0),
+    "told to end": ("os.kill(os.getpid(), signal.SIGTERM)", -15),
     "from a thread": ("threading.Thread(target=lambda: time.sleep(0.1)).start()", 0),
 }
 
@@ -88,6 +89,38 @@ async def test_the_last_frames_of_a_host_arrive_however_it_ends(
     assert codes[name] == ENDINGS[name][1]
     found = await arrived(store, name, FRAMES)
     assert found.total() - found["f"] == FRAMES
+
+
+async def test_a_frame_recorded_while_the_interpreter_shuts_down_arrives(store: StoreProcess) -> None:
+    code = """
+        import atexit
+        def last():
+            with pipeline.frame(): pass
+        atexit.register(last)  # before framescope's own: it is called after
+        import framescope
+        pipeline = framescope.Pipeline("p")
+        with pipeline.frame(): pass
+        atexit.register(last)  # and this one before it
+    """
+    assert host(store, "at exit", code).wait(timeout=60) == 0
+    found = await arrived(store, "at exit", 2)
+    assert found.total() == 2, "what comes after the last pipeline is closed is counted as lost"
+
+
+async def test_a_forked_worker_that_ends_by_itself_has_all_its_frames_sent(store: StoreProcess) -> None:
+    code = """
+        import multiprocessing, framescope
+        pipeline = framescope.Pipeline("p")
+        def work():
+            for _ in range(5):
+                with pipeline.frame(): pass
+        workers = [multiprocessing.get_context("fork").Process(target=work) for _ in range(2)]
+        for worker in workers: worker.start()
+        for worker in workers: worker.join()
+    """
+    assert host(store, "workers", code).wait(timeout=60) == 0
+    found = await arrived(store, "workers", 10)
+    assert found.total() == 10
 
 
 async def test_a_forked_child_tells_its_own_frames_and_not_its_parents(store: StoreProcess) -> None:

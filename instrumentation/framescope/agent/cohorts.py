@@ -15,7 +15,7 @@ Attribute = str | int | float | bool
 
 
 class Cohorts:
-    """Of one pipeline. Whoever comes first has a name of his own; numbers have ranges and stay as they are."""
+    """Of one pipeline. Whoever comes first has its own name; numbers have ranges and stay as they are."""
 
     def __init__(self) -> None:
         self._texts: dict[str, set[str]] = {}
