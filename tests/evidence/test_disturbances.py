@@ -1,0 +1,304 @@
+"""Disturb the real machine, and see which evidence moves and which does not."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lived import CALM, DISTURBED, Lived, lived, spin, stretches
+
+from framescope import signals as sig
+from framescope.agent.windows import Running
+from framescope.probes.cgroup import below, parse_membership, parse_mounts
+from framescope.probes.pressure import parse_pressure
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the evidence is Linux's")
+MS = 0.001
+
+
+def stays(run: Lived, *names: str, within_ms: float = 1.5) -> None:
+    """These readings, where they are told, do not move by more than this a frame."""
+    for name in names:
+        if run.known(name):
+            assert run.extra(name) < within_ms * MS, name
+
+
+@pytest.fixture
+def hogs() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Twice as many busy processes as there are cores, stopped until a test lets them go on."""
+    started = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))
+    ]
+    for hog in started:
+        hog.send_signal(signal.SIGSTOP)
+    yield started
+    for hog in started:
+        hog.kill()
+        hog.wait()
+
+
+def test_cpu_hogs_move_run_queue_time_and_nothing_that_is_waited_for(hogs) -> None:
+    def switch(side: str) -> None:
+        for hog in hogs:
+            hog.send_signal(signal.SIGCONT if side == DISTURBED else signal.SIGSTOP)
+
+    with lived(budget_ms=1000) as run:
+        stretches(run, lambda side: spin(4), switch, turns=2, frames=12)
+    assert run.extra(sig.RUNQUEUE_TIME) > 1 * MS
+    assert run.extra(sig.RUNQUEUE_TIME) > 2 * run.extra(sig.BLOCKED_TIME)
+    stays(run, sig.GC_TIME, sig.IO_WAIT_TIME, sig.QUOTA_TIME, sig.MEMORY_STALL_TIME, sig.LOCK_WAIT_TIME)
+
+
+def test_a_slow_pipe_moves_blocked_time_and_no_finer_name_is_made_up() -> None:
+    ours, theirs = os.pipe()
+
+    def write_late() -> None:
+        time.sleep(0.008)
+        os.write(theirs, b"x")
+
+    def frame(side: str) -> None:
+        spin(1)
+        if side == DISTURBED:
+            threading.Thread(target=write_late).start()
+            os.read(ours, 1)
+
+    with lived() as run:
+        stretches(run, frame)
+    os.close(ours)
+    os.close(theirs)
+    assert run.extra(sig.BLOCKED_TIME) > 5 * MS
+    stays(run, sig.GC_TIME, sig.IO_WAIT_TIME, sig.QUOTA_TIME, sig.MEMORY_STALL_TIME, sig.CPU_TIME)
+
+
+def test_a_library_thread_that_computes_outside_the_lock_is_not_taken_for_a_lock_holder() -> None:
+    numpy = pytest.importorskip("numpy")
+    ours, theirs = os.pipe()
+    busy, over = threading.Event(), threading.Event()
+    matrix = numpy.random.default_rng(0).random((300, 300))
+
+    def compute() -> None:
+        while not over.is_set():
+            if busy.wait(0.1):
+                numpy.sort(matrix, axis=1)  # about 1 ms, and numpy lets go of the lock for it
+
+    def write_late() -> None:
+        time.sleep(0.008)
+        os.write(theirs, b"x")
+
+    def frame(side: str) -> None:
+        spin(1)
+        threading.Thread(target=write_late).start()  # on both sides: off the CPU while others use it
+        os.read(ours, 1)
+
+    worker = threading.Thread(target=compute)
+    worker.start()
+    try:
+        with lived() as run:
+            stretches(run, frame, lambda side: busy.set() if side == DISTURBED else busy.clear(), turns=2)
+    finally:
+        over.set()
+        worker.join()
+        os.close(ours)
+        os.close(theirs)
+    assert run.mean(DISTURBED, sig.BLOCKED_TIME) > 5 * MS
+    if run.known(sig.GIL_WAIT_TIME):
+        assert run.mean(DISTURBED, sig.GIL_WAIT_TIME) < run.mean(DISTURBED, sig.BLOCKED_TIME) / 2
+    stays(run, sig.GC_TIME, sig.IO_WAIT_TIME, sig.QUOTA_TIME, sig.MEMORY_STALL_TIME)
+
+
+@pytest.fixture
+def heap() -> Iterator[list[object]]:
+    """Objects enough that one full collection takes some milliseconds; what else there is it passes over."""
+    gc.collect()
+    gc.disable()
+    gc.freeze()
+    yield [[number] for number in range(150_000)]
+    gc.unfreeze()
+    gc.enable()
+
+
+def test_a_collection_in_the_frame_moves_collection_time_inside_its_cpu_time(heap) -> None:
+    def frame(side: str) -> None:
+        spin(1)
+        if side == DISTURBED:
+            gc.collect()
+
+    with lived() as run:
+        stretches(run, frame, turns=2, frames=12)
+    moved = run.extra(sig.GC_TIME)
+    assert moved > 1 * MS
+    # The collector's own CPU time, and what it waited for a core with a busy machine around.
+    assert run.extra(sig.CPU_TIME) + run.extra(sig.RUNQUEUE_TIME) > moved / 2
+    assert run.extra(sig.BLOCKED_TIME) < moved / 2
+    stays(run, sig.IO_WAIT_TIME, sig.QUOTA_TIME, sig.MEMORY_STALL_TIME)
+
+
+def test_a_collection_in_another_thread_moves_collection_time_and_blocks_the_frame(heap) -> None:
+    go, done = threading.Event(), threading.Event()
+
+    def collect() -> None:
+        while go.wait() and not done.is_set():
+            go.clear()
+            gc.collect()
+
+    def frame(side: str) -> None:
+        if side == DISTURBED:
+            go.set()
+            time.sleep(0.0005)  # let it begin: it holds the interpreter lock from then on
+        spin(1)
+
+    other = threading.Thread(target=collect)
+    other.start()
+    try:
+        with lived() as run:
+            stretches(run, frame, turns=2, frames=12)
+    finally:
+        done.set()
+        go.set()
+        other.join()
+    moved = run.extra(sig.GC_TIME)
+    assert moved > 1 * MS
+    assert run.extra(sig.BLOCKED_TIME) > moved / 4  # it can be at its end before the frame finds out
+    assert run.extra(sig.CPU_TIME) < moved / 2  # it was another's CPU time
+    stays(run, sig.IO_WAIT_TIME, sig.QUOTA_TIME, sig.MEMORY_STALL_TIME)
+
+
+def io_stalls() -> int | None:
+    try:
+        return parse_pressure(Path("/proc/pressure/io").read_text()).get("some")
+    except OSError:
+        return None
+
+
+def test_fsync_moves_blocked_time_and_is_input_output_where_the_kernel_tells_of_it() -> None:
+    before = io_stalls()
+    with tempfile.TemporaryFile(dir=Path(__file__).parent) as file:
+
+        def frame(side: str) -> None:
+            spin(1)
+            if side == DISTURBED:
+                os.pwrite(file.fileno(), os.urandom(1 << 18), 0)
+                os.fsync(file.fileno())
+
+        with lived(budget_ms=1000) as run:
+            stretches(run, frame, frames=12)
+    waited = run.extra(sig.BLOCKED_TIME)
+    if waited < 0.3 * MS:
+        pytest.skip("this disk answers an fsync at once")
+    stays(run, sig.GC_TIME, sig.QUOTA_TIME, sig.MEMORY_STALL_TIME)
+    after = io_stalls()
+    if before is None or after is None or after == before:
+        # This kernel counts no I/O stalls for this disk: then nothing is said to be one.
+        assert not run.known(sig.IO_WAIT_TIME) or run.mean(DISTURBED, sig.IO_WAIT_TIME) < waited / 2
+        pytest.skip("the kernel counts no I/O stalls on this disk: the rest cannot be seen here")
+    assert run.extra(sig.IO_WAIT_TIME) > 0
+
+
+def test_pages_read_in_without_pressure_are_faults_and_not_short_memory(tmp_path: Path) -> None:
+    import mmap
+
+    path = tmp_path / "cold"
+    path.write_bytes(os.urandom(1 << 23))
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as pages:
+        os.fsync(file.fileno())
+
+        def frame(side: str) -> None:
+            spin(1)
+            if side == DISTURBED:
+                pages.madvise(mmap.MADV_DONTNEED)
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                pages.madvise(mmap.MADV_RANDOM)
+                sum(pages[at] for at in range(0, len(pages), 64 * mmap.PAGESIZE))
+
+        memory = parse_pressure(Path("/proc/pressure/memory").read_text()).get("some", 0)
+        with lived(budget_ms=1000) as run:
+            stretches(run, frame, frames=12)
+        stalled = parse_pressure(Path("/proc/pressure/memory").read_text()).get("some", 0) - memory
+    faults = run.points(sig.PROCESS_PAGING_FAULTS)
+    if faults[-1] == faults[0]:
+        pytest.skip("this file system keeps its pages in memory")
+    assert faults[-1] - faults[0] > 50
+    if not stalled:  # others on this machine may be short of memory meanwhile
+        assert not any(root.get(sig.MEMORY_STALL_TIME) for root in run.roots(DISTURBED))
+    stays(run, sig.GC_TIME, sig.QUOTA_TIME)
+
+
+# -- a quota ---------------------------------------------------------------------------------------------
+
+
+class Group:
+    """A control group of version 1 or 2 that this process can be moved to, and back."""
+
+    def __init__(self) -> None:
+        mounts = parse_mounts(Path("/proc/self/mountinfo").read_text())
+        for self.version, path in parse_membership(Path("/proc/self/cgroup").read_text()):
+            for mount in mounts:
+                if mount.version != self.version:
+                    continue
+                before = Path(mount.point) / below(mount.root, path)
+                self.back = before / "cgroup.procs"
+                self.folder = before / f"framescope-test-{os.getpid()}"
+                try:
+                    self.folder.mkdir()
+                except OSError:
+                    continue
+                if (self.folder / ("cpu.cfs_quota_us" if self.version == 1 else "cpu.max")).exists():
+                    return
+                self.folder.rmdir()
+        pytest.skip("no control group with a CPU quota may be made here")
+
+    def limit(self, percent_of_a_cpu: int) -> None:
+        quota = f"{percent_of_a_cpu * 1000}"
+        if self.version == 1:
+            (self.folder / "cpu.cfs_quota_us").write_text(quota)
+        else:
+            (self.folder / "cpu.max").write_text(f"{quota} 100000")
+
+    def enter(self) -> None:
+        (self.folder / "cgroup.procs").write_text(str(os.getpid()))
+
+    def leave(self) -> None:
+        self.back.write_text(str(os.getpid()))
+        for _ in range(100):
+            try:
+                self.folder.rmdir()
+                return
+            except OSError:
+                time.sleep(0.02)
+
+
+def test_a_quota_moves_quota_time_as_a_part_of_run_queue_time_and_nothing_that_is_waited_for() -> None:
+    group = Group()
+    group.limit(400)
+    try:
+        group.enter()
+        with lived(budget_ms=1000) as run:
+            stretches(
+                run,
+                lambda side: spin(4),
+                lambda side: group.limit(400 if side == CALM else 15),
+                turns=2,
+                frames=12,
+                every_s=0.01,
+            )
+    finally:
+        group.limit(400)
+        group.leave()
+    held = run.extra(sig.QUOTA_TIME)
+    assert held > 2 * MS
+    assert run.mean(DISTURBED, sig.QUOTA_TIME) <= run.mean(DISTURBED, sig.RUNQUEUE_TIME) + 1e-9
+    assert held > run.extra(sig.RUNQUEUE_TIME) / 2
+    quota = Running()
+    for position, seconds in enumerate(run.points(sig.FS_CPU_QUOTA_TIME)):
+        quota.add(position, round(seconds * 1e9))  # it never falls
+    assert run.points(sig.FS_CPU_QUOTA_TIME)[-1] > 0
+    stays(run, sig.GC_TIME, sig.IO_WAIT_TIME, sig.MEMORY_STALL_TIME)
