@@ -663,6 +663,13 @@ EMITTER: Final[tuple[Setting, ...]] = (
         "sample the Python stack of a stage that takes longer than usual",
         env=("FRAMESCOPE_PROBES_STACKS",),
     ),
+    Setting(
+        "emitter.probes.gpu_canary",
+        "bool",
+        False,
+        "launch a small kernel ten times a second to see how long the GPU keeps work waiting",
+        env=("FRAMESCOPE_PROBES_GPU_CANARY",),
+    ),
     _every("utilization", 0.1, 5, "the GPU's load"),
     _every("sharing", 0.2, 60, "the GPU's load by process"),
     _every("fields", 0.2, 60, "the GPU's power, clocks, throttle times and PCIe bytes"),

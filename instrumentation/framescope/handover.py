@@ -142,6 +142,8 @@ class Batch:
     threads: tuple[str, tuple[int, int] | None] | None = None
     """The page that says which threads are in a frame, and where the interpreter lock lies (start, end);
     None where the agent is not to look at them."""
+    canaries: list[tuple[str, int, int, int]] = field(default_factory=list)
+    """Small kernels launched on a GPU: (device, when, ns it kept them waiting, error of that in ns)."""
 
     def records(self) -> list[FrameRecord]:
         """The frames, each with the GPU work it launched."""
@@ -179,6 +181,7 @@ def pack(batch: Batch) -> bytes:
             batch.knocks,
             batch.looks,
             batch.threads,
+            batch.canaries,
         )
     )
     return HEADER.pack(len(body), len(batch.frames)) + body

@@ -178,6 +178,7 @@ FS_GPU_THROTTLE_TIME: Final = "framescope.gpu.throttle.time"
 FS_GPU_THROTTLE_REASON: Final = "framescope.gpu.throttle.reason"
 FS_GPU_PROCESS_UTILIZATION: Final = "framescope.gpu.process.utilization"
 FS_GPU_RUNQUEUE_TIME: Final = "framescope.gpu.runqueue.time"
+FS_GPU_CANARY_DELAY: Final = "framescope.gpu.canary.delay"
 FS_GPU_SIMULATED: Final = "framescope.gpu.simulated"
 FS_PROCESS_SELF: Final = "framescope.process.self"
 """true on the per-process series of the pipeline's own process (or its children), false on others'."""
@@ -381,6 +382,7 @@ METRICS: Final[dict[str, Metric]] = {
             (*_GPU, PROCESS_PID, PROCESS_EXECUTABLE_NAME, FS_PROCESS_SELF),
         ),
         Metric(FS_GPU_RUNQUEUE_TIME, "counter", "s", "a software accelerator's own run-queue time", _GPU),
+        Metric(FS_GPU_CANARY_DELAY, "gauge", "s", "how long the device kept a small kernel waiting", (HW_ID,)),
         Metric(PROCESS_CPU_UTILIZATION, "gauge", "1", "CPU of the host process over all cores", (), _SEMCONV),
         Metric(
             PROCESS_MEMORY_USAGE, "updowncounter", "By", "resident memory of the host process", (), _SEMCONV

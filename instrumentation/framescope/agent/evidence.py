@@ -109,6 +109,10 @@ class EvidenceProbes:
     def hear(self, batch: Batch) -> None:
         """Take in what the host's own probes saw of its threads, and look at these where it lets us."""
         self.waits.add(batch.knocks, batch.looks)
+        for device, at_ns, delay_ns, _ in batch.canaries:
+            held = self._points.setdefault(sig.FS_GPU_CANARY_DELAY, [])
+            if len(held) < POINTS:
+                held.append((((sig.HW_ID, device),), at_ns, delay_ns / 1e9))
         if batch.threads is not None and self._calls is None:
             page, lock = batch.threads
             self._calls = CallSampler(batch.pid, page, lock, self.waits.saw)

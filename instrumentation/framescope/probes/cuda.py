@@ -21,6 +21,7 @@ from collections.abc import Callable
 from ctypes import byref, c_float, c_int, c_void_p
 from typing import Any, Final
 
+from framescope.probes.cuda_canary import Canary, CanaryReading
 from framescope.probes.cuda_driver import (
     CAPTURE_IMPLICIT,
     LAST_DEFAULT_STREAM,
@@ -49,6 +50,8 @@ RESOLUTION_NS: Final = 500
 """Of an event's time, as the driver's reference gives it."""
 ABANDONED_NS: Final = 60_000_000_000
 """A stage entered so long ago and never left will not come back for its pair."""
+CANARY_AFTER_NS: Final = 1_000_000_000
+"""How long after the last GPU stage canaries go on: an idle device is not to be woken by them."""
 RETRY_NS: Final = 1_000_000_000
 """Pause before a context that could not be used is tried again."""
 AT_ONCE: Final = 16
@@ -96,6 +99,8 @@ class _Context:
         self.made = 0
         self.lanes: dict[int, _Lane] = {}
         self.anchor: _Anchor | None = None
+        self.canary: Canary | None = None
+        self.used_ns = 0
 
 
 class _Anchor:
@@ -144,6 +149,7 @@ class EventPairs:
     """The pairs of all stages of this process. ``begin`` and ``end`` are called in frames, on any thread."""
 
     def __init__(self, driver: Driver, clock: Callable[[], int] = time.monotonic_ns) -> None:
+        self.with_canary = False
         self._driver = driver
         self._clock = clock
         self._record = driver.hot.cuEventRecord
@@ -159,6 +165,7 @@ class EventPairs:
         self._lanes: dict[int, _Lane] = {}
         self._open: dict[int, _Pair] = {}
         self._lost: deque[int] = deque(maxlen=10_000)
+        self._canaries: deque[CanaryReading] = deque(maxlen=1_000)
         self._not_before_ns = -RETRY_NS
 
     # -- in a frame -----------------------------------------------------------------------------------------
@@ -311,7 +318,10 @@ class EventPairs:
             self._retire(context, "gpu_context_gone")
             return
         lanes = [lane for lane in list(context.lanes.values()) if lane.pending]
-        if not lanes:
+        now = self._clock()
+        if lanes:
+            context.used_ns = now
+        if not lanes and not (self.with_canary and now - context.used_ns < CANARY_AFTER_NS):
             return
         try:
             with self._driver.current(context.handle):
@@ -322,9 +332,31 @@ class EventPairs:
                 context.anchor.renew()
                 for lane in lanes:
                     self._collect_lane(lane, context.anchor, works)
+                if self.with_canary and context.anchor.known:
+                    self._look_at_canary(context, context.anchor)
         except CudaError:
             self._not_before_ns = self._clock() + RETRY_NS
             self._retire(context, "gpu_error")
+
+    def _look_at_canary(self, context: _Context, anchor: _Anchor) -> None:
+        try:
+            if context.canary is None:
+                context.canary = Canary(self._driver, self._clock)
+            reading = context.canary.look(context.device, anchor.event, anchor.low_ns, anchor.high_ns, DRIFT)
+        except CudaError as error:
+            self.with_canary = False  # frames are timed all the same
+            _log.warning("framescope: the GPU canary is given up: %s", error)
+        else:
+            if reading is not None:
+                self._canaries.append(reading)
+
+    def take_canaries(self) -> list[CanaryReading]:
+        """The canaries' readings since the last call."""
+        taken = []
+        with contextlib.suppress(IndexError):
+            while True:
+                taken.append(self._canaries.popleft())
+        return taken
 
     def _collect_lane(self, lane: _Lane, anchor: _Anchor, works: list[GpuWork]) -> None:
         elapsed_ms = c_float()
@@ -438,10 +470,11 @@ _told = False
 _lock = threading.Lock()
 
 
-def timer(stream: object, lose: Lose) -> CudaTimer | None:
+def timer(stream: object, lose: Lose, canary: bool = False) -> CudaTimer | None:
     """A timer for a stage; None where there is no CUDA driver, which is logged once.
 
-    Raises ``TypeError`` for what is no stream.
+    ``canary``: from now on, launch one in every context with GPU stages. Raises ``TypeError`` for what is no
+    stream.
     """
     global _pairs, _told
     with _lock:
@@ -454,7 +487,13 @@ def timer(stream: object, lose: Lose) -> CudaTimer | None:
                     _told = True
                     _log.warning("framescope: GPU stages are recorded by host time alone: %s", error)
                 return None
+        _pairs.with_canary = _pairs.with_canary or canary
     return CudaTimer(_pairs, stream, lose)
+
+
+def take_canaries() -> list[CanaryReading]:
+    """What the canaries of this process told since the last call."""
+    return [] if _pairs is None else _pairs.take_canaries()
 
 
 def _after_fork() -> None:

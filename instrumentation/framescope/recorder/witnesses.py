@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, TypeAlias
 
 from framescope.handover import Batch
+from framescope.probes.cuda import take_canaries
 from framescope.probes.interpreter_lock import LockProbe
 from framescope.probes.scheduler import Reading, nothing
 from framescope.probes.system_call import allow, interpreter_lock_range
@@ -18,6 +19,7 @@ from framescope.recorder.stack_sampler import StackSampler
 LOCK: Final = "gil"
 STACKS: Final = "stacks"
 SYSTEM_CALLS: Final = "system_calls"
+GPU_CANARY: Final = "gpu_canary"
 """What the settings call them: ``emitter.probes.<name>``."""
 
 Errand: TypeAlias = tuple[int, Reading] | None
@@ -46,6 +48,7 @@ class Witnesses:
             StackSampler(self._open, failed=failed) if self._open is not None and STACKS in probes else None
         )
         self._allowed: int | None = None
+        self._canary = GPU_CANARY in probes
 
     def install(self) -> None:
         """Start what needs a thread of its own."""
@@ -101,3 +104,5 @@ class Witnesses:
                 batch.losses[(-1, "stack_limit")] = self._stacks.missed
         if self._page is not None:
             batch.threads = (self._page.path, self._lock_range)
+        if self._canary:
+            batch.canaries = [(*reading,) for reading in take_canaries()]  # marshal takes no named ones
