@@ -2,6 +2,7 @@
 # make test   sets up and runs every check: lint, types, architecture, unit, stores, pages in a browser
 # make test-stack  the same contract, faults and pages on real servers behind a real Collector
 # make test-compose  builds the images and starts the compose file for real, in containers
+# make test-pythons  the emitter's tests under Python 3.12 to 3.14 and free-threaded, those found on PATH
 # make bench  measures; prints ratios taken side by side and writes JSON to bench-results/
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ LOCK   := requirements/dev.txt
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-stack test-compose lint types architecture unit ui bench pictures clean
+.PHONY: demo test test-stack test-compose test-pythons lint types architecture unit ui bench pictures clean
 
 demo: $(VENV)/.demo
 	@exec $(BIN)/framescope demo $(ARGS)
@@ -47,6 +48,10 @@ test-stack: $(VENV)/.dev
 # of its own with stand-ins of the servers' images: docs/compose.md.
 test-compose: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/compose --timeout 600 $(ARGS)
+
+# Names or paths of interpreters in ARGS, else those on PATH. Minutes each: not part of continuous integration.
+test-pythons: $(VENV)/.dev
+	$(BIN)/python tests/pythons.py $(ARGS)
 
 bench: $(VENV)/.dev
 	@mkdir -p bench-results
