@@ -1,8 +1,8 @@
 """Runs the emitter's tests under every other Python that is found: ``make test-pythons``.
 
-They are looked for on PATH by name, or given on the command line. One that is missing is said and passed over;
-none at all is a failure. A free-threaded build gets what there are packages for: no store to send the examples'
-frames to, and no gRPC.
+They are looked for on PATH by name, or given on the command line. One that is missing is said and passed
+over; none at all is a failure. A free-threaded build gets what there are packages for: no store to send the
+examples' frames to, and no gRPC.
 """
 
 from __future__ import annotations
