@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 
+from framescope_ui.api.correlate import correlate_routes
 from framescope_ui.api.docs import docs_routes
 from framescope_ui.api.exposition import exposition_routes
 from framescope_ui.api.frames import frames_routes
@@ -22,7 +23,7 @@ from framescope_ui.questions.feed import LiveFeed
 from framescope_ui.questions.stores import Stores
 
 EVERY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-NOT_BUILT = ("/report", "/api/correlate", "/api/incidents", "/api/export")
+NOT_BUILT = ("/report", "/api/incidents", "/api/export")
 """Paths of the plan that nothing answers yet: said, rather than answered with a page."""
 
 
@@ -39,6 +40,7 @@ def install_routes(
         metrics_routes(feed, options.history, options.interval_seconds),
         exposition_routes(feed),
         frames_routes(stores),
+        correlate_routes(stores, clock_ns),
         state_routes(stores, feed, clock_ns),
         push_routes(feed, options.allowed_origins),
         docs_routes(app),

@@ -54,10 +54,10 @@ from framescope_ui.questions.correlate_views import (
     LagCurve,
     SignalRisk,
 )
-from framescope_ui.questions.every_frame import latencies
+from framescope_ui.questions.every_frame import MOST_RECORDS, latencies
 from framescope_ui.questions.frame_item import integer
 from framescope_ui.questions.gaps import with_gaps
-from framescope_ui.questions.latencies import Latencies
+from framescope_ui.questions.latencies import Latencies, unpacked
 from framescope_ui.questions.stores import NS, Stores, Troubles, seconds
 from framescope_ui.questions.views import Line, SlowMark
 from framescope_ui.statistics.discoveries import LEVEL, adjusted
@@ -92,25 +92,42 @@ class Answers:
 
 
 async def correlate(
-    stores: Stores, service: str, pipeline: str, start: float, end: float, signal: str | None = None
+    stores: Stores,
+    service: str,
+    pipeline: str,
+    start: float,
+    end: float,
+    signal: str | None = None,
+    stages: bool = False,
 ) -> Correlation:
     """The whole page for frames due in ``[start, end)`` unix seconds. ``signal`` is the one looked at
     closely.
 
-    Of a range that holds more than an hour of records the newest part is answered; ``cut_before`` says from
-    when. Raises ``BackendError`` where the trace store does not answer for all frames; whatever else is not
-    answered is named in ``missing``.
+    ``stages``: whether the times of stages are compared too, for which some whole traces are read, each a
+    question to the store. Of a range that holds more than an hour of records the newest part is answered;
+    ``cut_before`` says from when. Raises ``BackendError`` where the trace store does not answer for all
+    frames; whatever else is not answered is named in ``missing``.
     """
     start_ns, end_ns = int(start * NS), int(end * NS)
-    frames, cut_ns = await latencies(stores, service, pipeline, start_ns, end_ns)
+    every = latencies(stores, service, pipeline, start_ns, end_ns)
+    if end_ns - start_ns <= MOST_RECORDS * NS:
+        (frames, cut_ns), answers = await asyncio.gather(
+            every, _asked(stores, service, pipeline, start_ns, end_ns, stages)
+        )
+    else:
+        # What is left of it is not known before the records are there.
+        frames, cut_ns = await every
+        answers = await _asked(
+            stores, service, pipeline, start_ns if cut_ns is None else cut_ns, end_ns, stages
+        )
+    answers = replace(answers, frames=frames)
     begin_ns = start_ns if cut_ns is None else cut_ns
-    answers = await _asked(stores, service, pipeline, frames, begin_ns, end_ns)
     made = await asyncio.to_thread(correlated, answers, service, pipeline, begin_ns, end_ns, signal)
     return replace(made, cut_before=None if cut_ns is None else seconds(cut_ns))
 
 
 async def _asked(
-    stores: Stores, service: str, pipeline: str, frames: Latencies, start_ns: int, end_ns: int
+    stores: Stores, service: str, pipeline: str, start_ns: int, end_ns: int, stages: bool
 ) -> Answers:
     troubles = Troubles()
     of_service = {signals.SERVICE_NAME: service}
@@ -125,8 +142,6 @@ async def _asked(
         return dict(zip(questions, found, strict=True))
 
     async def kept() -> tuple[list[FrameRow], dict[str, Trace]]:
-        if not frames.slow.any():
-            return [], {}
         step = (end_ns - start_ns) // SLICES
         pages = await asyncio.gather(
             *(
@@ -148,7 +163,7 @@ async def _asked(
             )
         )
         rows = list({row.trace_id: row for page in pages for row in page.frames}.values())
-        return rows, await _traces(stores, troubles, rows)
+        return rows, await _traces(stores, troubles, rows) if stages else {}
 
     asked = (*GAUGES, signals.FS_GPU_PROCESS_UTILIZATION, signals.FS_CLOCK_ERROR)
     (rows, whole), marks, gauges, counters = await asyncio.gather(
@@ -158,7 +173,7 @@ async def _asked(
         each({m: metrics.increase(m, where(m), start_ns, end_ns, COUNTER_STEP_NS) for m in COUNTERS}),
     )
     missing = [f"{error.backend} did not answer everything: {error.reason}." for error in troubles.all]
-    return Answers(frames, gauges, counters, rows, whole, marks, missing)
+    return Answers(unpacked(()), gauges, counters, rows, whole, marks, missing)
 
 
 async def _traces(stores: Stores, troubles: Troubles, rows: Sequence[FrameRow]) -> dict[str, Trace]:

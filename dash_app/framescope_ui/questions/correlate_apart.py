@@ -23,10 +23,10 @@ from framescope_ui.statistics.long_run import Floats
 
 SLICES = 6
 """Stretches of the range that are sampled each for itself, so that the sample is of the whole range."""
-SLOW_A_SLICE = 80
-ON_TIME_A_SLICE = 200
+SLOW_A_SLICE = 40
+ON_TIME_A_SLICE = 120
 """On time are kept too the neighbours of slow frames, which stand for nobody."""
-TRACES_A_SIDE = 40
+TRACES_A_SIDE = 24
 """Whole traces that are read for the times of stages: each is one question to the store."""
 MOST_VALUES = 20
 """An attribute with more different texts than this is no cohort (an id, say)."""
