@@ -20,7 +20,7 @@ from framescope.probes import cuda, scheduler
 from framescope.probes.device import GpuTimer
 from framescope.probes.gc import CollectionProbe
 from framescope.recorder.decoration import Function, as_frames
-from framescope.recorder.faults import Faults
+from framescope.recorder.faults import Faults, hosts_own
 from framescope.recorder.frame import NO_FRAME, Frame, words
 from framescope.recorder.pipeline import Recorder, TooManyStages
 from framescope.recorder.queue import Policy
@@ -277,7 +277,9 @@ class Pipeline:
                 except Exception:  # text, NaN, infinity, another library's time
                     recorder.lose("captured_at_not_a_time")
             return recorder.begin(sequence, captured_at_ns, attributes or None)
-        except Exception:  # no memory, no stack left
+        except Exception as error:  # no memory, no stack left
+            if hosts_own(error):
+                raise
             recorder.lose("fault")
             recorder.faults.note("frame.begin")
             return cast("Frame", NO_FRAME)

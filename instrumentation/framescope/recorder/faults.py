@@ -33,6 +33,22 @@ def count(counts: dict[str, Number], reason: str, amount: Number = 1) -> None:
         counts[reason] += amount
 
 
+def hosts_own(error: BaseException) -> bool:
+    """Whether this came from a signal handler of the host's: a time limit, perhaps, that must pass.
+
+    Asked only where no other code of the host's is called. Then an exception raised by any function that is
+    not framescope's can have come no other way.
+    """
+    if not isinstance(error, Exception):
+        return True
+    if isinstance(error, (MemoryError, RecursionError)):
+        return False
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and not str(trace.tb_frame.f_globals.get("__name__")).startswith("framescope")
+
+
 class Faults:
     """Counts by place. ``note`` is called inside ``except`` and swallows what happened."""
 
@@ -42,6 +58,13 @@ class Faults:
         self._untold: dict[str, TracebackException] = {}
         self._told_ns = -QUIET_NS
         self._raising = os.environ.get("FRAMESCOPE_RAISE") == "1" if raising is None else raising
+
+    def note_own(self, where: str) -> None:
+        """The same where nobody's code but framescope's is called: the host's own exception passes."""
+        error = sys.exc_info()[1]
+        if error is not None and hosts_own(error):
+            raise  # always called from an except block
+        self.note(where)
 
     def note(self, where: str) -> None:
         """Count a fault at ``where`` and remember it for ``tell``; raise it again under test.

@@ -12,9 +12,10 @@ from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from framescope.handover import SPANS, TRACE, UNKNOWN, WORK, noted
+from framescope.handover import DEPTH, SPANS, TRACE, UNKNOWN, WORK, noted
 from framescope.probes.scheduler import NOTHING, Reading
 from framescope.recorder.carried import Attribute, Carried, Segment, boot, unique_thread, written
+from framescope.recorder.faults import hosts_own
 from framescope.recorder.marks import MAX_MARKS, MOST_MARKS, Marks, SharedMarks, note
 from framescope.recorder.steps import Steps, Value, driven
 from framescope.recorder.trace_context import ids_of, traceparent
@@ -184,13 +185,16 @@ class Frame:
         self._opened = None
         recorder = self._recorder
         thread, start, before, idle = opened
-        now = recorder.clock()
-        if thread == get_ident():
-            after = recorder.scheduler()
-            recorder.local.last = (self.start_ns, now, after)
-            self._segments += ((thread, start, before, now, after, idle),)
-        else:
-            self._segments += self._elsewhere(opened, now)
+        try:
+            now = recorder.clock()
+            if thread == get_ident():
+                after = recorder.scheduler()
+                recorder.local.last = (self.start_ns, now, after)
+                self._segments += ((thread, start, before, now, after, idle),)
+            else:
+                self._segments += self._elsewhere(opened, now)
+        except Exception:
+            recorder.faults.note_own("frame.release")
 
     def _elsewhere(self, opened: Opened, end: int) -> tuple[Segment, ...]:
         """What is known of a stretch that does not end on the thread it began on, or that was a task's."""
@@ -208,11 +212,29 @@ class Frame:
                 return
             self.release()
         recorder = self._recorder
-        last: tuple[int, int, Reading] | None = getattr(recorder.local, "last", None)
-        now, reading = recorder.clock(), recorder.scheduler()
-        known = last is not None and last[2][1] >= 0 and reading[1] >= 0
-        idle = reading[1] - last[2][1] if last is not None and known else UNKNOWN
-        self._opened = (get_ident(), now, reading, idle)
+        try:
+            last: tuple[int, int, Reading] | None = getattr(recorder.local, "last", None)
+            now, reading = recorder.clock(), recorder.scheduler()
+            known = last is not None and last[2][1] >= 0 and reading[1] >= 0
+            idle = reading[1] - last[2][1] if last is not None and known else UNKNOWN
+            self._opened = (get_ident(), now, reading, idle)
+        except Exception:
+            recorder.faults.note_own("frame.take")
+
+    def _begin_to_wait(self, index: int, depth: int) -> None:
+        """Enter a queue that has ``depth`` items."""
+        try:
+            self._enter(index)
+            self._note(DEPTH, index, depth)
+        except Exception:
+            self._recorder.faults.note_own("queue.put")
+
+    def _have_waited(self, index: int) -> None:
+        """Leave a queue."""
+        try:
+            self._leave(index)
+        except Exception:
+            self._recorder.faults.note_own("queue.get")
 
     def _be_open(self) -> Token[Marks] | None:
         """Be the frame that stages, log records and spans find here; None where it is already."""
@@ -346,9 +368,8 @@ class Frame:
                 )
             )
         except BaseException as error:
-            # Counted, though an interrupt may also come when it was delivered already.
-            if not isinstance(error, Exception):
-                recorder.lose("interrupted")
+            if hosts_own(error):
+                recorder.lose("interrupted")  # though it may have come when the frame was delivered already
                 raise
             recorder.lose("fault")
             recorder.faults.note("frame.end")
@@ -360,7 +381,7 @@ class Frame:
             if self._token is None:
                 self._token = self._recorder.marks.set(self._marks)
         except Exception:
-            self._recorder.faults.note("frame.enter")
+            self._recorder.faults.note_own("frame.enter")
         return self
 
     def __exit__(
@@ -387,7 +408,7 @@ class Frame:
             self._enter_task(False)
             self._steps.follow(sys._getframe(1))
         except Exception:
-            self._recorder.faults.note("frame.enter")
+            self._recorder.faults.note_own("frame.enter")
         return self
 
     async def __aexit__(
@@ -416,7 +437,7 @@ class Frame:
     def __del__(self) -> None:
         # A frame nobody ended is told as what it is; the interpreter may be half gone by now.
         try:
-            if not self._ended:
+            if not self._ended and hasattr(self, "_opened"):  # else an interrupt came while it was made
                 self._finish("failed", "abandoned")
         except Exception:
             pass

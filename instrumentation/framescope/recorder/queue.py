@@ -7,7 +7,6 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar
 
-from framescope.handover import DEPTH
 from framescope.recorder.frame import Frame, NoFrame
 
 if TYPE_CHECKING:
@@ -55,8 +54,7 @@ class Queue(Generic[Item]):
                 frame.take()  # the frame stays with its thread
                 raise standard.Full
             if isinstance(frame, Frame):
-                frame._enter(self._index)
-                frame._note(DEPTH, self._index, depth)
+                frame._begin_to_wait(self._index, depth)
             if full:
                 if self.policy == "reject":
                     self._count("queue_full")
@@ -67,7 +65,7 @@ class Queue(Generic[Item]):
                     self._count("superseded")
                 elif not self._wait_for_room(timeout):
                     if isinstance(frame, Frame):
-                        frame._leave(self._index)
+                        frame._have_waited(self._index)
                     frame.take()  # the frame stays with its thread
                     raise standard.Full
             self._items.append((frame, item))
@@ -85,7 +83,7 @@ class Queue(Generic[Item]):
             self._changed.notify_all()
         frame.take()
         if isinstance(frame, Frame):
-            frame._leave(self._index)
+            frame._have_waited(self._index)
         return frame, item
 
     def forget(self) -> None:

@@ -66,7 +66,7 @@ class Stage(Marker):
         note(marks, ERROR, self.index, kind.__name__)
 
     def _fault(self, where: str) -> None:
-        self._recorder.faults.note(where)
+        self._recorder.faults.note_own(where)
 
 
 class _StageOfSeveral:
