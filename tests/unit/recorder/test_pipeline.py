@@ -10,8 +10,7 @@ from apart import Apart
 
 import framescope
 from framescope.pipeline import OffPipeline, enabled_by
-from framescope.probes.scheduler import nothing
-from framescope.recorder.faults import Faults
+from framescope.testing import record
 
 
 @pytest.mark.parametrize("name", ["FRAMESCOPE_ENABLED", "KPI_LOGGING"])
@@ -59,21 +58,15 @@ def test_a_subclass_of_a_users_is_switched_off_too():
     assert pipeline.hello() == "hello"
 
 
-def test_a_capture_time_that_is_none_is_counted_and_not_raised(monkeypatch):
-    class Nothing:
-        instance, faults, scheduler = "i", Faults(raising=True), staticmethod(nothing)
-        shipper = type("S", (), {"add": lambda self, r: None})()
-
-        def close(self, timeout):
-            pass
-
-    pipeline = framescope.Pipeline("p", enabled=True, process=Nothing())
-    for value in (float("nan"), "yesterday", float("inf")):
-        pipeline.frame(captured_at=value).end()
-    assert pipeline._recorder.losses == {"captured_at_not_a_time": 3}
-    pipeline.close()
-    pipeline.frame().end()
-    assert pipeline._recorder.losses["after_close"] == 1
+def test_a_capture_time_that_is_none_is_counted_and_not_raised():
+    with record() as recorded:
+        pipeline = framescope.Pipeline("p")
+        for value in (float("nan"), "yesterday", float("inf")):
+            pipeline.frame(captured_at=value).end()
+        assert recorded.losses == {"captured_at_not_a_time": 3}
+        pipeline.close()
+        pipeline.frame().end()
+        assert recorded.losses["after_close"] == 1
 
 
 @pytest.mark.parametrize(
