@@ -2,6 +2,8 @@
 # make test   sets up and runs every check: lint, types, architecture, unit, stores, pages in a browser
 # make test-stack  the same contract, faults and pages on real servers behind a real Collector
 # make test-compose  builds the images and starts the compose file for real, in containers
+# make test-gpu  what only a real NVIDIA GPU tells; skips without one (REQUIRE_GPU=1: fails)
+# make truth  how often verdicts are right, on faults whose cause and size are known; JSON to bench-results/
 # make test-pythons  the emitter's tests under Python 3.12 to 3.14 and free-threaded, those found on PATH
 # make bench  measures; prints ratios taken side by side and writes JSON to bench-results/
 
@@ -14,7 +16,7 @@ LOCK   := requirements/dev.txt
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-stack test-compose test-pythons lint types architecture unit ui bench pictures clean
+.PHONY: demo test test-stack test-compose truth test-gpu test-pythons lint types architecture unit ui bench pictures clean
 
 demo: $(VENV)/.demo
 	@exec $(BIN)/framescope demo $(ARGS)
@@ -32,7 +34,7 @@ architecture: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest --ignore tests/ui --ignore tests/stack --ignore tests/compose $(ARGS)
+	$(BIN)/python -m pytest --ignore tests/ui --ignore tests/stack --ignore tests/compose --ignore tests/gpu $(ARGS)
 	FRAMESCOPE_COMPILED=0 $(BIN)/python -m pytest tests/unit/recorder tests/safety $(ARGS)
 
 # In a process of its own: the browser's driver keeps an event loop running on the main thread.
@@ -48,6 +50,14 @@ test-stack: $(VENV)/.dev
 # of its own with stand-ins of the servers' images: docs/compose.md.
 test-compose: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/compose --timeout 600 $(ARGS)
+
+# Writes its figures to bench-results/gpu.json.
+test-gpu: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/gpu --timeout 300 $(ARGS)
+
+# How right the verdicts are, against faults of known kind and size: some ten minutes on a quiet machine.
+truth: $(VENV)/.dev
+	$(BIN)/python tests/truth/run.py --seeds 1 3 5 $(ARGS)
 
 # Names or paths of interpreters in ARGS, else those on PATH. Minutes each: not part of continuous integration.
 test-pythons: $(VENV)/.dev
