@@ -1,4 +1,4 @@
-"""Why a task's frame was slow, on a real loop: its own code, others that ran while it was ready, what it awaited.
+"""Why a task's frame was slow, on a real loop: its own code, others though it was ready, what it awaited.
 
 The sides are frames of one run: calm ones, and every eighth disturbed in one way.
 """

@@ -62,7 +62,7 @@ async def test_a_decorated_coroutine_is_in_its_stage_over_its_awaits(pipeline):
         assert await load() == "x"
         assert [part async for part in parts()] == [1]
     (record,) = pipeline._recorder.drain(1)
-    assert record.marks[::2] == [0, ~0, 0, ~0]
+    assert [what for what in record.marks[::2] if type(what) is int] == [0, ~0, 0, ~0]
 
 
 async def test_every_call_of_a_framed_function_is_a_frame_and_every_task(pipeline):
