@@ -176,8 +176,8 @@ class Neighbours:
 
 
 class Quota:
-    """This process may use only a part of a core: by a control group of its own. Raises ``OSError`` where that
-    is not permitted."""
+    """This process may use only a part of a core: by a control group of its own. Raises ``OSError`` where
+    that is not permitted."""
 
     def __init__(self, share: float) -> None:
         usual = Path("/sys/fs/cgroup")
@@ -200,9 +200,13 @@ class Quota:
 
     def _limit(self, share: float | None) -> None:
         if self._v1:
-            (self._group / "cpu.cfs_quota_us").write_text("-1" if share is None else str(round(100_000 * share)))
+            (self._group / "cpu.cfs_quota_us").write_text(
+                "-1" if share is None else str(round(100_000 * share))
+            )
         else:
-            (self._group / "cpu.max").write_text(f"{'max' if share is None else round(100_000 * share)} 100000")
+            (self._group / "cpu.max").write_text(
+                f"{'max' if share is None else round(100_000 * share)} 100000"
+            )
 
     def close(self) -> None:
         (self._group.parent / "cgroup.procs").write_text(str(os.getpid()))
@@ -340,7 +344,8 @@ KINDS: dict[str, Kind] = {
     "larger copy": Kind("gpu_transfer", lambda points, ms, seed: Set(points, "copied", 24),
                         frozenset({"accelerator"})),
 }  # fmt: skip
-"""The accelerator's own faults, which need its socket, are made in ``host.py``."""
+OF_THE_ACCELERATOR = {"other client": "gpu_contention", "clocked down": "gpu_throttle"}
+"""Its own faults, which need its socket (``graphics.py``), and the causes they are."""
 
 
 if __name__ == "__main__":  # one of the neighbours

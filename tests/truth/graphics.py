@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
-
 import numpy as np
 from faults import Fault
+
 from ultrasound import children
 from ultrasound.accelerator_client import AcceleratorAway, AcceleratorClient
 
-OWN = {"other client": "gpu_contention", "clocked down": "gpu_throttle"}
-"""The accelerator's own faults and the causes they are."""
 CLOCK = 0.3
 
 

@@ -1,13 +1,14 @@
 """Run every shape with every fault it can have, and once more without: how right are the verdicts?
 
-Usage: python tests/truth/run.py [--shape NAME…] [--kind NAME…] [--seeds 1 2] [--frames 120]. Even seeds are for
-development, odd ones for the report. Tables go to standard output, JSON to bench-results/truth.json.
+Usage: python tests/truth/run.py [--shape NAME…] [--kind NAME…] [--seeds 1 2] [--frames 120]. Even seeds are
+for development, odd ones for the report. Tables go to standard output, JSON to bench-results/truth.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import sys
 import tempfile
@@ -16,23 +17,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-for place in (ROOT / "instrumentation", ROOT / "examples", ROOT / "tests" / "truth"):
-    sys.path.insert(0, str(place))
-
-import graphics
 import shapes
-from faults import KINDS
+from faults import KINDS, OF_THE_ACCELERATOR
 from listening import Heard, listen
 from score import CLEARLY_MS, Row, report
 
 from framescope import signals as sig
 
+ROOT = Path(__file__).resolve().parents[2]
 CALM_S = 6.0
 REST_S = 2.0
 AFTERMATH_S = 0.5
 STRENGTHS_MS = (5.0, 14.0)
-PROBES = {"FRAMESCOPE_PROBES_SYSTEM_CALLS": "1"}
+ENVIRONMENT = {
+    "FRAMESCOPE_PROBES_SYSTEM_CALLS": "1",
+    "PYTHONPATH": os.pathsep.join(str(ROOT / place) for place in ("instrumentation", "examples")),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Episode:
 def causes_of(shape: str) -> dict[str, str]:
     """The faults that make sense in a shape, and the cause of each."""
     found = {kind: one.cause for kind, one in KINDS.items() if shape in one.shapes}
-    return found | graphics.OWN if shape == "accelerator" else found
+    return found | OF_THE_ACCELERATOR if shape == "accelerator" else found
 
 
 def programme(shape: str, seed: int, frames: int, kinds: Sequence[str]) -> tuple[list[Episode], int]:
@@ -76,7 +76,7 @@ def hear(shape: str, seed: int, frames: int, episodes: Sequence[Episode]) -> Hea
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(told, file)
         file.flush()
-        return listen("host.py", file.name, **PROBES)
+        return listen("faulty_host.py", file.name, **ENVIRONMENT)
 
 
 def latencies(heard: Heard) -> dict[int, float]:

@@ -99,9 +99,9 @@ def calibration_error(pairs: Sequence[tuple[float, bool]], bins: int = 10) -> fl
     binned: defaultdict[int, list[tuple[float, bool]]] = defaultdict(list)
     for confidence, was_right in pairs:
         binned[min(bins - 1, int(confidence * bins))].append((confidence, was_right))
-    return sum(
-        abs(sum(c for c, _ in some) - sum(r for _, r in some)) for some in binned.values()
-    ) / len(pairs)
+    return sum(abs(sum(c for c, _ in some) - sum(r for _, r in some)) for some in binned.values()) / len(
+        pairs
+    )
 
 
 def auroc(pairs: Sequence[tuple[float, bool]]) -> float | None:
@@ -132,7 +132,9 @@ def report(rows: Sequence[Row]) -> dict[str, object]:
         "frames_per_cause": {cause: sum(named.values()) for cause, named in table.items()},
         "macro_f1": sum(scores.values()) / len(scores) if scores else None,
         "f1": scores,
-        "right_family": sum(parent(r.named) == parent(r.causes[0]) for r in single) / len(single) if single else None,
+        "right_family": sum(parent(r.named) == parent(r.causes[0]) for r in single) / len(single)
+        if single
+        else None,
         "both_of_two": both_found(rows),
         "share_error_median": quantile(errors, 0.5),
         "share_error_p90": quantile(errors, 0.9),

@@ -46,9 +46,7 @@ def until(due_ns: int) -> None:
         time.sleep(wait)
 
 
-def one_thread(
-    pipeline: framescope.Pipeline, points: Points, frames: int, seed: int, before: Before
-) -> None:
+def one_thread(pipeline: framescope.Pipeline, points: Points, frames: int, seed: int, before: Before) -> None:
     """Decode outside the interpreter lock, compute in Python, write."""
     amounts, think = Amounts(seed, frames), turns_of(0.002)
     decode, compute, write = pipeline.stages("decode", "compute", "write")
@@ -135,7 +133,11 @@ def chain(pipeline: framescope.Pipeline, points: Points, frames: int, seed: int,
 def service(pipeline: framescope.Pipeline, points: Points, frames: int, seed: int, before: Before) -> None:
     """An asyncio service: each request asks a backend, computes, and answers; requests interleave."""
     amounts, think = Amounts(seed, frames), turns_of(0.0025)
-    fetch, compute, answer = pipeline.stage("fetch", "io"), pipeline.stage("compute"), pipeline.stage("answer")
+    fetch, compute, answer = (
+        pipeline.stage("fetch", "io"),
+        pipeline.stage("compute"),
+        pipeline.stage("answer"),
+    )
     period_s = 1 / FPS["service"]
 
     @pipeline.framed

@@ -1,0 +1,72 @@
+"""A pipeline of known shape with faults of known kind and time: its hand-over goes to its output.
+
+Usage: python faulty_host.py PROGRAMME-FILE. The file is one JSON object: shape, frames, seed, and episodes as
+[kind, strength in ms, first frame, frame after the last]; without episodes it is the paired replay.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import shapes
+from faults import KINDS, Fault, Points, benign
+from waiting_host import Output
+
+import framescope
+from framescope.pipeline import _Process
+
+
+class Episodes:
+    """Starts and stops each fault at its frame."""
+
+    def __init__(self, faults: list[tuple[Fault, int, int]]) -> None:
+        self._faults = faults
+
+    def __call__(self, number: int) -> None:
+        for fault, _, after in self._faults:
+            if number == after:
+                fault.stop()
+        for fault, first, _ in self._faults:
+            if number == first:
+                fault.start()
+
+
+def main() -> None:
+    told: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text())
+    shape, seed, frames = told["shape"], told["seed"], told["frames"]
+    points = Points()
+    with contextlib.ExitStack() as stack:
+        pipeline = framescope.Pipeline(
+            shape, target_fps=shapes.FPS[shape], budget_ms=shapes.BUDGET_MS[shape], process=_Process(Output())
+        )
+        run = getattr(shapes, shape)
+        arguments: tuple[Any, ...] = ()
+        graphics = None
+        if shape == "accelerator":
+            from graphics import Graphics
+
+            graphics = stack.enter_context(Graphics(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
+            pipeline.watch_device(graphics.status_page)
+            arguments = (graphics.client,)
+        episodes: list[tuple[Fault, int, int]] = []
+        for kind, strength_ms, first, after in told["episodes"]:
+            fault = graphics.fault(kind) if graphics is not None else None
+            if fault is None:
+                fault = KINDS[kind].make(points, strength_ms, seed)
+            stack.callback(fault.close)
+            episodes.append((fault, first, after))
+        benign()
+        gc.collect()
+        gc.freeze()
+        run(pipeline, points, frames, seed, Episodes(episodes), *arguments)
+        pipeline.close()
+
+
+if __name__ == "__main__":
+    main()

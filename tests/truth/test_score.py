@@ -1,0 +1,75 @@
+"""The figures of the truth suite, on frames whose figures can be reckoned by hand."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from score import (
+    Row,
+    auroc,
+    both_found,
+    calibration_error,
+    confusion,
+    f1,
+    report,
+    share_errors,
+    unknown_parts,
+)
+
+from framescope import signals
+
+
+def row(cause, named, injected=10.0, confidence=0.8, lost=10.0, **shares):
+    causes = () if cause is None else tuple(cause.split("+"))
+    return Row("one_thread", causes, causes, injected, named, confidence, lost, shares)
+
+
+def test_f1_counts_what_was_missed_and_what_was_named_in_vain():
+    rows = [row("cpu_work", "cpu_work")] * 3 + [row("cpu_work", "io_wait")] + [row("io_wait", "io_wait")] * 2
+    table = confusion(rows)
+    assert table == {"cpu_work": {"cpu_work": 3, "io_wait": 1}, "io_wait": {"io_wait": 2}}
+    assert f1(table) == {"cpu_work": 6 / 7, "io_wait": 4 / 5}
+
+
+def test_a_share_is_compared_with_what_the_replay_says_the_fault_took():
+    rows = [
+        row("io_wait", "io_wait", 10.0, io_wait=9.0),
+        row("io_wait", "unknown", 8.0),
+        row("io_wait", "x", 1.0),
+    ]
+    assert share_errors(rows) == [0.1, 1.0]  # and nothing of the one that took less than 2 ms
+
+
+def test_of_two_faults_both_must_have_a_share_worth_telling():
+    both = row("io_wait+cpu_work", "io_wait", io_wait=7.0, cpu_work=2.0)
+    one = row("io_wait+cpu_work", "io_wait", io_wait=9.0, cpu_work=1.0)
+    assert both_found([both, one, row("io_wait", "io_wait")]) == 0.5
+    assert both_found([row("io_wait", "io_wait")]) is None
+
+
+def test_confidence_is_calibrated_where_it_is_as_often_right():
+    assert calibration_error([(0.8, True)] * 8 + [(0.8, False)] * 2) < 1e-12
+    assert abs(calibration_error([(0.9, False)] * 5) - 0.9) < 1e-12
+    assert auroc([(0.9, True), (0.8, True), (0.3, False)]) == 1.0
+    assert auroc([(0.5, True), (0.5, False)]) == 0.5
+    assert auroc([(0.5, True)]) is None
+
+
+def test_controls_are_told_apart():
+    told = report([row(None, "unknown", confidence=0.9), row(None, "io_wait", confidence=0.2)])
+    assert told["control_frames"] == 2
+    assert told["control_named"] == {"unknown": 1}
+    assert told["macro_f1"] is None
+
+
+def test_the_unknown_part_is_a_median():
+    rows = [row("io_wait", "io_wait", unknown=part) for part in (0.0, 2.0, 9.0)]
+    assert unknown_parts(rows) == {"io_wait": 0.2}
+
+
+causes = st.sampled_from(sorted(signals.CAUSES))
+
+
+@given(st.lists(st.tuples(causes, causes, st.floats(0, 1)), max_size=30))
+def test_every_figure_is_a_share(drawn):
+    told = report([row(cause, named, confidence=sure) for cause, named, sure in drawn])
+    for name in ("macro_f1", "right_family", "calibration_error", "auroc"):
+        assert told[name] is None or -1e-9 <= told[name] <= 1 + 1e-9
