@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from framescope.judge.model import Evidence, Frame, Segment, Stage
-from framescope.probes.interpreter_lock import EVERY_NS, Knock
+from framescope.probes.interpreter_lock import EVERY_NS, LATE_NS, Knock
 
 KNOCKS: Final = 4096
 SAMPLES: Final = 16_384
@@ -92,10 +92,11 @@ class Waits:
 def lock_wait(knocks: Sequence[Knock], segment: Segment, blocked_ns: int, cpu_ns: int) -> int | None:
     """ns of a thread's blocked time for which others held the interpreter lock; None where nobody watched.
 
-    A knock waits while *anybody* holds the lock; between two knocks that both waited it was held all the
-    while. What this thread held it for is inside its own CPU time, so that comes off first: the rest was
-    others', and a thread that is blocked meanwhile waited for it or for something else; the blocked time
-    is the most it can have been.
+    A knock waits while *anybody* holds the lock. Between two knocks that both waited it was held all the
+    while; before one that waited long, for half the time since the one before, as far as anybody knows.
+    What this thread held it for is inside its own CPU time, so that comes off first: the rest was others',
+    and a thread that is blocked meanwhile waited for it or for something else; the blocked time is the
+    most it can have been.
     """
     held = watched = 0
     last: Knock | None = None
@@ -110,6 +111,8 @@ def lock_wait(knocks: Sequence[Knock], segment: Segment, blocked_ns: int, cpu_ns
             watched += between
             if min(waited, last[2]) > NOTICED_NS:
                 held += between
+            elif waited > LATE_NS:
+                held += between // 2
         last = knock
     others = max(0, held - cpu_ns)
     if not others and watched < WATCHED_SHARE * (segment.end_ns - segment.start_ns):

@@ -13,7 +13,6 @@ import os
 import platform
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal
 
 Kind = Literal["running", "gil", "lock", "io", "sleep", "other"]
@@ -55,6 +54,8 @@ _NUMBERS: Final[dict[str, dict[int, str]]] = {
         233: "madvise", 242: "accept4", 243: "recvmmsg", 260: "wait4", 426: "io_uring_enter",
     },
 }  # fmt: skip
+ASK_AGAIN: Final = 100
+"""Reads after which descriptors are asked for anew: a number may have become another file's."""
 NUMBERS: Final = _NUMBERS.get(platform.machine(), {})
 
 
@@ -112,6 +113,8 @@ class SystemCallProbe:
         self._pid = pid
         self._lock = lock
         self._descriptors: dict[int, int] = {}
+        self._files: dict[tuple[int, int], str] = {}
+        self._reads = 0
 
     def read(self, thread: int) -> Call:
         """The call of one thread (the kernel's number). Raises ``OSError`` where it cannot be read:
@@ -130,11 +133,22 @@ class SystemCallProbe:
         call = parse(line.decode(), self._lock)
         if call.descriptor is None:
             return call
-        try:
-            what = kind_of_file(str(Path(f"/proc/{self._pid}/fd/{call.descriptor}").readlink()))
-        except OSError:
-            return call
-        return Call(call.kind, f"{call.text} of {what}")
+        what = self._file(thread, call.descriptor)
+        return Call(call.kind, f"{call.text} of {what}" if what else call.text)
+
+    def _file(self, thread: int, descriptor: int) -> str:
+        """What this thread's descriptor is; asked of the kernel once in a while."""
+        self._reads += 1
+        if self._reads % ASK_AGAIN == 0:
+            self._files.clear()
+        known = self._files.get((thread, descriptor))
+        if known is None:
+            try:
+                known = kind_of_file(os.readlink(f"/proc/{self._pid}/fd/{descriptor}"))  # noqa: PTH115
+            except OSError:
+                known = ""
+            self._files[thread, descriptor] = known
+        return known
 
     def close(self) -> None:
         """Let go of the threads."""

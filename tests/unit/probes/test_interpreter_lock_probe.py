@@ -31,7 +31,7 @@ def knocks_until_quiet(rhythm: Rhythm, now: int, waited: int = 0) -> int:
 def test_trouble_starts_close_knocking_for_half_a_second():
     rhythm = Rhythm()
     assert rhythm.trouble(S)
-    assert knocks_until_quiet(rhythm, S) == S + CLOSELY_NS
+    assert CLOSELY_NS <= knocks_until_quiet(rhythm, S) - S < CLOSELY_NS + EVERY_NS
 
 
 def test_while_the_lock_is_free_the_pauses_grow_up_to_a_bound():
@@ -52,7 +52,7 @@ def test_a_lock_that_is_held_is_watched_on_and_the_pauses_start_anew():
     rhythm.trouble(S)
     assert rhythm.answered(LATE_NS + 1, S + CLOSELY_NS)  # held still: half a second more from here
     end = knocks_until_quiet(rhythm, S + CLOSELY_NS)
-    assert end == S + 2 * CLOSELY_NS
+    assert 2 * CLOSELY_NS <= end - S < 2 * CLOSELY_NS + EVERY_NS
     assert rhythm.trouble(end)
 
 
