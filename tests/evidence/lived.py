@@ -14,12 +14,13 @@ from statistics import fmean
 from typing import Any
 
 from opentelemetry.sdk.metrics.export import MetricsData
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 
 from framescope import pipeline as front
 from framescope import signals as sig
 from framescope.agent.agent import Agent
+from framescope.agent.evidence import EvidenceProbes
+from framescope.agent.identity import resource_for
 from framescope.agent.on_thread import ThreadLink
 from framescope.agent.settings import AgentSettings
 
@@ -95,11 +96,20 @@ class Lived:
 
 
 @contextmanager
-def lived(budget_ms: float = 50.0, keep: int = ALL, every: int = 1) -> Iterator[Lived]:
-    """A pipeline with everything real but the network; afterwards all it sent is there."""
+def lived(
+    budget_ms: float = 50.0, probes: Callable[[EvidenceProbes], None] = lambda made: None
+) -> Iterator[Lived]:
+    """A pipeline with everything real but the network; afterwards all it sent is there. ``probes`` may add
+    to those the machine has."""
     received = Received()
-    settings = AgentSettings(keep_budget=keep, baseline_every=every, metric_interval_ns=500_000_000)
-    link = ThreadLink(lambda: Agent(received, lambda batch: Resource({sig.SERVICE_NAME: "t"}), settings))
+    settings = AgentSettings(keep_budget=ALL, baseline_every=1, metric_interval_ns=500_000_000)
+
+    def with_more(pid: int) -> EvidenceProbes:
+        made = EvidenceProbes(pid, settings)
+        probes(made)
+        return made
+
+    link = ThreadLink(lambda: Agent(received, resource_for, settings, with_more))
     process = front._Process(link)
     pipeline = front.Pipeline("p", target_fps=50, budget_ms=budget_ms, enabled=True, process=process)
     try:

@@ -278,17 +278,22 @@ def _device_attributes(frame: Frame) -> dict[str, Value | None]:
         sig.GPU_OTHER_UTILIZATION: device.other_utilization,
         sig.GPU_OTHER_EXPECTED: device.expected_other_utilization,
         sig.GPU_CLOCK_MIN: device.clock_min_hz,
-        sig.GPU_CLOCK_EXPECTED: device.expected_clock_hz,
+        sig.GPU_CLOCK_EXPECTED: _double(device.expected_clock_hz),
         sig.GPU_HELD_SHARE: device.held_share,
         sig.GPU_HELD_EXPECTED: device.expected_held_share,
         sig.GPU_HELD_REASON: device.held_reason,
         sig.GPU_IO_RATE: device.io_rate,
-        sig.GPU_IO_EXPECTED: device.expected_io_rate,
+        sig.GPU_IO_EXPECTED: _double(device.expected_io_rate),
         sig.GPU_ERRORS: device.errors or None,
         sig.GPU_MEMORY_USED: device.memory_used_bytes,
         sig.GPU_TEMPERATURE: device.temperature_celsius,
         sig.GPU_POWER: device.power_watts,
     }
+
+
+def _double(value: float | None) -> float | None:
+    """A whole number too: an attribute has one type on the wire."""
+    return None if value is None else float(value)
 
 
 def _s(value: int | None) -> float | None:
