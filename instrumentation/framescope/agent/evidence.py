@@ -90,6 +90,11 @@ class EvidenceProbes:
         """One more line of the table."""
         self._poller.add(probe)
 
+    @property
+    def table(self) -> tuple[Scheduled[Any], ...]:
+        """Its lines."""
+        return self._poller.probes
+
     def add_device_probe(self, probe: DeviceProbe) -> None:
         """A probe of devices."""
         self.add(

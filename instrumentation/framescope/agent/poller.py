@@ -75,6 +75,11 @@ class Poller:
         """Read this one too."""
         self._probes.append(probe)
 
+    @property
+    def probes(self) -> tuple[Scheduled[Any], ...]:
+        """All of the schedule."""
+        return tuple(self._probes)
+
     def turn(self, now_ns: int) -> list[Outcome]:
         """Have read what is due; answers what came in, and a ``TimeoutError`` for what does not."""
         waiting_already = bool(self._asked)
