@@ -145,6 +145,23 @@ async def test_a_log_line_leads_to_its_frame_and_the_frames_before_it_are_kept(r
         assert inside == f"trace={kept[90].trace_id} the image jumped"
 
 
+async def test_what_the_application_counts_and_a_queue_of_its_own_arrive_as_numbers(ran: Ran) -> None:
+    backend = EmbeddedStore(ran.store.data_dir)
+    counted, waited, now = 0.0, 0, time.time_ns()
+    give_up = time.monotonic() + 20
+    where = {sig.SERVICE_NAME: "own_queue"}
+    while (counted < 20 or waited < 100) and time.monotonic() < give_up:
+        found = await backend.increase(sig.FRAME_COUNTED, where, ran.began, now, 10**9)
+        counted = sum(value for series in found for value in series.values)
+        waits = await backend.histogram(sig.FRAME_QUEUE_WAIT, where, ran.began, now, 10**9)
+        waited = round(sum(sum(counts) for series in waits for counts in series.counts))
+        now = time.time_ns()
+        await asyncio.sleep(0.2)
+    await backend.aclose()
+    assert counted == 20
+    assert waited == 101, "a hundred images and the end"
+
+
 async def test_a_frame_that_came_through_a_pipe_is_one_frame_of_the_two_processes(ran: Ran) -> None:
     for trace in (await ran.kept("two_processes", {0})).values():
         assert [span.name for span in trace.spans] == ["frame", "capture", "carried", "show"]
