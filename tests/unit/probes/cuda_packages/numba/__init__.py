@@ -1,0 +1,1 @@
+"""A stand-in for Numba: a stream, and a copy on it."""
