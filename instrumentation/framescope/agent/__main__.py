@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from framescope.agent.agent import Agent
-from framescope.agent.export import Exports, otlp_exporters, quiet_exporters
+from framescope.agent.export import STREAM_LOG, Exports, otlp_exporters, quiet_exporters
 from framescope.agent.identity import resource_for
 from framescope.agent.lifecycle import ACKNOWLEDGED
 from framescope.agent.settings import from_environment
@@ -77,7 +77,7 @@ def _feed(agent: Agent, message: bytes) -> None:
     try:
         agent.feed(unpack(message))
     except (ValueError, TypeError):  # this batch makes no sense; the stream itself is whole
-        logging.getLogger("framescope").warning("a batch made no sense", exc_info=True)
+        logging.getLogger(STREAM_LOG).warning("a batch made no sense", exc_info=True)
 
 
 def main() -> int:

@@ -22,6 +22,7 @@ SPANS_HELD: Final = 20_000
 METRICS_HELD: Final = 120
 """Messages, one a second: two minutes. The totals are cumulative, so only the readings inside are lost."""
 SPANS_A_MESSAGE: Final = 512
+STREAM_LOG: Final = "framescope.stream"
 PAUSES_S: Final = (1.0, 2.0, 4.0, 8.0, 10.0)
 LAST_PAUSE_S: Final = 0.2
 """Between two tries while closing down."""
@@ -151,18 +152,37 @@ class _OncePerMinute(logging.Filter):
 
 
 def quiet_exporters() -> None:
-    """Let each of the SDK's export loggers speak once a minute."""
+    """Let each of the SDK's export loggers speak once a minute, and what reads the host's stream."""
     for name in (
         "opentelemetry.exporter.otlp.proto.http.trace_exporter",
         "opentelemetry.exporter.otlp.proto.http.metric_exporter",
         "opentelemetry.exporter.otlp.proto.grpc.exporter",
+        "opentelemetry.exporter.otlp.proto.grpc.trace_exporter",
+        "opentelemetry.exporter.otlp.proto.grpc.metric_exporter",
+        "opentelemetry.exporter.otlp.proto.common._internal",
+        "opentelemetry.exporter.otlp.proto.common._internal.trace_encoder",
+        "opentelemetry.exporter.otlp.proto.common._internal.metrics_encoder",
         "opentelemetry.exporter.otlp.common.http",
+        STREAM_LOG,
     ):
         logging.getLogger(name).addFilter(_OncePerMinute())
 
 
-def otlp_exporters(environment: Mapping[str, str] = os.environ) -> tuple[SpanExporter, MetricExporter]:
+Rejected = Callable[[], int]
+"""How many spans, or data points, a receiver turned away so far in requests that succeeded otherwise."""
+
+
+def _none_rejected() -> int:
+    return 0
+
+
+def otlp_exporters(
+    environment: Mapping[str, str] = os.environ,
+) -> tuple[SpanExporter, MetricExporter, Rejected, Rejected]:
     """The SDK's OTLP exporters for traces and metrics, as the ``OTEL_EXPORTER_OTLP_*`` variables say.
+
+    With them comes what their receiver rejected: over HTTP alone, and not where a credential provider makes
+    the sessions.
 
     Raises ``ValueError`` for a protocol that is neither ``grpc`` nor ``http/protobuf``.
     """
@@ -171,6 +191,8 @@ def otlp_exporters(environment: Mapping[str, str] = os.environ) -> tuple[SpanExp
     metrics = _protocol(environment.get("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", general))
     spans_by: SpanExporter
     metrics_by: MetricExporter
+    spans_rejected = points_rejected = _none_rejected
+    sessions = not any("CREDENTIAL_PROVIDER" in name for name in environment)
     # Imported here: the gRPC exporter alone costs 33 MB of memory.
     if traces == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpans
@@ -179,7 +201,11 @@ def otlp_exporters(environment: Mapping[str, str] = os.environ) -> tuple[SpanExp
     else:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpans
 
-        spans_by = HttpSpans()
+        from framescope.agent.answers import answers_to_traces
+
+        to_traces = answers_to_traces() if sessions else None
+        spans_by = HttpSpans(session=to_traces)
+        spans_rejected = _none_rejected if to_traces is None else lambda: to_traces.rejected
     if metrics == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetrics
 
@@ -187,8 +213,12 @@ def otlp_exporters(environment: Mapping[str, str] = os.environ) -> tuple[SpanExp
     else:
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetrics
 
-        metrics_by = HttpMetrics()
-    return spans_by, metrics_by
+        from framescope.agent.answers import answers_to_metrics
+
+        to_metrics = answers_to_metrics() if sessions else None
+        metrics_by = HttpMetrics(session=to_metrics)
+        points_rejected = _none_rejected if to_metrics is None else lambda: to_metrics.rejected
+    return spans_by, metrics_by, spans_rejected, points_rejected
 
 
 def _protocol(value: str) -> str:
@@ -204,12 +234,19 @@ def _protocol(value: str) -> str:
 class Exports:
     """The two lanes of one agent."""
 
-    def __init__(self, spans: SpanExporter, metrics: MetricExporter) -> None:
+    def __init__(
+        self,
+        spans: SpanExporter,
+        metrics: MetricExporter,
+        spans_rejected: Rejected = _none_rejected,
+        points_rejected: Rejected = _none_rejected,
+    ) -> None:
         self._span_exporter = spans
         self._metric_exporter = metrics
-        self.spans: Lane[list[ReadableSpan]] = Lane(
-            "spans", lambda batch: spans.export(batch) is SpanExportResult.SUCCESS, SPANS_HELD
-        )
+        self._spans_rejected = spans_rejected
+        self._points_rejected = points_rejected
+        self._rejected_frames = 0
+        self.spans: Lane[list[ReadableSpan]] = Lane("spans", self._send_spans, SPANS_HELD)
         self._counted = 0
         self.metrics: Lane[tuple[MetricsData, int]] = Lane("metrics", self._send_metrics, METRICS_HELD)
 
@@ -234,6 +271,15 @@ class Exports:
         """Frames that are counted at the receiver and, where they were kept, are there whole."""
         return max(0, self._counted - self.spans.waiting_frames)
 
+    def _send_spans(self, batch: list[ReadableSpan]) -> bool:
+        before = self._spans_rejected()
+        if self._span_exporter.export(batch) is not SpanExportResult.SUCCESS:
+            return False
+        # Which of them is not told: at most so many frames are not there, or not whole.
+        roots = sum(span.parent is None for span in batch)
+        self._rejected_frames += min(roots, self._spans_rejected() - before)
+        return True
+
     def _send_metrics(self, message: tuple[MetricsData, int]) -> bool:
         data, settled = message
         if self._metric_exporter.export(data) is not MetricExportResult.SUCCESS:
@@ -242,8 +288,9 @@ class Exports:
         return True
 
     def losses(self) -> dict[str, int]:
-        """Kept frames that could not be sent, by reason; cumulative."""
-        return dict(self.spans.lost)
+        """Kept frames that could not be sent, by reason; cumulative. And data points that were rejected."""
+        rejected = {"export_rejected": self._rejected_frames, "points_rejected": self._points_rejected()}
+        return self.spans.lost | {reason: count for reason, count in rejected.items() if count}
 
     def close(self, timeout: float) -> None:
         """Flush both lanes, then shut the exporters down."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from framescope.agent.agent import Agent
-from framescope.agent.export import Exports, otlp_exporters, quiet_exporters
+from framescope.agent.export import STREAM_LOG, Exports, otlp_exporters, quiet_exporters
 from framescope.agent.identity import resource_for
 from framescope.agent.settings import from_environment
 from framescope.handover import HEADER, unpack
@@ -74,7 +74,7 @@ class ThreadLink:
                 if self._stopping:
                     break
             except ValueError:
-                logging.getLogger("framescope").warning("a batch made no sense", exc_info=True)
+                logging.getLogger(STREAM_LOG).warning("a batch made no sense", exc_info=True)
             now = time.monotonic_ns()
             agent.poll(now)
             if now >= next_tick:
