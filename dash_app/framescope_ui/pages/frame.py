@@ -13,7 +13,15 @@ from framescope_ui.figures.live import gpu_title
 from framescope_ui.pages import elements
 from framescope_ui.pages.elements import Part
 from framescope_ui.pages.viewer import Viewer
-from framescope_ui.questions.views import Considered, EvidenceRow, FrameView, GpuThen, ShareRow, VerdictView
+from framescope_ui.questions.views import (
+    Considered,
+    EvidenceRow,
+    FrameView,
+    GpuThen,
+    ShareRow,
+    StageRow,
+    VerdictView,
+)
 
 SMALL = 0.01
 """Shares below a hundredth are the stages' usual jitter: told on request, not drawn."""
@@ -363,6 +371,7 @@ def _waterfall(view: FrameView, viewer: Viewer) -> Part:
         for row in view.stages
         if row.status == "error"
     ]
+    body += [_whereabouts(row) for row in view.stages[:200] if row.stacks]
     legend: list[Part] = [
         html.Span([html.Span(className="fs-swatch fs-pale", **{"aria-hidden": "true"}), "expected part"]),
         html.Span("lost: full colour of its cause"),
@@ -374,6 +383,37 @@ def _waterfall(view: FrameView, viewer: Viewer) -> Part:
         body,
         note=html.Div(legend, className="fs-legend"),
     )
+
+
+def _whereabouts(row: StageRow) -> Part:
+    """Where a stage's thread was seen in its Python code after it had taken its usual time."""
+    looks = sum(seen for _, seen in row.stacks)
+    times = "once" if looks == 1 else f"{looks} times"
+    return html.Details(
+        [
+            html.Summary(f"Where {row.name} was, seen {times} after its usual time"),
+            html.Ol(
+                [
+                    html.Li(
+                        html.Details(
+                            [
+                                html.Summary([html.Code(innermost(stack)), f" ×{seen}"]),
+                                html.Pre(stack),
+                            ]
+                        )
+                    )
+                    for stack, seen in row.stacks
+                ]
+            ),
+        ],
+        className="fs-stacks",
+    )
+
+
+def innermost(stack: str) -> str:
+    """The call a stack ends in. A remark in brackets below it is about the stack, and no call."""
+    calls = [line for line in stack.splitlines() if line and not line.startswith("(")]
+    return calls[-1] if calls else stack
 
 
 def _attributes(view: FrameView) -> list[Part]:

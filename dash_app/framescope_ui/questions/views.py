@@ -230,6 +230,9 @@ class StageRow:
     depth_at_entry: int | None = None
     status: str = "unset"
     message: str = ""
+    stacks: Sequence[tuple[str, int]] = ()
+    """Where its thread was in its Python code once it took longer than usual: a line a call, the innermost
+    last; each with how often it was seen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from framescope import signals
 from framescope.judge import Verdict
+from framescope.judge.reading import stacks_in
 from framescope_ui.backends.protocols import Span
 from framescope_ui.questions.frame_item import integer, number, seconds_by_cause, text
 from framescope_ui.questions.stores import NS
@@ -106,4 +107,5 @@ def _row(root: Span, span: Span, parent: str | None) -> StageRow:
         depth_at_entry=integer(attributes, signals.FRAME_QUEUE_DEPTH_AT_ENTRY),
         status=span.status,
         message=span.status_message,
+        stacks=stacks_in(attributes),
     )
