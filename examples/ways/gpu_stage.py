@@ -30,7 +30,7 @@ show = pipeline.stage("show")
 for _ in range(100):
     with pipeline.frame():
         with denoise:  # launches, and goes on
-            result = sum(range(20_000)) if matrix is None else matrix @ matrix
+            result: Any = sum(range(20_000)) if matrix is None else matrix @ matrix
         with show:  # meets the GPU: what it waits for here is the GPU's, and is told so
             shown = str(result) if matrix is None else str(result.sum())
 pipeline.close()
