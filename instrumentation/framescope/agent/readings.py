@@ -15,6 +15,10 @@ NEAR_NS: Final = 3_000_000_000
 """How far from a frame's end a level (memory, temperature, power) may have been read to be told of it."""
 DEVICES: Final = 64
 FRESH: Final = 10_000
+_OF_THE_WHOLE: Final = (
+    "clock_min_hz", "held_share", "held_reason", "io_rate", "temperature_celsius", "power_watts", "errors",
+)  # fmt: skip
+"""What a slice of a GPU shares with the whole of it."""
 
 T = TypeVar("T")
 
@@ -117,7 +121,13 @@ class DeviceReadings:
         ``device`` None: the one there is, or of several the one that the traced process was last seen on.
         """
         history = self._by_device.get(device) if device is not None else self._likely()
-        return None if history is None else history.over(start_ns, end_ns)
+        found = None if history is None else history.over(start_ns, end_ns)
+        if found is not None and history is not None and history.identity.parent in self._by_device:
+            whole = self._by_device[history.identity.parent].over(start_ns, end_ns)
+            if whole is not None:
+                for name in _OF_THE_WHOLE:
+                    setattr(found, name, getattr(whole, name))
+        return found
 
     def _history(self, identity: DeviceIdentity) -> _History | None:
         history = self._by_device.get(identity.id)

@@ -168,6 +168,7 @@ def test_a_slice_is_meant_before_the_gpu_it_is_cut_from() -> None:
     )
     found = held.over(0, 10 * MS, None)
     assert found is not None and found.id == "MIG-1"
+    assert (found.utilization_mean, found.clock_min_hz) == (0.3, 1e9)  # its clock is the whole GPU's
 
 
 def test_errors_that_happen_during_a_frame_are_its_own() -> None:

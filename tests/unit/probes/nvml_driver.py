@@ -2,7 +2,8 @@
 
 Each program runs in a process of its own, because pynvml loads the library once a process. It gets
 ``script(**lines)`` (see nvml_stub.c; ``__`` stands for the dot), ``wait(seconds)`` which moves all clocks
-ahead without taking the time, ``nvml``, ``read()``, ``told(field)``, and prints its findings as JSON.
+ahead without taking the time (after ``real_time()`` it takes it), ``nvml``, ``read()``, ``told(field)``, and
+prints its findings as JSON.
 """
 
 from __future__ import annotations
@@ -46,16 +47,23 @@ def script(**changes):
     os.replace(os.environ["NVML_STUB"] + ".new", os.environ["NVML_STUB"])
 script()
 
+# Time stands still but for ``wait``, here and in the driver.
+UNIX_NS, BOOT_NS = 1_800_000_000 * SECOND, 7_000 * SECOND
 ahead_ns = 0
 def wait(seconds):
     global ahead_ns
     ahead_ns += round(seconds * SECOND)
-    script(ahead_us=ahead_ns // 1000)
-clocks = Clocks(
-    lambda: time.monotonic_ns() + ahead_ns,
-    lambda: time.time_ns() + ahead_ns,
-    lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) + ahead_ns,
-)
+    script(unix_us=(UNIX_NS + ahead_ns) // 1000, boot_us=(BOOT_NS + ahead_ns) // 1000,
+           elapsed_us=ahead_ns // 1000)
+clocks = Clocks(lambda: 1_000 * SECOND + ahead_ns, lambda: UNIX_NS + ahead_ns, lambda: BOOT_NS + ahead_ns)
+wait(0)
+
+def real_time():
+    # From here on time is the machine's, and reading takes it.
+    global clocks, wait
+    clocks = Clocks()
+    wait = time.sleep
+    script(unix_us=None, boot_us=None, elapsed_us=None)
 every_time = Tiers(1, 1, 1, 1, 1, 1, events=False)
 def again(tiers=every_time, people=None):
     global nvml

@@ -6,7 +6,8 @@
  *   hang.F 1          F does not return while the line is there
  * field.N code (or type) and value.N set one field; a value "a+b/s" grows by b a second from the start of
  * the process, one of type 1 wraps at 32 bits. Stamps lie on a grid of 1/6 s of the clock the script names:
- * unix, boot, epoch (counts from 1970), or odd (of no clock); "ahead_us" is added to all of them.
+ * unix, boot, epoch (counts from 1970), or odd (of no clock). Time is what "unix_us", "boot_us" and
+ * "elapsed_us" say, else the machine's.
  * stubCalls(F) tells how often F was called.
  */
 #include <stdint.h>
@@ -45,23 +46,27 @@ static int text(const char *name, char *out, size_t room) {
     return found;
 }
 
-static double seconds(clockid_t clock) {
+static long long clock_us(const char *scripted, clockid_t clock) {
+    char value[256];
     struct timespec t;
+    if (text(scripted, value, sizeof value)) return atoll(value);
     clock_gettime(clock, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+    return t.tv_sec * 1000000LL + t.tv_nsec / 1000;
 }
 
-static double elapsed(void) {
-    static double began;
-    if (!began) began = seconds(CLOCK_MONOTONIC);
-    return seconds(CLOCK_MONOTONIC) - began;
+static long long elapsed_us(void) {
+    static long long began;
+    char value[256];
+    if (text("elapsed_us", value, sizeof value)) return atoll(value);
+    if (!began) began = clock_us("", CLOCK_MONOTONIC);
+    return clock_us("", CLOCK_MONOTONIC) - began;
 }
 
 static long long number(const char *name, long long otherwise) {
     char value[256], *rest;
     if (!text(name, value, sizeof value)) return otherwise;
     long long base = strtoll(value, &rest, 10);
-    return *rest == '+' ? base + (long long)(strtod(rest + 1, NULL) * elapsed()) : base;
+    return *rest == '+' ? base + (long long)(strtod(rest + 1, NULL) * (double)elapsed_us() / 1e6) : base;
 }
 
 static long long numbered(const char *name, long long index, long long otherwise) {
@@ -111,10 +116,10 @@ static long long slice_of(void *device) { return ((long long)(uintptr_t)device >
 static unsigned long long now_us(void) {
     char name[256] = "unix";
     text("clock", name, sizeof name);
-    double now = seconds(!strcmp(name, "unix") ? CLOCK_REALTIME : CLOCK_BOOTTIME);
-    if (!strcmp(name, "epoch")) now = 1 + elapsed();
-    if (!strcmp(name, "odd")) now += 123456.789012;
-    return (unsigned long long)(now * 1e6) + (unsigned long long)number("ahead_us", 0);
+    if (!strcmp(name, "unix")) return (unsigned long long)clock_us("unix_us", CLOCK_REALTIME);
+    if (!strcmp(name, "epoch")) return 1000000ULL + (unsigned long long)elapsed_us();
+    unsigned long long boot = (unsigned long long)clock_us("boot_us", CLOCK_BOOTTIME);
+    return strcmp(name, "odd") ? boot : boot + 123456789012ULL;
 }
 
 int nvmlInitWithFlags(unsigned int flags) { (void)flags; FAIL_AS_SCRIPTED(); return 0; }
@@ -235,6 +240,8 @@ int nvmlDeviceGetGraphicsRunningProcesses_v3(void *device, unsigned int *count, 
 #ifndef OLD_DRIVER
 int nvmlDeviceGetFieldValues(void *device, int count, field_t *fields) {
     FAIL_OF_DEVICE();
+    for (int i = 0; i < count; i++)
+        if (fields[i].field == number("unheard_of", 0)) return 2; /* the batch as a whole is refused */
     for (int i = 0; i < count; i++) {
         long long id = fields[i].field;
         fields[i].result = (int)numbered("field", id, 0);
@@ -256,20 +263,20 @@ int nvmlGpmQueryDeviceSupport(void *device, support_t *support) {
     FAIL_OF_DEVICE(); support->supported = (unsigned int)number("gpm", 0); return 0;
 }
 
-int nvmlGpmSampleAlloc(void **sample) { FAIL_AS_SCRIPTED(); *sample = calloc(1, sizeof(double)); return 0; }
+int nvmlGpmSampleAlloc(void **sample) { FAIL_AS_SCRIPTED(); *sample = calloc(1, sizeof(long long)); return 0; }
 int nvmlGpmSampleFree(void *sample) { FAIL_AS_SCRIPTED(); free(sample); return 0; }
 
 int nvmlGpmSampleGet(void *device, void *sample) {
-    FAIL_OF_DEVICE(); *(double *)sample = elapsed() + (double)number("ahead_us", 0) / 1e6; return 0;
+    FAIL_OF_DEVICE(); *(long long *)sample = elapsed_us(); return 0;
 }
 
 int nvmlGpmMigSampleGet(void *device, unsigned int instance, void *sample) {
-    (void)instance; FAIL_OF_DEVICE(); *(double *)sample = elapsed() + (double)number("ahead_us", 0) / 1e6; return 0;
+    (void)instance; FAIL_OF_DEVICE(); *(long long *)sample = elapsed_us(); return 0;
 }
 
 int nvmlGpmMetricsGet(metrics_t *request) {
     FAIL_AS_SCRIPTED();
-    if (*(double *)request->second - *(double *)request->first < 0.099) return 2; /* as the true one: too close */
+    if (*(long long *)request->second - *(long long *)request->first < 100000) return 2; /* too close */
     for (unsigned int i = 0; i < request->count; i++) {
         request->metrics[i].result = (int)numbered("gpm_error", request->metrics[i].id, 0);
         request->metrics[i].value = (double)numbered("gpm_value", request->metrics[i].id, 50);
@@ -308,7 +315,7 @@ int nvmlDeviceRegisterEvents(void *device, unsigned long long types, void *set) 
 /* "event seq:type:data:device" is delivered once for each new seq. */
 int nvmlEventSetWait_v2(void *set, event_t *event, unsigned int ms) {
     FAIL_AS_SCRIPTED();
-    double until = seconds(CLOCK_MONOTONIC) + ms / 1e3;
+    long long until = clock_us("", CLOCK_MONOTONIC) + ms * 1000LL;
     do {
         char told[256];
         long long seq, type, data, device;
@@ -322,7 +329,7 @@ int nvmlEventSetWait_v2(void *set, event_t *event, unsigned int ms) {
             return 0;
         }
         nap(5000);
-    } while (seconds(CLOCK_MONOTONIC) < until);
+    } while (clock_us("", CLOCK_MONOTONIC) < until);
     return TIMEOUT;
 }
 #else

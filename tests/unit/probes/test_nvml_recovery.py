@@ -101,14 +101,17 @@ def test_a_field_that_says_that_the_gpu_is_lost_is_believed(nvml: Run) -> None:
     assert found == ["failed"]
 
 
-def test_a_gpu_that_does_not_answer_at_the_start_is_left_out(nvml: Run) -> None:
+def test_a_gpu_that_does_not_answer_at_the_start_is_left_out_until_it_does(nvml: Run) -> None:
     found = nvml(
         """
         script(**{"count": 2, "at__0.nvmlDeviceGetUUID": 15})
-        print(json.dumps(sorted({r.device.id for r in read()})))
+        first = sorted({r.device.id for r in read()})
+        script(**{"at__0.nvmlDeviceGetUUID": None})
+        read(after=100)
+        print(json.dumps([first, sorted({r.device.id for r in read(after=2)})]))
         """
     )
-    assert found == ["GPU-0000-1"]
+    assert found == [["GPU-0000-1"], ["GPU-0000-0", "GPU-0000-1"]]
 
 
 def test_a_row_that_cannot_be_remapped_predicts_a_failure(nvml: Run) -> None:
@@ -160,6 +163,21 @@ def test_an_xid_is_an_event_is_counted_from_0_and_degrades_the_device(nvml: Run)
     assert later == "ok"
 
 
+def test_a_gpu_that_came_back_is_listened_to_again(nvml: Run) -> None:
+    found = nvml(
+        WITH_EVENTS
+        + """
+        script(nvmlDeviceGetMemoryInfo=15)
+        read(after=2)
+        script(nvmlDeviceGetMemoryInfo=None)
+        read(after=10), read(after=1)
+        script(event="1:8:48:0")
+        print(json.dumps([events()[0][1], asked("nvmlEventSetCreate"), asked("nvmlEventSetFree")]))
+        """
+    )
+    assert found == ["xid_48", 2, 1]
+
+
 def test_a_programs_own_fault_leaves_the_device_sound(nvml: Run) -> None:
     found = nvml(
         WITH_EVENTS
@@ -207,6 +225,7 @@ def test_while_a_call_hangs_the_other_probes_go_on_and_it_is_counted(nvml: Run) 
         from framescope.agent.totals import Totals
 
         # The agent's own clock: nothing here may wait for the driver.
+        real_time()
         probes, totals = EvidenceProbes(os.getpid(), AgentSettings(), time.monotonic_ns), Totals()
         def turns(seconds):
             slowest, until = 0.0, time.monotonic() + seconds

@@ -63,6 +63,10 @@ class Calls:
         """
         return self._call(name, as_ or name, arguments, None)
 
+    def lacks(self, metric: str) -> bool:
+        """Whether the device said that it never tells this."""
+        return metric in self._missing
+
     def list(self, name: str, *arguments: object) -> Any:
         """As ``ask``, for functions that list: empty where there is nothing to list."""
         return self._call(name, name, arguments, [])

@@ -52,7 +52,11 @@ class FieldValue:
 
 
 class FieldBatch:
-    """Some fields of one device in one call. Fields that it does not support are asked for once."""
+    """Some fields of one device in one call. Fields that it does not support are asked for once.
+
+    A driver that refuses the whole batch, for a field that it has never heard of, is asked field by field
+    which ones it knows.
+    """
 
     def __init__(self, calls: Calls, fields: Iterable[int]) -> None:
         self._calls = calls
@@ -64,7 +68,11 @@ class FieldBatch:
         """The fields that were told; raises `LostDeviceError` where one of them says so."""
         if not self._fields:
             return {}
-        answer = self._calls.ask("nvmlDeviceGetFieldValues", self._fields, as_=f"fields from {self._fields}")
+        whole = f"fields {self._fields}"
+        answer = self._calls.ask("nvmlDeviceGetFieldValues", self._fields, as_=whole)
+        if answer is None and len(self._fields) > 1 and self._calls.lacks(whole):
+            self._fields = [one for one in self._fields if self._knows(one)]
+            return self.read()
         found: dict[int, FieldValue] = {}
         query_us = 0
         for one in answer or ():
@@ -77,6 +85,9 @@ class FieldBatch:
                 found[one.fieldId] = FieldValue(union(one.valueType, one.value), bits(one.valueType))
         self.query_ns = query_us * 1000 if found else None
         return found
+
+    def _knows(self, field: int) -> bool:
+        return self._calls.ask("nvmlDeviceGetFieldValues", [field], as_=f"fields [{field}]") is not None
 
 
 class Throttle:

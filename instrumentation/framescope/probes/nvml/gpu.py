@@ -202,9 +202,7 @@ class Gpu:
         if self._io_counted is None and values:
             self._io_counted = any(one is not None for one in told.values())
         return {
-            way: self._io[way].read(int(one.value), one.width)
-            for way, one in told.items()
-            if one is not None
+            way: self._io[way].read(int(one.value), one.width) for way, one in told.items() if one is not None
         }
 
     def _read_activity(self, now_ns: int) -> list[DeviceReading]:

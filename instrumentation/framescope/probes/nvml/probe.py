@@ -24,6 +24,8 @@ TELL_LOST_NS: Final = NS
 """How often a device that is lost is said to have failed."""
 RECUT_NS: Final = 10 * NS
 """How often a GPU is asked whether it was cut into slices, or its slices were."""
+LOOK_AGAIN_NS: Final = 60 * NS
+"""How often GPUs that did not answer at the start are asked again."""
 EVENTS: Final = 1000
 """Events held until they are taken."""
 _log: Final = logging.getLogger(__name__)
@@ -55,6 +57,8 @@ class NvmlProbe:
         self._watch: EventWatch | None = None
         self._hanging: list[EventWatch] = []
         self._events: deque[DeviceEvent] = deque(maxlen=EVENTS)
+        self._left_out: list[int] = []
+        self._next_look_ns = 0
         self._retry_ns = RETRY_FIRST_NS
         self._due_ns: int | None = None
         self.unavailable: str | None = None
@@ -77,6 +81,7 @@ class NvmlProbe:
                         readings.extend(place.gpu.happened(event))
             for place in self._places:
                 readings.extend(place.read(self._clocks))
+            self._look_again(now_ns)
         except LostDriverError as error:
             self._give_up(self._clocks.monotonic(), str(error))
         self.costs = self._costs()
@@ -133,9 +138,8 @@ class NvmlProbe:
         if not self._places:
             self._give_up(now_ns, "the driver has no GPU that answers")
             return False
-        if self._tiers.events:
-            known = {place.gpu.identity.id: (place.gpu.handle, place.gpu.identity) for place in self._places}
-            self._watch = EventWatch(known, self._clocks)
+        self._next_look_ns = now_ns + LOOK_AGAIN_NS
+        self._listen()
         self._retry_ns, self._due_ns = RETRY_FIRST_NS, None
         if self.unavailable is not None:
             _log.info("GPU readings are back")
@@ -143,19 +147,55 @@ class NvmlProbe:
         return True
 
     def _find(self) -> list[_Place]:
-        driver = _driver_version()
-        found: list[_Place] = []
-        for index in range(pynvml.nvmlDeviceGetCount()):
-            try:
-                handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-                identity = identified(handle, driver)
-            except (pynvml.NVMLError, LostDeviceError) as error:
-                if isinstance(error, pynvml.NVMLError) and error.value not in LOST:
-                    raise
-                _log.warning("GPU %d does not answer and is left out: %s", index, error)
-                continue
-            found.append(_Place(handle, identity, self._people, self._tiers, self._clocks))
-        return found
+        self._left_out = []
+        places = [(index, self._place(index)) for index in range(pynvml.nvmlDeviceGetCount())]
+        for index, place in places:
+            if place is None:
+                _log.warning("GPU %d does not answer and is left out", index)
+                self._left_out.append(index)
+        return [place for _, place in places if place is not None]
+
+    def _place(self, index: int) -> _Place | None:
+        """The GPU of this number; None where it does not answer. Raises ``NVMLError``."""
+        try:
+            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+            identity = identified(handle, _driver_version())
+        except LostDeviceError:
+            return None
+        except pynvml.NVMLError as error:
+            if error.value in LOST:
+                return None
+            raise
+        return _Place(handle, identity, self._people, self._tiers, self._clocks)
+
+    def _look_again(self, now_ns: int) -> None:
+        """Take in GPUs that answer only now, and listen to those that came back."""
+        came_back = any(place.came_back for place in self._places)
+        if self._left_out and now_ns >= self._next_look_ns:
+            self._next_look_ns = now_ns + LOOK_AGAIN_NS
+            for index in list(self._left_out):
+                try:
+                    place = self._place(index)
+                except pynvml.NVMLError:
+                    continue
+                if place is not None:
+                    _log.info("GPU %d answers now", index)
+                    self._left_out.remove(index)
+                    self._places.append(place)
+                    came_back = True
+        if came_back:
+            for place in self._places:
+                place.came_back = False
+            self._listen()
+
+    def _listen(self) -> None:
+        """Wait for events of every device, in place of those whose handles are stale."""
+        before, self._watch = self._watch, None
+        if before is not None and not before.close():
+            self._hanging.append(before)
+        if self._tiers.events:
+            known = {place.gpu.identity.id: (place.gpu.handle, place.gpu.identity) for place in self._places}
+            self._watch = EventWatch(known, self._clocks)
 
     def _give_up(self, now_ns: int, reason: str) -> None:
         self.close()
@@ -181,6 +221,7 @@ class _Place:
         self.gpu = Gpu(handle, identity, people, tiers, clocks)
         self.slices: list[Slice] = []
         self.lost_until_ns: int | None = None
+        self.came_back = False
 
     def read(self, clocks: Clocks) -> list[DeviceReading]:
         """Readings since the last call. Raises `LostDriverError`."""
@@ -228,7 +269,7 @@ class _Place:
             self.lost_until_ns = now_ns + self._retry_ns
             return False
         _log.info("GPU %s (%s) answers again", identity.name, identity.id)
-        self.lost_until_ns, self._retry_ns = None, RETRY_FIRST_NS
+        self.lost_until_ns, self._retry_ns, self.came_back = None, RETRY_FIRST_NS, True
         self.close()
         self.slices, self._cut, self._recut_ns = [], [], 0
         self.gpu = Gpu(handle, identity, self._people, self._tiers, clocks)
