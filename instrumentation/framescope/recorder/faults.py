@@ -9,10 +9,12 @@ import contextlib
 import logging
 import os
 import sys
+import sysconfig
+import threading
 import time
 from collections.abc import Callable
 from traceback import TracebackException
-from typing import TypeVar
+from typing import Final, TypeVar
 
 _LOG = logging.getLogger("framescope")
 QUIET_NS = 60 * 1_000_000_000
@@ -24,8 +26,26 @@ def count(counts: dict[str, Number], reason: str, amount: Number = 1) -> None:
     hold.
 
     CPython switches threads and runs signal handlers at calls, loops and function starts only: there is
-    none between reading the number and writing it.
+    none between reading the number and writing it. Where threads run at once, on a free-threaded build, they
+    take turns; a turn takes no time, so one that does not come was taken along into a forked child.
     """
+    if _AT_ONCE is None:
+        _add(counts, reason, amount)
+        return
+    held = _AT_ONCE.acquire(timeout=TURN_S)
+    try:
+        _add(counts, reason, amount)
+    finally:
+        if held:
+            _AT_ONCE.release()
+
+
+TURN_S: Final = 0.01
+_AT_ONCE: Final = threading.RLock() if sysconfig.get_config_var("Py_GIL_DISABLED") else None
+"""A signal handler may count in the middle of its own thread's turn: the lock lets it."""
+
+
+def _add(counts: dict[str, Number], reason: str, amount: Number) -> None:
     try:
         counts[reason] += amount
     except KeyError:
