@@ -29,7 +29,9 @@ def correlate_routes(stores: Stores, clock_ns: Callable[[], int] = time.time_ns)
     async def correlation(
         service: str | None = None,
         pipeline: str | None = None,
-        start: Annotated[str | None, Query(description="unix seconds or RFC 3339; an hour before end")] = None,
+        start: Annotated[
+            str | None, Query(description="unix seconds or RFC 3339; an hour before end")
+        ] = None,
         end: Annotated[str | None, Query(description="the same, not included; now")] = None,
         signal: Annotated[
             str | None, Query(description="name of the signal whose doses and lags are told as `chosen`")

@@ -213,6 +213,7 @@
       afterG = 0;
       if (event.key === "l") return rail(0);
       if (event.key === "s") return rail(1);
+      if (event.key === "c") return rail(2);
     }
     const keys = {
       "?": () => help(one("help") && one("help").hidden),
@@ -234,8 +235,27 @@
     const trace = data && data.points && data.points.map((point) => point.customdata).find((id) => typeof id === "string");
     if (trace) {
       const query = new URLSearchParams(window.location.search);
-      ["cause", "stage", "order", "rows"].forEach((name) => query.delete(name));
+      ["cause", "stage", "order", "rows", "signal"].forEach((name) => query.delete(name));
       go(`/frames/${encodeURIComponent(trace)}${query.size ? `?${query}` : ""}`);
+    }
+    return window.dash_clientside.no_update;
+  }
+
+  // A frame that was kept opens; of any other point, the slow frames around its moment.
+  function openMoment(data) {
+    const points = (data && data.points) || [];
+    if (points.some((point) => typeof point.customdata === "string")) return openPoint(data);
+    if (points.length) {
+      const x = points[0].x;
+      const at = (typeof x === "number" ? x : Date.parse(`${String(x).replace(" ", "T")}Z`)) / 1000;
+      const target = new URL("/frames", window.location.href);
+      for (const name of ["service", "pipeline"]) {
+        const chosen = new URLSearchParams(window.location.search).get(name);
+        if (chosen) target.searchParams.set(name, chosen);
+      }
+      target.searchParams.set("start", (at - 5).toFixed(3));
+      target.searchParams.set("end", (at + 5).toFixed(3));
+      go(target.href);
     }
     return window.dash_clientside.no_update;
   }
@@ -263,6 +283,6 @@
     return window.dash_clientside.no_update;
   }
 
-  window.framescope = { screen, place, openPoint, narrowed, arrived };
+  window.framescope = { screen, place, openPoint, openMoment, narrowed, arrived };
   setInterval(watch, 1000);
 })();

@@ -20,12 +20,14 @@ from framescope_ui.backends.protocols import BackendAway, BackendError
 from framescope_ui.figures import quantity, theme
 from framescope_ui.options import AppOptions
 from framescope_ui.pages import elements, push
+from framescope_ui.pages.correlate import correlate_page, longer
 from framescope_ui.pages.elements import Part
 from framescope_ui.pages.frame import frame_page, unknown_page
 from framescope_ui.pages.limits import limits
 from framescope_ui.pages.live import empty_page, live_page
 from framescope_ui.pages.slow_frames import phone_row, query_of, row_of, slow_frames_page
 from framescope_ui.pages.viewer import LIVE_RANGES, RANGES, Viewer, viewer_of
+from framescope_ui.questions.correlate import correlate
 from framescope_ui.questions.every_frame import cause_counts, every_frame
 from framescope_ui.questions.feed import LiveFeed
 from framescope_ui.questions.frame import frame
@@ -42,7 +44,7 @@ app's own and not Dash's global one, whose push loop stays dead after a restart.
 
 LONGEST_WAIT_SECONDS = 2.0
 """Longest wait for the next snapshot, or for the browser to say what it shows, before looking again."""
-RAIL = (("Live", "/", "live"), ("Slow frames", "/frames", "slow"))
+RAIL = (("Live", "/", "live"), ("Slow frames", "/frames", "slow"), ("Correlate", "/correlate", "correlate"))
 """The pages that exist: name, address, icon."""
 
 INDEX = """<!DOCTYPE html>
@@ -146,6 +148,7 @@ def _help() -> Part:
     keys = (
         ("g l", "Live"),
         ("g s", "Slow frames"),
+        ("g c", "Correlate"),
         ("Space", "live or pause"),
         ("[ ]", "earlier, later slow frame"),
         ("j k", "row down, row up"),
@@ -169,14 +172,14 @@ def _help() -> Part:
 
 def rail(viewer: Viewer, options: AppOptions) -> list[Part]:
     """The list of pages; a frame lives under Slow frames."""
-    plain = viewer.with_(cause=None, stage=None, order="time", every_row=False)
+    plain = viewer.with_(cause=None, stage=None, order="time", every_row=False, signal=None)
     links: list[Part] = [html.Div(elements.icon("brand"), className="fs-brand", title=options.brand_name)]
     for name, path, picture in RAIL:
-        here = viewer.path.startswith("/frames") if path == "/frames" else viewer.path in push.LIVE_PATHS
+        here = viewer.path in push.LIVE_PATHS if path == "/" else viewer.path.startswith(path)
         links.append(
             html.A(
                 [elements.icon(picture), html.Span(name)],
-                href=plain.href(path),
+                href=(longer(plain) if path == "/correlate" and not here else plain).href(path),
                 className="fs-rail-link" + (" fs-here" if here else ""),
                 **({"aria-current": "page"} if here else {}),
             )
@@ -186,7 +189,7 @@ def rail(viewer: Viewer, options: AppOptions) -> list[Part]:
 
 def controls(viewer: Viewer, choices: Sequence[Choice], now: float) -> list[Part]:
     """Service, pipeline, range, live or pause; each choice is the address it leads to."""
-    base = viewer.with_(cause=None, stage=None)
+    base = viewer.with_(cause=None, stage=None, signal=None)
     if viewer.path.startswith("/frames/"):
         base = base.with_(path="/frames")
     services = sorted(
@@ -308,6 +311,8 @@ class Pages:
         """A page that does not change by itself."""
         if viewer.path.rstrip("/") == "/frames":
             return await self._slow_frames(viewer, now)
+        if viewer.path.rstrip("/") == "/correlate":
+            return await self._correlate(viewer, now)
         if viewer.path.startswith("/frames/"):
             trace_id = viewer.path.removeprefix("/frames/").strip("/")
             view = await frame(self._stores, trace_id)
@@ -349,6 +354,21 @@ class Pages:
             cause_counts(self._stores, viewer.service, viewer.pipeline, start, end),
         )
         body = slow_frames_page(page, every, counts, viewer, now)
+        body += limits(self._feed.backends())
+        if viewer.paused is not None:
+            body.insert(1, _paused_line(viewer.paused))
+        return body
+
+    async def _correlate(self, viewer: Viewer, now: float) -> list[Part]:
+        if viewer.service is None or viewer.pipeline is None:
+            return empty_page(await self._feed.snapshot())
+        start, end = viewer.span(now)
+        found = await correlate(
+            self._stores, viewer.service, viewer.pipeline, start, end, viewer.signal, stages=True
+        )
+        # Links lead to the range this page tells of, though time goes on.
+        fixed = viewer.with_(start=start, end=end, paused=None)
+        body = correlate_page(found, viewer, fixed)
         body += limits(self._feed.backends())
         if viewer.paused is not None:
             body.insert(1, _paused_line(viewer.paused))
@@ -521,6 +541,8 @@ def _updates(app: Dash, feed: LiveFeed) -> None:
         ("live-figure", "clickData", "openPoint"),
         ("strip", "clickData", "openPoint"),
         ("strip", "relayoutData", "narrowed"),
+        ("correlate-time", "clickData", "openMoment"),
+        ("correlate-time", "relayoutData", "narrowed"),
         ("page", "children", "arrived"),
     ):
         app.clientside_callback(

@@ -141,6 +141,12 @@ def choices(page: FramesPage, viewer: Viewer) -> Part:
                 viewer.href(),
                 id="order",
             ),
+            html.A(
+                "What they go along with",
+                href=viewer.with_(cause=None, stage=None, order="time").href("/correlate"),
+                className="fs-filter",
+                id="to-correlate",
+            ),
         ],
         className="fs-choices",
     )

@@ -37,6 +37,7 @@ class Viewer:
     stage: str | None = None
     order: Literal["time", "duration"] = "time"
     every_row: bool = False
+    signal: str | None = None
     theme: Theme = "dark"
     phone: bool = False
 
@@ -61,7 +62,7 @@ class Viewer:
     def href(self, path: str | None = None) -> str:
         """The address of a page under these choices."""
         query: dict[str, str] = {}
-        for name in ("service", "pipeline", "cause", "stage"):
+        for name in ("service", "pipeline", "cause", "stage", "signal"):
             if value := getattr(self, name):
                 query[name] = value
         if self.start is not None and self.end is not None:
@@ -79,7 +80,7 @@ class Viewer:
 
     def frame_href(self, trace_id: str) -> str:
         """The address of one frame."""
-        kept = self.with_(cause=None, stage=None, order="time", every_row=False)
+        kept = self.with_(cause=None, stage=None, order="time", every_row=False, signal=None)
         return kept.href(f"/frames/{quote(trace_id, safe='')}")
 
 
@@ -103,6 +104,7 @@ def viewer_of(path: str | None, search: str | None, screen: Mapping[str, Any] | 
         stage=found.get("stage"),
         order="duration" if found.get("order") == "duration" else "time",
         every_row=found.get("rows") == "all",
+        signal=found.get("signal"),
         theme="light" if screen.get("theme") == "light" else "dark",
         phone=bool(screen.get("phone")),
     )
