@@ -2,6 +2,8 @@
 
 import importlib
 import importlib.util
+import logging
+import sys
 from typing import Any
 
 import framescope
@@ -18,10 +20,11 @@ def on_a_gpu() -> Any:
                 return package.random.rand(2048, 2048)
             except Exception as error:
                 print(f"{name} is here, and cannot use a GPU: {error}")
-    print("no GPU here: the stages are recorded by host time alone, as framescope says too")
+    print("no GPU here: the stages are recorded by host time alone")
     return None
 
 
+logging.basicConfig(stream=sys.stdout, format="%(message)s")  # where framescope says the same
 matrix = on_a_gpu()
 pipeline = framescope.Pipeline("gpu stage", target_fps=100)
 denoise = pipeline.gpu_stage("denoise")  # on the stream that is current when it is entered

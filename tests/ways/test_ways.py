@@ -29,6 +29,7 @@ EXPECTED = {
     "two_processes": {"two processes": {"": 60}},
     "forked": {"forked": {"": 70}},
     "batches": {"batches": {"": 100}},
+    "gpu_stage": {"gpu stage": {"": 100}},
     "decorators": {"decorators": {"": 100}},
     "generators": {"generators": {"": 100}},
     "own_queue": {"own queue": {"": 100}},

@@ -72,7 +72,7 @@ def test_the_example_file_runs_without_a_gpu_and_says_so() -> None:
     done = run(example, None)
     assert done.returncode == 0, done.stderr
     assert "no GPU here" in done.stdout
-    assert done.stderr.count("GPU stages are recorded by host time alone") == 1
+    assert done.stdout.count("GPU stages are recorded by host time alone") == 1
 
 
 def test_the_reasons_are_those_the_timer_counts() -> None:
