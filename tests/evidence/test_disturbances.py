@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from control_group import Group
 from lived import CALM, DISTURBED, Lived, lived, spin, stretches
 
 from framescope import signals as sig
 from framescope.agent.windows import Running
-from framescope.probes.cgroup import below, parse_membership, parse_mounts
 from framescope.probes.pressure import parse_pressure
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the evidence is Linux's")
@@ -179,9 +179,9 @@ def io_stalls() -> int | None:
         return None
 
 
-def test_fsync_moves_blocked_time_and_is_input_output_where_the_kernel_tells_of_it() -> None:
+def test_fsync_moves_blocked_time_and_is_input_output_where_the_kernel_tells_of_it(tmp_path: Path) -> None:
     before = io_stalls()
-    with tempfile.TemporaryFile(dir=Path(__file__).parent) as file:
+    with (tmp_path / "written").open("wb") as file:
 
         def frame(side: str) -> None:
             spin(1)
@@ -235,52 +235,11 @@ def test_pages_read_in_without_pressure_are_faults_and_not_short_memory(tmp_path
 # -- a quota ---------------------------------------------------------------------------------------------
 
 
-class Group:
-    """A control group of version 1 or 2 that this process can be moved to, and back."""
-
-    def __init__(self) -> None:
-        mounts = parse_mounts(Path("/proc/self/mountinfo").read_text())
-        for self.version, path in parse_membership(Path("/proc/self/cgroup").read_text()):
-            for mount in mounts:
-                if mount.version != self.version:
-                    continue
-                before = Path(mount.point) / below(mount.root, path)
-                self.back = before / "cgroup.procs"
-                self.folder = before / f"framescope-test-{os.getpid()}"
-                try:
-                    self.folder.mkdir()
-                except OSError:
-                    continue
-                if (self.folder / ("cpu.cfs_quota_us" if self.version == 1 else "cpu.max")).exists():
-                    return
-                self.folder.rmdir()
-        pytest.skip("no control group with a CPU quota may be made here")
-
-    def limit(self, percent_of_a_cpu: int) -> None:
-        quota = f"{percent_of_a_cpu * 1000}"
-        if self.version == 1:
-            (self.folder / "cpu.cfs_quota_us").write_text(quota)
-        else:
-            (self.folder / "cpu.max").write_text(f"{quota} 100000")
-
-    def enter(self) -> None:
-        (self.folder / "cgroup.procs").write_text(str(os.getpid()))
-
-    def leave(self) -> None:
-        self.back.write_text(str(os.getpid()))
-        for _ in range(100):
-            try:
-                self.folder.rmdir()
-                return
-            except OSError:
-                time.sleep(0.02)
-
-
 def test_a_quota_moves_quota_time_as_a_part_of_run_queue_time_and_nothing_that_is_waited_for() -> None:
-    group = Group()
+    group = Group("cpu")
     group.limit(400)
     try:
-        group.enter()
+        group.enter(os.getpid())
         with lived(budget_ms=1000) as run:
             stretches(
                 run,
@@ -292,7 +251,8 @@ def test_a_quota_moves_quota_time_as_a_part_of_run_queue_time_and_nothing_that_i
             )
     finally:
         group.limit(400)
-        group.leave()
+        group.leave(os.getpid())
+        group.remove()
     held = run.extra(sig.QUOTA_TIME)
     assert held > 2 * MS
     assert run.mean(DISTURBED, sig.QUOTA_TIME) <= run.mean(DISTURBED, sig.RUNQUEUE_TIME) + 1e-9
@@ -302,3 +262,48 @@ def test_a_quota_moves_quota_time_as_a_part_of_run_queue_time_and_nothing_that_i
         quota.add(position, round(seconds * 1e9))  # it never falls
     assert run.points(sig.FS_CPU_QUOTA_TIME)[-1] > 0
     stays(run, sig.GC_TIME, sig.IO_WAIT_TIME, sig.MEMORY_STALL_TIME)
+
+
+# -- memory ----------------------------------------------------------------------------------------------
+
+
+def test_short_memory_moves_the_memory_stall_of_frames_that_wait_for_their_pages(tmp_path: Path) -> None:
+    path, here = tmp_path / "pages", Path(__file__).parent
+    path.write_bytes(os.urandom(48_000_000))
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(
+            file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED
+        )  # a page is charged to who reads it first
+    group = Group("memory")
+    before = memory_stalls()
+    child = subprocess.Popen(
+        [sys.executable, str(here / "short_of_memory.py"), str(path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    try:
+        assert child.stdin is not None and child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        group.enter(child.pid)
+        group.limit(20_000_000)
+        told = json.loads(child.communicate("go on\n", timeout=90)[0])
+    finally:
+        child.kill()
+        child.wait()
+        group.remove()
+    after = memory_stalls()
+    if before is None or after is None or after == before:
+        pytest.skip("the kernel counts no memory stalls here")
+    extra = {name: sides[DISTURBED] - sides[CALM] for name, sides in told["readings"].items()}
+    assert told["faults"] > 100
+    assert extra[sig.MEMORY_STALL_TIME] > 0.1 * MS
+    assert extra[sig.BLOCKED_TIME] >= extra[sig.MEMORY_STALL_TIME]
+    assert all(extra.get(name, 0) < 1.5 * MS for name in (sig.GC_TIME, sig.QUOTA_TIME, sig.LOCK_WAIT_TIME))
+
+
+def memory_stalls() -> int | None:
+    try:
+        return parse_pressure(Path("/proc/pressure/memory").read_text()).get("some")
+    except OSError:
+        return None
