@@ -249,3 +249,42 @@ def test_while_a_call_hangs_the_other_probes_go_on_and_it_is_counted(nvml: Run) 
         """
     )
     assert found == [True, True, 0, True, 1, True]
+
+
+# --- what the agent makes of it -------------------------------------------------------------------------
+
+
+def test_the_agent_tells_what_each_group_costs_the_clocks_error_and_what_happened(nvml: Run) -> None:
+    found = nvml(
+        """
+        from framescope import signals as sig
+        from framescope.agent.evidence import EvidenceProbes
+        from framescope.agent.settings import AgentSettings
+        from framescope.agent.totals import Totals
+
+        real_time()
+        probes, totals = EvidenceProbes(os.getpid(), AgentSettings(), time.monotonic_ns), Totals()
+        events, until = [], time.monotonic() + 20
+        began = time.monotonic_ns()
+        while time.monotonic() < until and not (events and sig.FS_CLOCK_ERROR in totals.gauges):
+            probes.read(time.monotonic_ns(), totals)
+            script(event="1:8:79:0")
+            events += probes.take_events()
+            time.sleep(0.05)
+        device = probes.device_over(began, time.monotonic_ns(), None)
+        probes.close()
+        names = [dict(labels)[sig.FS_PROBE_NAME] for labels in totals.gauges[sig.FS_PROBE_DURATION]]
+        print(json.dumps([sorted(name for name in names if name.startswith("nvml")),
+                          [dict(labels) for labels in totals.gauges[sig.FS_CLOCK_ERROR]],
+                          [text for _, text in events], device.errors, probes.faults]))
+        """
+    )
+    groups = ["activity", "fields", "fields.query", "memory", "residents", "sharing", "utilization"]
+    words = "Xid 79, GPU has fallen off the bus"
+    assert found == [
+        ["nvml", *(f"nvml.{group}" for group in groups)],
+        [{"framescope.probe.name": "nvml"}],
+        [f"Scripted GPU: {words}"],
+        [words],
+        {},
+    ]
