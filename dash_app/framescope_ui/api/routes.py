@@ -14,6 +14,7 @@ from framescope_ui.api.correlate import correlate_routes
 from framescope_ui.api.docs import docs_routes
 from framescope_ui.api.exposition import exposition_routes
 from framescope_ui.api.frames import frames_routes
+from framescope_ui.api.incidents import incidents_routes
 from framescope_ui.api.metrics import metrics_routes
 from framescope_ui.api.problems import NotFound, install_problems, problem
 from framescope_ui.api.push import push_routes
@@ -23,7 +24,7 @@ from framescope_ui.questions.feed import LiveFeed
 from framescope_ui.questions.stores import Stores
 
 EVERY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-NOT_BUILT = ("/report", "/api/incidents", "/api/export")
+NOT_BUILT = ("/report", "/api/export")
 """Paths of the plan that nothing answers yet: said, rather than answered with a page."""
 
 
@@ -41,6 +42,7 @@ def install_routes(
         exposition_routes(feed),
         frames_routes(stores),
         correlate_routes(stores, clock_ns),
+        incidents_routes(stores, clock_ns),
         state_routes(stores, feed, clock_ns),
         push_routes(feed, options.allowed_origins),
         docs_routes(app),

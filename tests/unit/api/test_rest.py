@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from memory_stores import MemoryMetrics, away
 from scene import NOW_NS, NS, PIPELINE, SERVICE, Scene, scene, trace_id_of
 
+from framescope import signals as sig
 from framescope_ui.api.exposition import exposition
 from framescope_ui.api.routes import install_routes
 from framescope_ui.api.table import csv_text
@@ -273,9 +274,31 @@ async def test_a_wrong_method_is_refused_and_the_right_one_named(
         assert response.headers["allow"] == "GET"
 
 
-@pytest.mark.parametrize("path", ["/report", "/api/correlate", "/api/incidents", "/api/export"])
+@pytest.mark.parametrize("path", ["/report", "/api/correlate", "/api/export"])
 async def test_what_is_not_built_yet_says_so(client: httpx.AsyncClient, path: str) -> None:
     assert "not built" in problem_of(await client.get(path), 501)["detail"]
+
+
+async def test_incidents_are_listed_and_what_cannot_be_asked_is_refused(
+    client: httpx.AsyncClient, made: Scene
+) -> None:
+    body = strict(await client.get("/api/incidents"))
+    assert body == {"service": SERVICE, "pipeline": PIPELINE, "incidents": [], "cut_before": None}
+    batch = made.traces.batches[30]
+    slow = sig.OUTCOMES["slow"] * len(batch.offsets_us)
+    codes = [sig.CAUSES["gc_pause"].code] * len(slow)
+    made.traces.batches[30] = replace(batch, outcomes=slow, causes=codes)
+    (one,) = strict(await client.get("/api/incidents", params={"start": NOW_NS / NS - 60}))["incidents"]
+    assert (one["cause"], one["slow"]) == ("gc_pause", 50)
+    assert set(one) == {
+        "start", "end", "going_on", "cause", "frames", "slow", "dropped", "lost_seconds", "shares",
+        "worst_frame", "worst_start", "worst_latency_seconds", "trigger", "sentence",
+    }  # fmt: skip
+    for wrong in ({"start": "yesterday"}, {"start": 5, "end": 4}, {"start": 5, "end": 5.5}):
+        problem_of(await client.get("/api/incidents", params=wrong), 400)
+    problem_of(await client.get("/api/incidents", params={"pipeline": "nobody's"}), 404)
+    made.traces.error = away("traces")
+    problem_of(await client.get("/api/incidents"), 504)
 
 
 async def test_the_newest_numbers_as_prometheus_reads_them(client: httpx.AsyncClient) -> None:

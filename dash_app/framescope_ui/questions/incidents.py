@@ -1,0 +1,199 @@
+"""Incidents: slow frames that belong together, what they cost, and what came right before them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from framescope import signals
+from framescope.judge.incidents import Incident, SlowFrame
+from framescope.judge.incidents import incidents as gathered
+from framescope_ui.backends.protocols import BackendError, Mark
+from framescope_ui.questions.every_frame import latencies
+from framescope_ui.questions.latencies import Latencies
+from framescope_ui.questions.stores import NS, Stores, seconds
+
+LOOK_BACK_NS: Final = 10 * NS
+"""What happened longer before an incident than this is not called its trigger."""
+AFTER_NS: Final = NS // 4
+"""A change is marked when it is done: its first slow frame may have begun before."""
+OTHERS: Final = 8
+"""Pipelines beside the one asked of whose incidents are looked at as triggers."""
+GOING_ON_NS: Final = 3 * NS
+"""An incident whose last slow frame is no older than this, at the end of the range, may go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class CauseShare:
+    """What one cause has of an incident."""
+
+    cause: str
+    frames: int
+    lost_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """What came right before an incident; that it was the cause is not said. ``kind`` is ``mark`` or
+    ``pipeline``."""
+
+    kind: str
+    text: str
+    before_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentItem:
+    """One incident. ``frames`` in all that were due in it, ``slow`` and ``dropped`` ones of them; lost is
+    latency beyond that of the range's usual on-time frame. ``worst_frame`` is the id of the frame that lost
+    most, ``worst_start`` when it was due (unix s)."""
+
+    start: float
+    end: float
+    going_on: bool
+    cause: str
+    frames: int
+    slow: int
+    dropped: int
+    lost_seconds: float
+    shares: Sequence[CauseShare]
+    worst_frame: int
+    worst_start: float
+    worst_latency_seconds: float
+    trigger: Trigger | None
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Incidents:
+    """The incidents of a range, newest first. ``cut_before``: frames before then were not looked at."""
+
+    incidents: Sequence[IncidentItem]
+    cut_before: float | None = None
+
+
+async def incidents(stores: Stores, service: str, pipeline: str, start: float, end: float) -> Incidents:
+    """The incidents of a pipeline in ``[start, end)`` unix seconds. Raises ``BackendError``.
+
+    What else went on is asked of the same stores; where they do not answer, no trigger is named.
+    """
+    start_ns, end_ns = int(start * NS), int(end * NS)
+    (frames, cut_ns), marks, others = await asyncio.gather(
+        latencies(stores, service, pipeline, start_ns, end_ns),
+        _marks(stores, service, start_ns, end_ns),
+        _elsewhere(stores, service, pipeline, start_ns, end_ns),
+    )
+    found = incidents_among(frames, marks, others, end_ns)
+    return Incidents(found, None if cut_ns is None else seconds(cut_ns))
+
+
+def incidents_among(
+    frames: Latencies, marks: Iterable[Mark], others: Iterable[tuple[str, Incident]], end_ns: int
+) -> list[IncidentItem]:
+    """The incidents among frames, newest first. ``others`` are incidents of other pipelines, by name."""
+    others, marks = list(others), list(marks)
+    found = []
+    for one in reversed(gathered(slow_among(frames))):
+        inside = frames.only((frames.due_ns >= one.start_ns) & (frames.due_ns < one.end_ns))
+        dropped = int((inside.outcome == signals.OUTCOMES["dropped"]).sum())
+        trigger = trigger_of(one, marks, others)
+        found.append(
+            IncidentItem(
+                start=seconds(one.start_ns),
+                end=seconds(one.end_ns),
+                going_on=end_ns - one.end_ns < GOING_ON_NS,
+                cause=one.cause,
+                frames=len(inside),
+                slow=one.frames,
+                dropped=dropped,
+                lost_seconds=seconds(one.lost_ns),
+                shares=[CauseShare(cause, n, seconds(lost)) for cause, n, lost in one.by_cause],
+                worst_frame=one.worst.id,
+                worst_start=seconds(one.worst.start_ns),
+                worst_latency_seconds=seconds(one.worst.end_ns - one.worst.start_ns),
+                trigger=trigger,
+                sentence=sentence(one, len(inside), dropped, trigger),
+            )
+        )
+    return found
+
+
+def slow_among(frames: Latencies) -> list[SlowFrame]:
+    """The slow frames as the judge gathers them: lost is what each took beyond the usual on-time frame, or
+    beyond the budget where none was on time."""
+    on_time = frames.latency_ns[frames.outcome == signals.OUTCOMES["on_time"]]
+    usual = int(np.median(on_time)) if on_time.size else (frames.budget_ns or 0)
+    slow = frames.only(frames.slow)
+    return [
+        SlowFrame(number, due, due + latency, cause or "unknown", max(0, latency - usual))
+        for number, due, latency, cause in zip(
+            slow.frame_id.tolist(), slow.due_ns.tolist(), slow.latency_ns.tolist(), slow.cause.tolist(),
+            strict=True,
+        )
+    ]  # fmt: skip
+
+
+def trigger_of(
+    incident: Incident, marks: Sequence[Mark], others: Sequence[tuple[str, Incident]]
+) -> Trigger | None:
+    """The last thing known to have happened right before: a change, or another pipeline's incident."""
+    earliest, latest = incident.start_ns - LOOK_BACK_NS, incident.start_ns + AFTER_NS
+    known = [(mark.time_ns, "mark", mark.text) for mark in marks if earliest <= mark.time_ns <= latest]
+    known += [
+        (other.start_ns, "pipeline", f"{name} became slow ({signals.CAUSES[other.cause].title})")
+        for name, other in others
+        if earliest <= other.start_ns < incident.start_ns and other.cause in signals.CAUSES
+    ]
+    if not known:
+        return None
+    at, kind, text = max(known)
+    return Trigger(kind, text, (incident.start_ns - at) / NS)
+
+
+def sentence(incident: Incident, frames: int, dropped: int, trigger: Trigger | None) -> str:
+    """An incident in words."""
+    known = signals.CAUSES.get(incident.cause)
+    name = known.title if known is not None else incident.cause
+    share = incident.by_cause[0][2] / incident.lost_ns if incident.lost_ns else 0.0
+    lasted = (incident.end_ns - incident.start_ns) / NS
+    said = (
+        f"{incident.frames} of {frames} frames slow for {lasted:.1f} s, {incident.lost_ns / NS:.2f} s lost, "
+        f"{share:.0%} of it to {name}"
+    )
+    if dropped:
+        said += f"; {dropped} dropped"
+    if trigger is not None:
+        when = "right after" if trigger.before_seconds < 1 else f"{trigger.before_seconds:.0f} s after"
+        said += f"; {when} “{trigger.text}”" if trigger.kind == "mark" else f"; {when} {trigger.text}"
+    return said + "."
+
+
+async def _marks(stores: Stores, service: str, start_ns: int, end_ns: int) -> list[Mark]:
+    try:
+        return await stores.traces.marks(service, start_ns - LOOK_BACK_NS, end_ns)
+    except BackendError:
+        return []
+
+
+async def _elsewhere(
+    stores: Stores, service: str, pipeline: str, start_ns: int, end_ns: int
+) -> list[tuple[str, Incident]]:
+    try:
+        known = await stores.traces.pipelines(start_ns, end_ns)
+        others = list(dict.fromkeys((one.service, one.pipeline) for one in known))
+        asked = [one for one in others if one != (service, pipeline)][:OTHERS]
+        found = await asyncio.gather(*(_incidents_of(stores, *one, start_ns, end_ns) for one in asked))
+    except BackendError:
+        return []
+    return [pair for pairs in found for pair in pairs]
+
+
+async def _incidents_of(
+    stores: Stores, service: str, pipeline: str, start_ns: int, end_ns: int
+) -> list[tuple[str, Incident]]:
+    frames, _ = await latencies(stores, service, pipeline, start_ns - LOOK_BACK_NS, end_ns)
+    return [(f"{service} / {pipeline}", incident) for incident in gathered(slow_among(frames))]
