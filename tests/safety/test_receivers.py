@@ -1,4 +1,4 @@
-"""Receivers that answer nonsense, or nothing: what was not taken is counted by reason, and buffers are small."""
+"""Receivers that answer nonsense, or nothing: what was not taken is counted by reason; buffers are small."""
 
 from __future__ import annotations
 

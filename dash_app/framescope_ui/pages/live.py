@@ -15,6 +15,13 @@ from framescope_ui.questions.sources import missing
 from framescope_ui.questions.views import GpuNow, Live
 
 KEEP_BUDGET = "keep_budget"
+LOST_WHOLE = frozenset(
+    ("outbox_full", "agent_died", "agent_overloaded", "after_close", "malformed", "unpackable", "fault",
+     "interrupted")
+)  # fmt: skip
+"""Reasons that say of a whole frame that it is counted nowhere."""
+LOST_ON_THE_WAY = "export_"
+"""How reasons begin that say of a kept frame that its spans did not reach the receiver."""
 """The one loss after which a frame is still in every count."""
 MOST_LATEST = 7
 MOST_CAUSES = 8
@@ -54,7 +61,7 @@ def empty_page(live: Live) -> list[Part]:
 
 
 def alerts(live: Live) -> list[Part]:
-    """What limits the numbers on this page: losses, sources that are away."""
+    """What limits the numbers on this page: losses, faults, sources that are away."""
     found: list[Part] = []
     for source in live.health.sources:
         if missing(source):
@@ -69,24 +76,35 @@ def alerts(live: Live) -> list[Part]:
                 kind="trouble",
             )
         )
-    for whole, reasons in (
-        (False, [one for one in live.losses if one[0] != KEEP_BUDGET]),
-        (True, [one for one in live.losses if one[0] == KEEP_BUDGET]),
+    for said, reasons in (
+        (
+            "{total} slow frames were counted but not kept whole: more were slow than the keep budget takes.",
+            [one for one in live.losses if one[0] == KEEP_BUDGET],
+        ),
+        (
+            "At least {total} frames are missing from these counts: {why}.",
+            [one for one in live.losses if one[0] in LOST_WHOLE],
+        ),
+        (
+            "At least {total} kept frames were counted but did not arrive: {why}.",
+            [one for one in live.losses if one[0].startswith(LOST_ON_THE_WAY)],
+        ),
+        (
+            "Left out of frames that are counted: {why}.",
+            [
+                one
+                for one in live.losses
+                if one[0] not in (KEEP_BUDGET, *LOST_WHOLE) and not one[0].startswith(LOST_ON_THE_WAY)
+            ],
+        ),
+        ("framescope itself failed in places; the frames go on: {why}.", live.faults),
     ):
-        total = quantity.whole(sum(count for _, count in reasons))
-        if not reasons:
-            continue
-        if whole:
-            said = (
-                f"{total} slow frames were counted but not kept whole: "
-                "more were slow than the keep budget takes."
-            )
-        else:
+        if reasons:
+            total = quantity.whole(sum(count for _, count in reasons))
             why = ", ".join(
                 f"{reason.replace('_', ' ')} {quantity.whole(count)}" for reason, count in reasons
             )
-            said = f"At least {total} frames are missing from these counts: {why}."
-        found.append(elements.notice(said, kind="trouble"))
+            found.append(elements.notice(said.format(total=total, why=why), kind="trouble"))
     return found
 
 

@@ -77,9 +77,10 @@ _FRAME_COUNTERS = (
     signals.FRAME_QUEUE_DROPPED,
     signals.FRAME_QUEUE_BLOCKED_TIME,
     signals.FRAME_COUNTED,
-    signals.FS_FRAMES_LOST,
     signals.FRAME_COUNT,
 )
+_SERVICE_COUNTERS = (signals.FS_GPU_THROTTLE_TIME, signals.FS_FRAMES_LOST, signals.FS_INTERNAL_ERRORS)
+"""What an agent took down with it, or could not send, is told of no pipeline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +165,7 @@ async def _ask(
         ),
         each(
             {m: metrics.increase(m, of_pipeline, start_ns, end_ns, step_ns) for m in _FRAME_COUNTERS}
-            | {
-                m: metrics.increase(m, of_service, start_ns, end_ns, step_ns)
-                for m in (signals.FS_GPU_THROTTLE_TIME,)
-            }
+            | {m: metrics.increase(m, of_service, start_ns, end_ns, step_ns) for m in _SERVICE_COUNTERS}
         ),
     )
     latency: list[HistogramSeries] = []
@@ -241,7 +239,13 @@ def assembled(
     lost = total_by(
         since(counters.get(signals.FRAME_LOST_TIME, ()), now_ns - MINUTE_NS), signals.FRAME_CAUSE_NAME
     )
-    losses = total_by(counters.get(signals.FS_FRAMES_LOST, ()), signals.REASON)
+    of_this = [
+        one
+        for one in counters.get(signals.FS_FRAMES_LOST, ())
+        if one.attributes.get(signals.FRAME_PIPELINE, "") in ("", pipeline)
+    ]
+    losses = total_by(of_this, signals.REASON)
+    faults = total_by(counters.get(signals.FS_INTERNAL_ERRORS, ()), signals.REASON)
     custom = newest_by(gauges.get(signals.FRAME_CUSTOM, ()), signals.FRAME_METRIC_NAME, now_ns)
     return Live(
         time=seconds(now_ns),
@@ -278,6 +282,7 @@ def assembled(
             ((cause, s / 60.0) for cause, s in lost.items() if s > 0), key=lambda share: -share[1]
         ),
         losses=sorted(((reason, n) for reason, n in losses.items() if n > 0), key=lambda loss: -loss[1]),
+        faults=sorted(((where, n) for where, n in faults.items() if n > 0), key=lambda fault: -fault[1]),
         custom=sorted(custom.items()),
         counted=_counted(counters.get(signals.FRAME_COUNTED, ()), now_ns),
         latest_slow=[item_of(row) for row in answers.kept.frames[:LATEST_SLOW]],

@@ -155,7 +155,9 @@ class Live:
     lost_by_cause: Sequence[tuple[str, float]] = ()
     """s lost per second over the last minute, most first."""
     losses: Sequence[tuple[str, float]] = ()
-    """frames framescope itself lost in the window, by reason."""
+    """frames, or parts of them, that framescope itself lost in the window, by reason."""
+    faults: Sequence[tuple[str, float]] = ()
+    """faults inside framescope in the window, by where."""
     custom: Sequence[tuple[str, float]] = ()
     counted: Sequence[tuple[str, float]] = ()
     """What the user counts, a minute."""

@@ -11,6 +11,7 @@ from scene import NOW_NS, NS, PIPELINE, SERVICE, Scene, scene, trace_id_of
 
 from framescope import signals as sig
 from framescope_ui.backends.protocols import BackendAway, BackendRefused, FrameBatch, HistogramSeries, Series
+from framescope_ui.pages.live import alerts
 from framescope_ui.questions.live import live
 from framescope_ui.questions.thresholds import Limits, Thresholds
 from framescope_ui.questions.views import Live
@@ -333,3 +334,33 @@ async def test_each_store_has_the_age_of_what_it_holds() -> None:
     ages = {source.name: source.newest_age_seconds for source in (await seen(made)).health.sources}
     assert ages["tempo"] == pytest.approx(7, abs=0.1)
     assert ages["prometheus"] == pytest.approx(0, abs=1)
+
+
+async def test_what_framescope_lost_is_said_by_reason_whoever_lost_it() -> None:
+    made = scene()
+    for pipeline, reason, count in (
+        (PIPELINE, "outbox_full", 3.0),
+        ("", "agent_died", 2.0),  # of which pipeline they were, nobody knows any more
+        ("", "export_queue_full", 7.0),
+        (PIPELINE, "stage_limit", 5.0),
+        ("another", "outbox_full", 100.0),
+    ):
+        made.metrics.put(
+            sig.FS_FRAMES_LOST,
+            [NOW_NS - NS],
+            [count],
+            service__name=SERVICE,
+            frame__pipeline=pipeline,
+            reason=reason,
+        )
+    made.metrics.put(
+        sig.FS_INTERNAL_ERRORS, [NOW_NS - NS], [1.0], service__name=SERVICE, reason="stage.enter"
+    )
+    now = await seen(made)
+    assert dict(now.losses) == {"outbox_full": 3, "agent_died": 2, "export_queue_full": 7, "stage_limit": 5}
+    assert dict(now.faults) == {"stage.enter": 1}
+    said = str(alerts(now))
+    assert "At least 5 frames are missing from these counts: outbox full 3, agent died 2." in said
+    assert "At least 7 kept frames were counted but did not arrive: export queue full 7." in said
+    assert "Left out of frames that are counted: stage limit 5." in said
+    assert "framescope itself failed in places; the frames go on: stage.enter 1." in said
