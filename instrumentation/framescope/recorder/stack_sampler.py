@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any, Final
 
+from framescope.probes.scheduler import Reading, nothing
 from framescope.recorder.open_frames import OpenFrames
 
 EVERY_S: Final = 0.01
@@ -101,6 +102,7 @@ class StackSampler:
     def __init__(
         self,
         open_frames: OpenFrames,
+        scheduler: Callable[[], Reading] = nothing,
         clock: Callable[[], int] = time.monotonic_ns,
         sleep: Callable[[float], None] = time.sleep,
         stacks: Callable[[], Mapping[int, FrameType]] = sys._current_frames,
@@ -108,6 +110,7 @@ class StackSampler:
     ) -> None:
         self.missed = 0
         self._open = open_frames
+        self._scheduler = scheduler
         self._clock = clock
         self._sleep = sleep
         self._stacks = stacks
@@ -137,10 +140,12 @@ class StackSampler:
 
     def _run(self) -> None:
         while not self._stopping:
-            due = self._clock() + round(EVERY_S * 1e9)
+            due, before = self._clock() + round(EVERY_S * 1e9), self._scheduler()
             self._sleep(EVERY_S)
             try:
-                self.look(due)
+                after = self._scheduler()
+                # Waiting for a core is no waiting for the lock.
+                self.look(due + max(0, after[1] - before[1]))
             except Exception:
                 self._failed("stack_sampler")
 

@@ -45,7 +45,9 @@ class Witnesses:
         self._lock = LockProbe(scheduler, failed=failed) if LOCK in probes else None
         self._open = OpenFrames(page, failed=failed) if page is not None or STACKS in probes else None
         self._stacks = (
-            StackSampler(self._open, failed=failed) if self._open is not None and STACKS in probes else None
+            StackSampler(self._open, scheduler, failed=failed)
+            if self._open is not None and STACKS in probes
+            else None
         )
         self._allowed: int | None = None
         self._canary = GPU_CANARY in probes

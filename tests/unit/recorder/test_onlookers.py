@@ -53,6 +53,19 @@ def test_a_thread_is_on_the_page_while_it_is_in_a_frame():
 
 
 @linux
+def test_a_thread_is_on_the_page_while_it_has_a_carried_frame_in_a_stage():
+    watched = Watched("system_calls")
+    pipeline = Pipeline("p", process=watched)  # type: ignore[arg-type]
+    stage = pipeline.stage("s")
+    frame = pipeline.begin()
+    assert threads_in_frames(watched) == []
+    with frame.stage(stage):
+        assert len(threads_in_frames(watched)) == 1
+    assert threads_in_frames(watched) == []
+    frame.end()
+
+
+@linux
 def test_a_thread_that_ended_gives_its_place_back():
     watched = Watched("system_calls")
     pipeline = Pipeline("p", process=watched)  # type: ignore[arg-type]
