@@ -81,8 +81,8 @@ class Lived:
         return self.mean(DISTURBED, name) - self.mean(CALM, name)
 
     def known(self, name: str) -> bool:
-        """Whether any frame was told this reading."""
-        return any(name in root for side in (CALM, DISTURBED) for root in self.roots(side))
+        """Whether frames of both sides were told this reading."""
+        return all(any(name in root for root in self.roots(side)) for side in (CALM, DISTURBED))
 
     def points(self, metric: str) -> list[float]:
         """Every value sent of a metric, oldest first."""

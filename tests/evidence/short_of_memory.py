@@ -41,7 +41,7 @@ def main(path: Path) -> None:
     told = {
         name: {side: run.mean(side, name) for side in (CALM, DISTURBED)}
         for name in READINGS
-        if all(any(name in root for root in run.roots(side)) for side in (CALM, DISTURBED))
+        if run.known(name)
     }
     faults = run.points(sig.PROCESS_PAGING_FAULTS)
     print(json.dumps({"readings": told, "faults": faults[-1] - faults[0]}), flush=True)
