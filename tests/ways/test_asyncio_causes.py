@@ -6,9 +6,9 @@ The sides are frames of one run: calm ones, and every eighth disturbed in one wa
 from __future__ import annotations
 
 import asyncio
+import statistics
 import sys
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -54,8 +54,10 @@ async def a_lent_thread(infer: framescope.Stage, long: bool) -> None:
     await asyncio.to_thread(model)
 
 
-async def causes(work: Callable[[framescope.Stage, bool], Awaitable[None]], driven: bool) -> Counter[str]:
-    """What the disturbed frames are blamed on."""
+async def lost_to(
+    cause: str, work: Callable[[framescope.Stage, bool], Awaitable[None]], driven: bool
+) -> list[float]:
+    """What each disturbed frame lost to a cause, ms. A busy machine adds losses of its own beside it."""
     with record() as recorded:
         pipeline = framescope.Pipeline("p", target_fps=100, budget_ms=LONG_MS * 0.6)
         infer = pipeline.stage("infer")
@@ -69,7 +71,8 @@ async def causes(work: Callable[[framescope.Stage, bool], Awaitable[None]], driv
 
         for number in range(CALM + 8 * DISTURBED):
             await one(number >= CALM and number % 8 == 0)
-    return Counter(str(frame.cause) for frame in recorded.frames if frame.attributes.get("long") is True)
+    disturbed = [frame for frame in recorded.frames if frame.attributes.get("long") is True]
+    return [frame.lost_ms.get(cause, 0) for frame in disturbed]
 
 
 @pytest.mark.parametrize("driven", [True, False], ids=["framed", "async with"])
@@ -85,6 +88,6 @@ async def causes(work: Callable[[framescope.Stage, bool], Awaitable[None]], driv
 async def test_a_tasks_slow_frames_are_blamed_on_what_made_them_slow(work, cause, driven):
     if not driven and sys.version_info < (3, 12):
         pytest.skip("the steps of a task that opens its frame itself are not told before Python 3.12")
-    found = await causes(work, driven)
-    assert found.most_common(1)[0][0] == cause, found
-    assert found[cause] >= DISTURBED / 2, found
+    lost = await lost_to(cause, work, driven)
+    assert len(lost) == DISTURBED
+    assert statistics.median(lost) > LONG_MS / 2, lost

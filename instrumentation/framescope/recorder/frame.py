@@ -19,6 +19,7 @@ from framescope.recorder.faults import hosts_own
 from framescope.recorder.marks import MAX_MARKS, MOST_MARKS, Marks, SharedMarks, note
 from framescope.recorder.steps import Steps, Value, driven
 from framescope.recorder.trace_context import ids_of, traceparent
+from framescope.recorder.turns import NEWEST, of_running_loop, turned_since
 
 if TYPE_CHECKING:
     from framescope.recorder.pipeline import Recorder
@@ -119,8 +120,9 @@ class Frame:
         self._attributes = attributes
         try:
             self._gap: tuple[int, int, Reading] | None = recorder.local.last
-        except AttributeError:
+        except AttributeError:  # this thread's first
             self._gap = None
+            of_running_loop(recorder.clock)
         self.start_ns = now = recorder.clock()
         self._before_ns = recorder.last_start_ns
         recorder.last_start_ns = now
@@ -189,6 +191,8 @@ class Frame:
             now = recorder.clock()
             if thread == get_ident():
                 after = recorder.scheduler()
+                if NEWEST.began_ns > start and turned_since(start, recorder.clock):
+                    after = NOTHING  # it was suspended: other tasks are in this reading
                 recorder.local.last = (self.start_ns, now, after)
                 self._segments += ((thread, start, before, now, after, idle),)
             else:
@@ -341,6 +345,8 @@ class Frame:
                 thread, start, before, idle = opened
                 if thread == get_ident():
                     after = recorder.scheduler()
+                    if NEWEST.began_ns > start and turned_since(start, recorder.clock):
+                        after = NOTHING
                     recorder.local.last = (self.start_ns, end, after)
                     self._segments += ((thread, start, before, end, after, idle),)
                 else:

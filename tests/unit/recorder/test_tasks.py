@@ -372,3 +372,42 @@ def test_a_batch_is_the_stage_of_each_of_its_frames():
     for frame in frames:
         frame.end()
     assert [record.marks[::2] for record in p.drain(3)] == [[0, ~0]] * 3
+
+
+async def test_a_frame_that_a_plain_with_block_holds_over_an_await_has_no_evidence_and_one_without_has():
+    busy = Busy()
+    p = Recorder(0, "p", scheduler=busy, faults=Faults(raising=True))
+
+    async def held() -> None:
+        with p.begin(sequence=1):
+            busy.cpu += 10
+            await asyncio.sleep(0)
+
+    async def another() -> None:
+        with p.begin(sequence=2):
+            busy.cpu += 1000
+
+    await asyncio.gather(held(), another())
+    records = {record.sequence: record for record in p.drain(2)}
+    assert records[1].segments[0][4] == NOTHING
+    assert used(records[2]) == [1000]
+
+
+async def test_a_frame_handed_from_task_to_task_has_no_evidence():
+    busy = Busy()
+    p = Recorder(0, "p", scheduler=busy, faults=Faults(raising=True))
+    stage, frames = p.stage("a"), asyncio.Queue()
+
+    async def consumer() -> None:
+        frame = await frames.get()
+        with frame.stage(stage):
+            await asyncio.sleep(0)
+        frame.end()
+
+    task = asyncio.create_task(consumer())
+    await asyncio.sleep(0)
+    frames.put_nowait(p.begin())
+    busy.cpu += 1000  # not the frame's
+    await task
+    (record,) = p.drain(1)
+    assert record.segments[0][4] == NOTHING
