@@ -76,6 +76,7 @@ static long long numbered(const char *name, long long index, long long otherwise
 }
 
 static void nap(long long us) {
+    if (us <= 0) return;
     struct timespec t = {us / 1000000, us % 1000000 * 1000};
     nanosleep(&t, NULL);
 }
