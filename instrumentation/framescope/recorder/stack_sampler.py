@@ -27,6 +27,7 @@ LINE_LENGTH: Final = 120
 HELD: Final = 1024
 """Looks held for the shipper, at most 2 kB each."""
 LATE_NS: Final = 1_000_000
+STAGES: Final = 4096
 TURNS: Final = 64
 """Turns of a stage that say what is usual."""
 FRAMES_LEARNED: Final = 8
@@ -85,6 +86,9 @@ class Usual:
                 entered[what] = at
             elif ~what in entered:
                 key = (pipeline, ~what)
+                if len(self._turns) >= STAGES and key not in self._turns:
+                    self._turns.clear()  # pipelines closed and made again, over and over
+                    self._median.clear()
                 turns = self._turns.setdefault(key, deque(maxlen=TURNS))
                 turns.append(at - entered.pop(~what))
                 if len(turns) == 1 or len(turns) % 8 == 0:

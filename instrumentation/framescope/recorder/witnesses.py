@@ -35,7 +35,7 @@ class Witnesses:
         faults: Faults | None = None,
         scheduler: Callable[[], Reading] = nothing,
     ) -> None:
-        failed = (faults or Faults()).note
+        self._failed = failed = (faults or Faults()).note
         page = None
         if SYSTEM_CALLS in probes:
             with contextlib.suppress(OSError, AttributeError):  # only Linux has what it takes
@@ -92,7 +92,10 @@ class Witnesses:
         """Frames that were recorded, as they are handed over."""
         for one in (self._lock, self._stacks):
             if one is not None:
-                one.look_at(frames)
+                try:
+                    one.look_at(frames)
+                except Exception:  # the frames themselves go on their way
+                    self._failed("witnesses")
 
     def tell(self, batch: Batch) -> None:
         """Put what was seen into a batch."""

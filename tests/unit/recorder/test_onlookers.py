@@ -9,12 +9,15 @@ from apart import Apart
 
 from framescope.handover import Batch
 from framescope.pipeline import Pipeline
+from framescope.recorder.faults import Faults
 from framescope.recorder.open_frames import THREADS, OpenFrames, Page, read_page
 from framescope.recorder.stack_sampler import (
     LATE_NOTE,
     LINES,
     LOOKS_A_FRAME,
+    STAGES,
     StackSampler,
+    Usual,
     open_stage,
     stack_of,
 )
@@ -122,6 +125,21 @@ def test_a_fault_while_looking_never_reaches_the_frame():
     onlooker.enter(0, [])
     onlooker.leave()
     assert told == ["open_frames", "open_frames"]
+
+
+def test_frames_that_make_no_sense_to_them_are_nobody_else_s_trouble():
+    faults = Faults(raising=False)
+    witnesses = Witnesses(("stacks",), faults)
+    witnesses.look_at([("nonsense",)])
+    assert faults.counts == {"witnesses": 1}
+
+
+def test_stages_of_pipelines_made_over_and_over_are_not_remembered_forever():
+    usual = Usual()
+    for number in range(STAGES + 10):
+        usual.learn(number, [0, 0, ~0, 4 * MS])
+    assert len(usual._turns) == len(usual._median) == 10
+    assert usual.overruns(STAGES + 9, 0, 6 * MS)
 
 
 # --- stacks ------------------------------------------------------------------------------------------------
