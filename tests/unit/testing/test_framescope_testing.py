@@ -1,5 +1,6 @@
 """framescope.testing, as a user's tests use it."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -256,4 +257,5 @@ def test_two_recordings_at_once_are_refused(recorded):
 
 def test_it_needs_no_pytest():
     code = "import sys, framescope.testing; sys.exit('pytest' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, env=os.environ | path).returncode == 0

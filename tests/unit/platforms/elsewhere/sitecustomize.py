@@ -7,7 +7,9 @@ imported before, and psutil is let through: it has its own code for each system,
 
 import asyncio
 import builtins
+import concurrent.futures.thread
 import ctypes
+import ctypes.util
 import errno
 import io
 import multiprocessing.queues
@@ -15,6 +17,7 @@ import os
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 import urllib.request
@@ -111,6 +114,9 @@ def _no_buffers(self, level, option, value, *rest):
 
 
 _set_option = socket.socket.setsockopt
-_ = (asyncio, tempfile, urllib.request, Path, psutil)
+_ = (concurrent.futures.thread, ctypes.util, tempfile, urllib.request, Path, psutil)
+# Of the system that this really is:
+sysconfig.get_config_vars()
+asyncio.new_event_loop().close()
 if _system:
     _look_like(_system)
