@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
 from framescope import signals as sig
 from framescope.handover import Batch
@@ -16,7 +16,7 @@ def resource_for(batch: Batch) -> Resource:
 
     Without a service name the first pipeline's stands in: better found than ``unknown_service``.
     """
-    given = Resource.create({})
+    given = _given()
     own: dict[str, str | int] = {
         sig.SERVICE_INSTANCE_ID: batch.instance,
         sig.PROCESS_PID: batch.pid,
@@ -29,3 +29,11 @@ def resource_for(batch: Batch) -> Resource:
     if f"{sig.HOST_NAME}=" in told:
         del own[sig.HOST_NAME]
     return given.merge(Resource(own))
+
+
+def _given() -> Resource:
+    try:
+        return Resource.create({})
+    except RuntimeError:
+        # The SDK looks by threads, and an agent on a thread may get here when its interpreter starts no more.
+        return OTELResourceDetector().detect()

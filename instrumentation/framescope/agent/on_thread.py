@@ -65,7 +65,13 @@ class ThreadLink:
             self._thread.join(timeout)
 
     def _run(self) -> None:
-        agent = self._make()
+        try:
+            self._serve(self._make())
+        except Exception:
+            # Nobody starts it again; what the host still records is counted where it does not fit any more.
+            logging.getLogger(STREAM_LOG).warning("the agent's thread ended by a fault", exc_info=True)
+
+    def _serve(self, agent: Agent) -> None:
         next_tick = time.monotonic_ns() + TICK_NS
         while True:
             try:
