@@ -66,7 +66,9 @@ def _thread_link() -> Link:
     # The agent's thread brings OpenTelemetry into the host; a helper process keeps it out.
     from framescope.agent.on_thread import ThreadLink
 
-    return ThreadLink()
+    link = ThreadLink()
+    link.revive()  # now: a host of few frames is ending when they are shipped, and no thread starts then
+    return link
 
 
 AT_EXIT_S = 1.0
