@@ -664,6 +664,13 @@ EMITTER: Final[tuple[Setting, ...]] = (
         env=("FRAMESCOPE_PROBES_STACKS",),
     ),
     Setting(
+        "emitter.probes.cupti",
+        "bool",
+        False,
+        "one second a minute, record every kernel and copy of the GPU stages (needs framescope[cupti])",
+        env=("FRAMESCOPE_PROBES_CUPTI",),
+    ),
+    Setting(
         "emitter.probes.gpu_canary",
         "bool",
         False,

@@ -85,6 +85,7 @@ class _Process:
         self.baseline_every = settings.baseline
         self.times_gpu = "gpu" in settings.probes
         self.gpu_canary = GPU_CANARY in settings.probes
+        self.gpu_bursts = "cupti" in settings.probes
         self.faults = Faults()
         self.collections = CollectionProbe()
         if "gc" in settings.probes:
@@ -251,6 +252,7 @@ class Pipeline:
         self._recorder.baseline_every = getattr(shared, "baseline_every", 0)
         self._times_gpu = getattr(shared, "times_gpu", True)
         self._gpu_canary = getattr(shared, "gpu_canary", False)
+        self._gpu_bursts = getattr(shared, "gpu_bursts", False)
         self._shipper = shared.shipper
         shared.shipper.add(self._recorder)
         witnesses: Witnesses | None = getattr(shared, "witnesses", None)
@@ -334,7 +336,7 @@ class Pipeline:
         ``TypeError`` for what is no stream.
         """
         if timer is None and self._times_gpu:
-            timer = cuda.timer(stream, self._recorder.lose, self._gpu_canary)
+            timer = cuda.timer(stream, self._recorder.lose, self._gpu_canary, self._gpu_bursts)
         try:
             return self._recorder.stage(name, "gpu", timer)
         except TooManyStages:

@@ -1,4 +1,4 @@
-"""Event pairs and the canary on a real GPU: are times what was asked of it, are places right, what do they cost.
+"""Event pairs and the canary on a real GPU: are times what was asked, are places right, what do they cost.
 
 Figures go to bench-results/gpu.json. Kernels spin for a known time by the device's own clock.
 """

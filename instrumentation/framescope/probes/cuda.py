@@ -12,6 +12,7 @@ ended after it was seen to have ended. What is left open is the place's error, t
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import threading
@@ -32,6 +33,7 @@ from framescope.probes.cuda_driver import (
     NoCudaError,
 )
 from framescope.probes.cuda_streams import follow
+from framescope.probes.cupti import Bursts
 from framescope.probes.device import NOT_TIMED, GpuWork, next_token
 
 PAIRS: Final = 1024
@@ -150,6 +152,7 @@ class EventPairs:
 
     def __init__(self, driver: Driver, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self.with_canary = False
+        self.bursts: Bursts | None = None
         self._driver = driver
         self._clock = clock
         self._record = driver.hot.cuEventRecord
@@ -159,6 +162,7 @@ class EventPairs:
 
     def forget(self) -> None:
         """Start afresh, in a forked child: contexts and events are the parent's."""
+        self.bursts = None
         self._lock = threading.Lock()
         self._collecting = threading.Lock()
         self._contexts: dict[int, _Context] = {}
@@ -192,10 +196,14 @@ class EventPairs:
         pair.lose = lose
         pair.token = token = next_token()
         self._open[token] = pair
+        if self.bursts is not None:
+            self.bursts.enter(token)
         return token
 
     def end(self, token: int) -> None:
         """Record the second event."""
+        if self.bursts is not None:
+            self.bursts.leave(token)
         pair = self._open.pop(token, None)
         if pair is None:
             return
@@ -305,7 +313,7 @@ class EventPairs:
             with contextlib.suppress(IndexError):
                 while True:
                     works.append(GpuWork.lost(self._lost.popleft()))
-            return works
+            return works if self.bursts is None else self.bursts.complete(works)
         finally:
             self._collecting.release()
 
@@ -466,15 +474,15 @@ class CudaTimer:
 
 
 _pairs: EventPairs | None = None
-_told = False
+_told = _said = False
 _lock = threading.Lock()
 
 
-def timer(stream: object, lose: Lose, canary: bool = False) -> CudaTimer | None:
+def timer(stream: object, lose: Lose, canary: bool = False, cupti: bool = False) -> CudaTimer | None:
     """A timer for a stage; None where there is no CUDA driver, which is logged once.
 
-    ``canary``: from now on, launch one in every context with GPU stages. Raises ``TypeError`` for what is no
-    stream.
+    ``canary``: from now on, launch one in every context with GPU stages. ``cupti``: and have bursts. Raises
+    ``TypeError`` for what is no stream.
     """
     global _pairs, _told
     with _lock:
@@ -488,7 +496,23 @@ def timer(stream: object, lose: Lose, canary: bool = False) -> CudaTimer | None:
                     _log.warning("framescope: GPU stages are recorded by host time alone: %s", error)
                 return None
         _pairs.with_canary = _pairs.with_canary or canary
+        if cupti and _pairs.bursts is None:
+            _pairs.bursts = _bursts(lose)
     return CudaTimer(_pairs, stream, lose)
+
+
+def _bursts(lose: Lose) -> Bursts | None:
+    global _said
+    try:
+        return Bursts(importlib.import_module("cupti.cupti"), time.monotonic_ns, lose)
+    except Exception as error:  # not installed, or without its library
+        if not _said:
+            _said = True
+            _log.warning(
+                "framescope: no bursts of CUPTI, GPU time is by event pairs alone; "
+                "pip install 'framescope[cupti]' (%s)", error
+            )  # fmt: skip
+        return None
 
 
 def take_canaries() -> list[CanaryReading]:

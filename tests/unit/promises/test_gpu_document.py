@@ -1,4 +1,4 @@
-"""docs/gpu.md: its examples run over a scripted driver and stand-ins for the packages; its reasons are so."""
+"""docs/gpu_time.md: its examples run over a scripted driver and stand-ins for packages; reasons are so."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from scripted_cuda import built
 
 ROOT = Path(__file__).parents[3]
-TEXT = (ROOT / "docs" / "gpu.md").read_text()
+TEXT = (ROOT / "docs" / "gpu_time.md").read_text()
 EXAMPLES = re.findall(r"```py\n(.*?)```", TEXT, re.S)
 PACKAGES = ROOT / "tests" / "unit" / "probes" / "cuda_packages"
 EXPECTED = {"torch": 100, "cupy": 2, "numba": 1, "cuda.core": 1}
@@ -76,6 +76,7 @@ def test_the_example_file_runs_without_a_gpu_and_says_so() -> None:
 
 
 def test_the_reasons_are_those_the_timer_counts() -> None:
-    code = (ROOT / "instrumentation" / "framescope" / "probes" / "cuda.py").read_text()
-    counted = set(re.findall(r'"(gpu_[a-z_]+)"', code)) | {"gpu_work_missing"}
-    assert set(re.findall(r"^\| `(gpu_[a-z_]+)`", TEXT, re.M)) == counted
+    probes = ROOT / "instrumentation" / "framescope" / "probes"
+    for name, told in (("cuda.py", r"^\| `(gpu_[a-z_]+)`"), ("cupti.py", r"\(`(gpu_burst_[a-z_]+)`\)")):
+        counted = set(re.findall(r'"(gpu_[a-z_]+)"', (probes / name).read_text()))
+        assert set(re.findall(told, TEXT, re.M)) - {"gpu_work_missing"} == counted

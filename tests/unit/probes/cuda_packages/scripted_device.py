@@ -1,6 +1,6 @@
 """What the stand-ins for CUDA packages share: a stream of the scripted driver, and work on it.
 
-They stand in for what framescope asks of the packages, and for what the examples in docs/gpu.md do with them:
+They stand in for what framescope asks of the packages, and for what the examples in docs/gpu_time.md do with them:
 streams, which one is current, and calls that put work on it. They compute nothing.
 """
 
