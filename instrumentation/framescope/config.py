@@ -622,6 +622,13 @@ EMITTER: Final[tuple[Setting, ...]] = (
         env=("FRAMESCOPE_PROBES_HOST",),
     ),
     Setting(
+        "emitter.probes.process",
+        "bool",
+        False,
+        "read more of the host process by OpenTelemetry's instrumentation (pip install framescope[system])",
+        env=("FRAMESCOPE_PROBES_PROCESS",),
+    ),
+    Setting(
         "emitter.probes.pressure",
         "bool",
         True,

@@ -194,6 +194,15 @@ SYSTEM_PAGING_OPERATIONS: Final = "system.paging.operations"
 SYSTEM_PAGING_DIRECTION: Final = "system.paging.direction"
 SYSTEM_PAGING_FAULTS: Final = "system.paging.faults"
 SYSTEM_PAGING_FAULT_TYPE: Final = "system.paging.fault.type"
+PROCESS_CPU_TIME: Final = "process.cpu.time"
+PROCESS_CONTEXT_SWITCHES: Final = "process.context_switches"
+PROCESS_DISK_IO: Final = "process.disk.io"
+PROCESS_MEMORY_VIRTUAL: Final = "process.memory.virtual"
+PROCESS_FILE_DESCRIPTORS: Final = "process.open_file_descriptor.count"
+PROCESS_THREADS: Final = "process.thread.count"
+CPU_MODE: Final = "cpu.mode"
+PROCESS_CONTEXT_SWITCH_TYPE: Final = "process.context_switch.type"
+DISK_IO_DIRECTION: Final = "disk.io.direction"
 PROCESS_PAGING_FAULTS: Final = "process.paging.faults"
 PROCESS_PAGING_FAULT_TYPE: Final = "process.paging.fault_type"
 FS_CPU_STEAL: Final = "framescope.cpu.steal.share"
@@ -244,6 +253,7 @@ class Metric:
 
 
 _SEMCONV = "OpenTelemetry semantic conventions"
+_INSTRUMENTATION = "opentelemetry-instrumentation-system-metrics"
 _GPU = (HW_ID, HW_NAME, FS_GPU_SIMULATED)
 
 METRICS: Final[dict[str, Metric]] = {
@@ -413,6 +423,42 @@ METRICS: Final[dict[str, Metric]] = {
             "page faults of the host process",
             (PROCESS_PAGING_FAULT_TYPE,),
             _SEMCONV,
+        ),
+        Metric(PROCESS_CPU_TIME, "counter", "s", "CPU time of the host process", (CPU_MODE,), _INSTRUMENTATION),
+        Metric(
+            PROCESS_CONTEXT_SWITCHES,
+            "counter",
+            "{context_switch}",
+            "context switches of the host process",
+            (PROCESS_CONTEXT_SWITCH_TYPE,),
+            _INSTRUMENTATION,
+        ),
+        Metric(
+            PROCESS_DISK_IO,
+            "counter",
+            "By",
+            "bytes the host process moved to and from disks",
+            (DISK_IO_DIRECTION,),
+            _INSTRUMENTATION,
+        ),
+        Metric(
+            PROCESS_MEMORY_VIRTUAL,
+            "updowncounter",
+            "By",
+            "virtual memory of the host process",
+            (),
+            _INSTRUMENTATION,
+        ),
+        Metric(
+            PROCESS_FILE_DESCRIPTORS,
+            "updowncounter",
+            "{file_descriptor}",
+            "open file descriptors of the host process",
+            (),
+            _INSTRUMENTATION,
+        ),
+        Metric(
+            PROCESS_THREADS, "updowncounter", "{thread}", "threads of the host process", (), _INSTRUMENTATION
         ),
         Metric(FS_CPU_STEAL, "gauge", "1", "share of all cores' time that a hypervisor gave to others"),
         Metric(
@@ -612,6 +658,9 @@ _TOLD: Final = (
     ),
     Attribute(SYSTEM_PAGING_FAULT_TYPE, "metrics", "string", "", "major: a page had to be read in", _SEMCONV),
     Attribute(SYSTEM_PAGING_DIRECTION, "metrics", "string", "", "in or out", _SEMCONV),
+    Attribute(CPU_MODE, "metrics", "string", "", "user or system", _SEMCONV),
+    Attribute(PROCESS_CONTEXT_SWITCH_TYPE, "metrics", "string", "", "voluntary or involuntary", _SEMCONV),
+    Attribute(DISK_IO_DIRECTION, "metrics", "string", "", "read or write", _SEMCONV),
     Attribute(GC_GENERATION, "metrics", "string", "", "0, 1 or 2", _SEMCONV),
     Attribute(
         FS_PRESSURE_RESOURCE,

@@ -23,6 +23,7 @@ from framescope.agent.evidence import EvidenceProbes
 from framescope.agent.identity import resource_for
 from framescope.agent.on_thread import ThreadLink
 from framescope.agent.settings import AgentSettings
+from framescope.probes.process_metrics import is_there
 
 CALM, DISTURBED = "calm", "disturbed"
 SIDE = "side"
@@ -102,7 +103,9 @@ def lived(
     """A pipeline with everything real but the network; afterwards all it sent is there. ``probes`` may add
     to those the machine has."""
     received = Received()
-    settings = AgentSettings(keep_budget=ALL, baseline_every=1, metric_interval_ns=500_000_000)
+    settings = AgentSettings(
+        keep_budget=ALL, baseline_every=1, metric_interval_ns=500_000_000, probe_process=is_there()
+    )
 
     def with_more(pid: int) -> EvidenceProbes:
         made = EvidenceProbes(pid, settings)

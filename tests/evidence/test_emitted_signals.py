@@ -29,6 +29,7 @@ from framescope.probes.device import (
     ProcessUse,
     next_token,
 )
+from framescope.probes.process_metrics import CONFIG
 
 DEVICE = DeviceIdentity(
     "stand-in", sig.SOFTWARE_ACCELERATOR, vendor="v", simulated=True, driver="1", serial="2", parent="p"
@@ -36,6 +37,7 @@ DEVICE = DeviceIdentity(
 ONLY_SOMETIMES = {
     "a cgroup's quota": {sig.FS_CPU_QUOTA_TIME, sig.FS_CPU_QUOTA_LIMIT, sig.QUOTA_TIME},
     "a machine that tells its clock": {sig.SYSTEM_CPU_FREQUENCY},
+    "the extra `system`, or another system": set(CONFIG),
     "pressure information": {sig.FS_PRESSURE, sig.MEMORY_STALL_TIME, sig.IO_WAIT_TIME},
     "a hypervisor, or at least Linux": {sig.FS_CPU_STEAL},
     "Linux": {

@@ -13,6 +13,7 @@ Nothing else is needed: a probe that raises, hangs or gives nonsense is counted 
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,6 +37,7 @@ from framescope.probes.machine import MachineProbe, MachineReading
 from framescope.probes.nvml import NvmlProbe
 from framescope.probes.page_faults import PageFaultProbe, PageFaults
 from framescope.probes.pressure import PressureProbe, PressureReading
+from framescope.probes.process_metrics import ProcessMetric, ProcessMetricsProbe, is_there
 from framescope.probes.software_accelerator import SoftwareAcceleratorProbe
 from framescope.recorder.faults import Faults
 
@@ -46,6 +48,8 @@ NEWEST: Final = frozenset({sig.FS_PROBE_WINDOW, sig.FS_PROBE_DURATION, sig.FS_CL
 """Of these the newest value says it all, and is sent with every message."""
 POINTS: Final = 1000
 """Points of one metric held until the next message: 10 Hz of some devices for some seconds."""
+
+_log: Final = logging.getLogger("framescope")
 
 
 class EvidenceProbes:
@@ -85,6 +89,11 @@ class EvidenceProbes:
             self.add(Scheduled("host", SECOND_NS, host.read, self._take_host, host.close))
             machine = MachineProbe()
             self.add(Scheduled("machine", SECOND_NS, machine.read, self._take_machine, machine.close))
+        if settings.probe_process and is_there():
+            process = ProcessMetricsProbe(pid)
+            self.add(Scheduled("process", SECOND_NS, process.read, self._take_process, process.close))
+        elif settings.probe_process:
+            _log.warning("the probe `process` is on and cannot run: pip install framescope[system]")
 
     def add(self, probe: Scheduled[Any]) -> None:
         """One more line of the table."""
@@ -247,6 +256,11 @@ class EvidenceProbes:
         for name, labels, value in told:
             if value is not None:
                 yield name, labels, reading.time_ns, value
+
+    def _take_process(self, reading: Sequence[ProcessMetric]) -> Iterable[Point]:
+        now_ns = self._clock()
+        for metric in reading:
+            yield metric.name, metric.attributes, now_ns, metric.value
 
     def _take_host(self, reading: HostReading) -> Iterable[Point]:
         for name, value in (

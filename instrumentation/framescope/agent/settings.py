@@ -26,6 +26,7 @@ class AgentSettings:
     probe_gpu: bool = True
     gpu_tiers: Tiers = field(default_factory=Tiers)
     probe_host: bool = True
+    probe_process: bool = False
     probe_pressure: bool = True
     probe_cgroup: bool = True
 
@@ -48,6 +49,7 @@ def from_environment(environment: Mapping[str, str]) -> AgentSettings:
         probe_gpu="gpu" in found.probes,
         gpu_tiers=_tiers(found.gpu),
         probe_host="host" in found.probes,
+        probe_process="process" in found.probes,
         probe_pressure="pressure" in found.probes,
         probe_cgroup="pressure" in found.probes,
     )
