@@ -392,7 +392,9 @@ METRICS: Final[dict[str, Metric]] = {
             (*_GPU, PROCESS_PID, PROCESS_EXECUTABLE_NAME, FS_PROCESS_SELF),
         ),
         Metric(FS_GPU_RUNQUEUE_TIME, "counter", "s", "a software accelerator's own run-queue time", _GPU),
-        Metric(FS_GPU_CANARY_DELAY, "gauge", "s", "how long the device kept a small kernel waiting", (HW_ID,)),
+        Metric(
+            FS_GPU_CANARY_DELAY, "gauge", "s", "how long the device kept a small kernel waiting", (HW_ID,)
+        ),
         Metric(PROCESS_CPU_UTILIZATION, "gauge", "1", "CPU of the host process over all cores", (), _SEMCONV),
         Metric(
             PROCESS_MEMORY_USAGE, "updowncounter", "By", "resident memory of the host process", (), _SEMCONV
@@ -424,7 +426,9 @@ METRICS: Final[dict[str, Metric]] = {
             (PROCESS_PAGING_FAULT_TYPE,),
             _SEMCONV,
         ),
-        Metric(PROCESS_CPU_TIME, "counter", "s", "CPU time of the host process", (CPU_MODE,), _INSTRUMENTATION),
+        Metric(
+            PROCESS_CPU_TIME, "counter", "s", "CPU time of the host process", (CPU_MODE,), _INSTRUMENTATION
+        ),
         Metric(
             PROCESS_CONTEXT_SWITCHES,
             "counter",
