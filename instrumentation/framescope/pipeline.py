@@ -101,7 +101,10 @@ class _Process:
         if link is None:
             link = AgentLink(started=self.witnesses.consent) if apart else _thread_link()
         self.shipper = Shipper(link, self.instance, self.collections, self.faults, witnesses=self.witnesses)
-        self.witnesses.install()
+        try:
+            self.witnesses.install()
+        except RuntimeError:  # no more threads
+            self.faults.note("witnesses.install")
 
     def close(self, timeout: float) -> None:
         self.collections.remove()
