@@ -1,11 +1,12 @@
-"""Whether Correlate's numbers can be believed, and how long they take: one JSON object, also in bench-results/.
+"""Whether Correlate's numbers can be believed, and how long they take: one JSON object, also in
+bench-results/.
 
 Usage: python bench/correlate.py [--runs 500] [--only coverage|chance|speed]
-
-Coverage: in how many runs the 95 % interval of the risk ratio holds the ratio of the law that made the data. Chance:
-in how many runs without any connection anything at all is claimed. The laws hang together in time as real ones do:
-signals switch and drift over 1 s to 5 min, slow frames come in storms of their own. Speed: the whole question over an
-hour at 100 frames a second, first from the arrays alone, then from an embedded store beside it.
+ Coverage: in how many runs the 95 % interval of the risk ratio holds the ratio of the law that made the data.
+Chance: in how many runs without any connection anything at all is claimed. The laws hang together in time as
+real ones do: signals switch and drift over 1 s to 5 min, slow frames come in storms of their own. Speed: the
+whole question over an hour at 100 frames a second, first from the arrays alone, then from an embedded store
+beside it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import store
+import store  # type: ignore[import-not-found]  # beside this file
 
 from framescope import signals
 from framescope_ui.backends.embedded import EmbeddedStore
@@ -180,7 +181,7 @@ def claims(random: np.random.Generator, seconds: int, base: float) -> tuple[bool
         marks=marks,
     )
     found = correlated(answers, "bench", "bench", START, end)
-    some = [one.claimed for one in (*found.signals, *found.differences)]
+    some = [one.claimed for one in found.signals] + [one.claimed for one in found.differences]
     some += [cause.claimed for change in found.changes for cause in change.causes]
     return any(some), found.tests
 

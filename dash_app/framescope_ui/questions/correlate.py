@@ -63,7 +63,14 @@ from framescope_ui.questions.views import Line, SlowMark
 from framescope_ui.statistics.discoveries import LEVEL, adjusted
 from framescope_ui.statistics.lag import Lags, lags
 from framescope_ui.statistics.long_run import FEWEST_WINDOWS
-from framescope_ui.statistics.risk import FEWEST_FRAMES, FEWEST_SLOW, RiskRatio, proportions, risk_ratio
+from framescope_ui.statistics.risk import (
+    FEWEST_FRAMES,
+    FEWEST_SLOW,
+    RiskRatio,
+    changed_often,
+    proportions,
+    risk_ratio,
+)
 
 MOST_READINGS = 50_000
 """Readings of one series: an hour and more at 10 Hz."""
@@ -212,6 +219,7 @@ class _Asked:
     met: Met
     threshold: float | None
     ratio: RiskRatio | None
+    rare: bool = False
     adjusted: float | None = None
     lag: Lags | None = None
 
@@ -285,8 +293,11 @@ def correlated(
 
 def _parted(signal: Signal, met: Met) -> _Asked:
     threshold = threshold_of(signal, met)
-    ratio = risk_ratio(under(met, threshold)) if threshold is not None else None
-    return _Asked(signal, met, threshold, ratio)
+    if threshold is None:
+        return _Asked(signal, met, None, None)
+    windows = under(met, threshold)
+    rare = not changed_often(windows)
+    return _Asked(signal, met, threshold, None if rare else risk_ratio(windows), rare)
 
 
 def _claimed(ratio: RiskRatio | None, p: float | None) -> bool:
@@ -369,6 +380,8 @@ def _why(line: _Asked, frames: int, slow: int) -> str:
         return f"fewer than {FEWEST_SLOW} slow frames"
     if line.met.windows < FEWEST_WINDOWS:
         return "the range is too short"
+    if line.rare:
+        return "it changed too rarely in this range: choose a longer one"
     return f"fewer than {FEWEST_FRAMES} frames on one side"
 
 

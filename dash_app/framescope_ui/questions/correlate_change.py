@@ -13,8 +13,8 @@ from framescope_ui.questions.stores import NS
 from framescope_ui.statistics.long_run import MOST_WINDOWS, Floats
 from framescope_ui.statistics.risk import FEWEST_SLOW, RiskRatio, Windows, risk_ratio
 
-SHORTEST_NS = 5 * NS
-"""A side shorter than this says nothing."""
+SHORTEST_NS = 60 * NS
+"""A side shorter than this says nothing: a storm of slow frames for another reason lasts as long."""
 MOST_CHANGES = 4
 """The newest markers; the others are on the charts."""
 MOST_CAUSES = 6

@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from framescope_ui.statistics.long_run import (
+    FEWEST_INDEPENDENT,
     FEWEST_WINDOWS,
     Floats,
     cosines,
+    independent,
     quantile,
     sum_variance,
     two_sided,
@@ -48,6 +50,10 @@ def contrast(
     w1, w0 = float(weight[slow].sum()), float(weight[~slow].sum())
     if w1 <= 0 or w0 <= 0:
         return None
+    apart = value - value.mean()
+    # A mode that was switched once is worth about two values, however many frames there are.
+    if independent(_by_window(apart, window), len(value) * float((apart**2).sum())) < FEWEST_INDEPENDENT:
+        return None
     # Both kinds count alike, however rare slow frames are: else the test would hear only of those on time.
     even = weight / np.where(slow, 2 * w1, 2 * w0)
     m1, m0 = float((value * even)[slow].sum() * 2), float((value * even)[~slow].sum() * 2)
@@ -56,8 +62,8 @@ def contrast(
     null = _by_window(2 * side * even * (value - together), window)
     own = _by_window(2 * side * even * (value - np.where(slow, m1, m0)), window)
     variance, degrees = sum_variance(cosines(np.stack([null, own])), WINDOWS)
-    independent = float(((2 * even * (value - np.where(slow, m1, m0))) ** 2).sum())
-    variance = np.maximum(variance, independent)
+    by_chance = float(((2 * even * (value - np.where(slow, m1, m0))) ** 2).sum())
+    variance = np.maximum(variance, by_chance)
     if variance[0] <= 0:
         return None
     difference = m1 - m0

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from framescope_ui.statistics.long_run import (
+    FEWEST_INDEPENDENT,
     FEWEST_WINDOWS,
     Floats,
     cosines,
+    independent,
     quantile,
     sum_variance,
     two_sided,
@@ -82,6 +84,20 @@ def risk_ratio(windows: Windows, confidence: float = 0.95) -> RiskRatio | None:
     if estimate is not None:
         low, high = min(low, estimate), max(high, estimate)
     return RiskRatio(estimate, low, high, p_one, int(n1), int(y1), int(n0), int(y0))
+
+
+def changed_often(windows: Windows) -> bool:
+    """Whether the condition came and went often enough to tell a connection from chance.
+
+    A condition that changed once is worth about two independent readings, however many there are.
+    """
+    n = windows.frames_under + windows.frames_else
+    total = float(n.sum())
+    share = float(windows.frames_under.sum()) / max(total, 1.0)
+    if len(n) < FEWEST_WINDOWS or not 0 < share < 1:
+        return False
+    alone = share * (1 - share) * total * total
+    return independent(windows.frames_under - share * n, alone) >= FEWEST_INDEPENDENT
 
 
 def _rejections(
