@@ -251,8 +251,10 @@ def _take_what_is_given(pool: dict[str, int], inside: list[Piece]) -> None:
             pool[name] -= min(pool[name], sum(piece.parts.get(cause, 0) for piece in inside))
     # Off the CPU while the GPU worked is the GPU's, and is already given. Who waits for CUDA may also spin.
     met = sum(piece.met_ns for piece in inside)
-    spun = met - min(met, pool.get("blocked_ns", 0))
-    for name, taken in (("io_ns", met), ("blocked_ns", met), ("cpu_ns", spun)):
+    slept = min(met, pool.get("blocked_ns", 0))
+    if slept < met <= pool.get("cpu_ns", 0):
+        slept = 0  # all of it can have been spinning, and not all of it sleep
+    for name, taken in (("io_ns", slept), ("blocked_ns", slept), ("cpu_ns", met - slept)):
         if name in pool:
             pool[name] -= min(taken, pool[name])
 

@@ -167,6 +167,30 @@ def test_host_code_that_took_longer_is_not_the_gpu_s(host: Host) -> None:
     assert "frame.lost.gpu" not in root
 
 
+def test_spinning_for_the_gpu_is_not_cpu_work_of_another_stage(host: Host) -> None:
+    draw = host.recorder.stage("draw")
+
+    def frame(gpu_ms: float, slept_ms: float) -> None:
+        with host.recorder.begin():
+            with host.denoise:
+                host.run(2)
+                host.cuda.work(host.stream, round(gpu_ms * MS))
+            with host.fetch:
+                host.run(gpu_ms)
+            with draw:
+                host.run(1 + slept_ms, cpu=False)
+        host.run(5)
+
+    for _ in range(40):
+        frame(4, 0)
+    host.judged()
+    frame(14, 3)
+    root = slow(host.judged())[0].attributes
+    assert root["frame.lost.gpu"] == pytest.approx(0.010, rel=0.02)
+    assert root["frame.lost.blocked"] == pytest.approx(0.003, rel=0.02)
+    assert "frame.lost.cpu_work" not in root
+
+
 def test_launching_that_took_longer_is_not_the_gpu_s_though_the_pair_holds_it(host: Host) -> None:
     for _ in range(40):
         host.frame(4)
@@ -283,7 +307,7 @@ def test_a_stage_that_cannot_be_timed_is_judged_at_once_and_counted_once(host: H
     host.frame(1)
     host.cuda.capture(host.stream, False)
     with host.recorder.begin(), host.denoise:
-        host.run(1)
+        host.run(12)
         host.cuda.capture(host.stream, True)
     host.cuda.capture(host.stream, False)
     host.ship()
@@ -292,6 +316,7 @@ def test_a_stage_that_cannot_be_timed_is_judged_at_once_and_counted_once(host: H
     lost = host.sent.counter(sig.FS_FRAMES_LOST)
     assert lost == {((sig.FRAME_PIPELINE, "p"), (sig.REASON, "gpu_capturing")): 2}
     assert frames_told(host) == 2
+    assert [one.name for one in slow(host.sent)] == [sig.SPAN_FRAME, "denoise"]
     assert host.cuda.violations == 0
 
 

@@ -261,6 +261,14 @@ def test_a_stage_that_was_open_as_the_burst_ended_has_its_pair_alone(scene: Scen
     assert not any(scene.cupti.labels.values())
 
 
+def test_work_that_went_on_after_the_burst_has_its_pair_alone(scene: Scene) -> None:
+    scene.bursts.complete([])
+    work = scene.stage((KERNEL, 1, 2, 3))
+    work = work._replace(end_ns=work.end_ns + 2 * BURST_NS)  # not all of its kernels were recorded
+    scene.bursts.complete([work])
+    assert scene.over() == [work]
+
+
 def test_records_that_were_dropped_make_no_burst_of_it(scene: Scene) -> None:
     scene.bursts.complete([])
     work = scene.stage((KERNEL, 1, 2, 3))
