@@ -746,6 +746,19 @@ CAUSES: Final[dict[str, Cause]] = {
 }
 CAUSE_BY_CODE: Final = {c.code: c for c in CAUSES.values()}
 
+
+def add_cause(name: str, title: str, parent: str, meaning: str) -> None:
+    """A cause of the user's own (``framescope.causes``): its code is U and a letter or digit."""
+    used = {code for code in CAUSE_BY_CODE if code[0] == "U"}
+    code = next(code for sign in "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" if (code := "U" + sign) not in used)
+    CAUSES[name] = CAUSE_BY_CODE[code] = Cause(name, title, code, parent, meaning)
+
+
+def remove_cause(name: str) -> None:
+    """Take away what ``add_cause`` added."""
+    del CAUSE_BY_CODE[CAUSES.pop(name).code]
+
+
 OUTCOMES: Final = {"on_time": "o", "slow": "s", "dropped": "d", "failed": "f"}
 """Outcome → its letter in ``frame.batch.outcomes``."""
 SOFTWARE_ACCELERATOR: Final = "software accelerator (no GPU found)"
