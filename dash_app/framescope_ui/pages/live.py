@@ -5,6 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 from dash import html
 
+from framescope.judge.gpu import HELD_BY
 from framescope_ui.figures import quantity, theme
 from framescope_ui.figures.live import gpu_title, live_figure
 from framescope_ui.pages import elements
@@ -338,6 +339,14 @@ def _queues(live: Live) -> Part:
     )
 
 
+GPU_STATES = {
+    "degraded": "had an error",
+    "failed": "lost: it does not answer",
+    "predicted_failure": "its memory is failing",
+}
+"""States of a GPU that are worth a word."""
+
+
 def _gpu(gpu: GpuNow) -> Part:
     pairs: list[tuple[Part, Part]] = []
     for process in list(gpu.processes)[:4]:
@@ -360,7 +369,11 @@ def _gpu(gpu: GpuNow) -> Part:
         ("Throttled", elements.number(quantity.milliseconds(gpu.throttled_seconds_per_second), "ms/s")),
     ]
     if gpu.throttle_reasons:
-        pairs.append(("Limited by", ", ".join(gpu.throttle_reasons)))
+        pairs.append(
+            ("Limited by", ", ".join(HELD_BY.get(reason, reason) for reason in gpu.throttle_reasons))
+        )
+    if gpu.state in GPU_STATES:
+        pairs.append(("State", html.Span(GPU_STATES[gpu.state], className="fs-strong")))
     title: list[Part] = [f"GPU {gpu.id} "]
     if gpu.simulated:
         title.append(elements.simulated_tag())

@@ -12,6 +12,7 @@ from framescope_ui.questions.readings import (
     is_true,
     joined,
     newest,
+    newest_by,
     newest_time,
     since,
     summed,
@@ -27,6 +28,7 @@ GAUGES = (
     signals.HW_POWER,
     signals.FS_GPU_CLOCK,
     signals.FS_GPU_PROCESS_UTILIZATION,
+    signals.HW_STATUS,
 )
 """The gauges a GPU is described by."""
 THROTTLE_WINDOW_SECONDS = 10.0
@@ -60,7 +62,11 @@ def labels(gauges: Mapping[str, Sequence[Series]]) -> list[GpuLabel]:
 def _is_gpu(gauges: Mapping[str, Sequence[Series]], gpu: str) -> bool:
     # hw.temperature and hw.power exist for other hardware too.
     only_gpus = (signals.HW_GPU_UTILIZATION, signals.HW_GPU_MEMORY_USAGE, signals.FS_GPU_CLOCK)
-    return any(one.attributes.get(signals.HW_ID) == gpu for m in only_gpus for one in gauges.get(m, ()))
+    told = [one.attributes for m in only_gpus for one in gauges.get(m, ())]
+    told += [
+        s.attributes for s in gauges.get(signals.HW_STATUS, ()) if s.attributes.get(signals.HW_TYPE) == "gpu"
+    ]
+    return any(attributes.get(signals.HW_ID) == gpu for attributes in told)
 
 
 def now_of(
@@ -93,6 +99,7 @@ def now_of(
         throttled_seconds_per_second=max(reasons.values()) / THROTTLE_WINDOW_SECONDS if reasons else None,
         throttle_reasons=sorted(reason for reason, held_back in reasons.items() if held_back > 0),
         processes=_processes(of_gpu(gauges.get(signals.FS_GPU_PROCESS_UTILIZATION, ()), gpu.id), now_ns),
+        state=_state(of_gpu(gauges.get(signals.HW_STATUS, ()), gpu.id), now_ns),
     )
 
 
@@ -123,6 +130,12 @@ def others_of(series: Sequence[Series], gpu: str) -> Series:
 def line_source(series: Sequence[Series], gpu: str) -> Series:
     """One GPU's readings of one gauge as one series."""
     return joined(of_gpu(series, gpu))
+
+
+def _state(series: Sequence[Series], now_ns: int) -> str | None:
+    """The state whose series is 1; a device that is lost still says so."""
+    states = newest_by(series, signals.HW_STATE, now_ns)
+    return next((state for state, holds in states.items() if holds == 1), None)
 
 
 def _processes(series: Sequence[Series], now_ns: int) -> list[GpuProcess]:

@@ -62,6 +62,7 @@ GAUGE_SECONDS: Mapping[str, int] = {
     signals.FRAME_QUEUE_CAPACITY: 5,
     signals.HW_GPU_MEMORY_LIMIT: 5,
     signals.HW_TEMPERATURE: 3,
+    signals.HW_STATUS: 3,
     signals.FRAME_CUSTOM: 2,
     signals.SYSTEM_CPU_UTILIZATION: 2,
     signals.SYSTEM_MEMORY_UTILIZATION: 2,

@@ -107,6 +107,8 @@ class GpuNow:
     throttled_seconds_per_second: float | None
     throttle_reasons: Sequence[str] = ()
     processes: Sequence[GpuProcess] = ()
+    state: str | None = None
+    """``ok``, ``degraded``, ``failed`` or ``predicted_failure``; None where nobody tells."""
 
 
 @dataclass(frozen=True, slots=True)
