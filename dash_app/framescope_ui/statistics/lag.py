@@ -98,7 +98,7 @@ def _prediction(x: Floats) -> Floats:
     """Weights of the past steps in the best prediction of a step (Yule and Walker)."""
     from scipy.linalg import solve_toeplitz
 
-    autocovariance = np.array([float((x[: len(x) - k] * x[k:]).mean()) for k in range(ORDER + 1)])
+    autocovariance = np.array([float(x[: len(x) - k] @ x[k:]) for k in range(ORDER + 1)]) / len(x)
     # A hair of white noise keeps a signal that is nearly constant from being predicted from its rounding.
     autocovariance[0] *= 1 + 1e-6
     found: Floats = solve_toeplitz(autocovariance[:-1], autocovariance[1:])
