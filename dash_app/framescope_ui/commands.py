@@ -12,13 +12,16 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from framescope.causes import load
 from framescope.cli import needs_extra
 from framescope.config import (
+    CAUSES,
     FILE_VARIABLE,
     ConfigError,
     Configuration,
     FlagParser,
     Setting,
+    modules_in,
     read_text,
     resolve,
 )
@@ -28,12 +31,13 @@ from framescope_ui import settings
 
 def ui(arguments: Sequence[str]) -> int:
     """The pages and the REST interface, over the backends that are configured."""
-    table = (_data_dir(), *settings.TRACES, *settings.METRICS, *settings.UI, *settings.THRESHOLDS)
+    table = (_data_dir(), *settings.TRACES, *settings.METRICS, *settings.UI, *settings.THRESHOLDS, CAUSES)
     parser = FlagParser("framescope ui", "Serve the pages, over the backends that are configured.", table)
     found = _in_force(parser.parse_strictly(arguments), table)
     if found is None:
         return OK
     options = settings.app_options(found)
+    load(modules_in(found.optional_text(CAUSES.key)))
     with needs_extra("ui", "ui"):
         from framescope_ui.connections import open_stores
         from framescope_ui.server import serve

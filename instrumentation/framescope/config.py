@@ -561,6 +561,15 @@ def _every(group: str, usual: float, most: float, what: str) -> Setting:
     )
 
 
+CAUSES: Final = Setting(
+    "emitter.causes",
+    "str",
+    None,
+    "modules of your own that register causes (docs/verdict.md), separated by commas",
+    env=("FRAMESCOPE_CAUSES",),
+)
+"""The app reads it too: it shows what the agent names."""
+
 EMITTER: Final[tuple[Setting, ...]] = (
     Setting(
         "emitter.enabled",
@@ -684,6 +693,7 @@ EMITTER: Final[tuple[Setting, ...]] = (
         "launch a small kernel ten times a second to see how long the GPU keeps work waiting",
         env=("FRAMESCOPE_PROBES_GPU_CANARY",),
     ),
+    CAUSES,
     _every("utilization", 0.1, 5, "the GPU's load"),
     _every("sharing", 0.2, 60, "the GPU's load by process"),
     _every("fields", 0.2, 60, "the GPU's power, clocks, throttle times and PCIe bytes"),
@@ -714,6 +724,8 @@ class EmitterSettings:
     """What ``emitter.gpu`` says: seconds between two readings by group of calls; ``events`` 1 or 0."""
     warnings: tuple[str, ...] = ()
     flight_recorder: float = 5.0
+    causes: tuple[str, ...] = ()
+    """Modules that register causes of the user's own."""
 
 
 def emitter_settings(
@@ -742,7 +754,13 @@ def emitter_settings(
             if e.setting.key.startswith("emitter.gpu.") and isinstance(e.value, int | float)
         },
         warnings=found.warnings,
+        causes=modules_in(found.optional_text(CAUSES.key)),
     )
+
+
+def modules_in(text: str | None) -> tuple[str, ...]:
+    """The names in a list separated by commas."""
+    return tuple(name for part in (text or "").split(",") if (name := part.strip()))
 
 
 def read_text(path: Path) -> str:

@@ -119,8 +119,17 @@ KIND_CAUSE: Final = {
 
 
 def look(cause: str | None) -> CauseLook:
-    """The look of a cause; a name nobody knows is drawn as ``unknown``."""
-    return CAUSE_LOOKS.get(cause or "unknown", CAUSE_LOOKS["unknown"])
+    """The look of a cause."""
+    return CAUSE_LOOKS[drawn_as(cause)]
+
+
+def drawn_as(cause: str | None) -> str:
+    """The cause whose look this one has: its own; the user's own causes have their family's; a name nobody
+    knows is drawn as ``unknown``."""
+    if cause in CAUSE_LOOKS:
+        return cause
+    known = CAUSES.get(cause or "unknown")
+    return known.parent if known is not None and known.parent in CAUSE_LOOKS else "unknown"
 
 
 def title(cause: str | None) -> str:

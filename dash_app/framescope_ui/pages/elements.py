@@ -125,8 +125,8 @@ def table(
 
 
 def known_cause(cause: str | None) -> str:
-    """The cause if the style sheet has a class for it, else ``unknown``."""
-    return cause if cause is not None and cause in theme.CAUSE_LOOKS else "unknown"
+    """The cause whose class of the style sheet this one has."""
+    return theme.drawn_as(cause)
 
 
 def cause_class(cause: str | None) -> str:

@@ -16,7 +16,6 @@ from framescope import signals as sig
 from framescope.agent.anchor import WallAnchor
 from framescope.agent.backlog import Backlog
 from framescope.agent.burst import BurstTrigger
-from framescope.agent.burst import BurstTrigger
 from framescope.agent.cohorts import Cohorts
 from framescope.agent.counts import FrameCounts
 from framescope.agent.evidence import EvidenceProbes
@@ -27,8 +26,9 @@ from framescope.agent.record import frame_records
 from framescope.agent.settings import AgentSettings
 from framescope.agent.spans import SpanMaker
 from framescope.agent.totals import Example, Labels, Totals
+from framescope.causes import load
 from framescope.handover import UNKNOWN, Batch, FrameRecord, PipelineDefinition
-from framescope.judge import judge
+from framescope.judge import judge, own_causes
 from framescope.judge.baseline import Baseline, quantile
 from framescope.judge.model import Frame, total
 from framescope.probes.device import GpuWork
@@ -72,7 +72,6 @@ class _Pipeline:
         self.backlog = Backlog()
         self.burst = BurstTrigger()
         self.cohorts = Cohorts()
-        self.burst = BurstTrigger()
         self.last: Judged | None = None
         self.recent: deque[Judged] = deque(maxlen=RECENT)
         self.learned_budget_ns: int | None = None
@@ -131,6 +130,7 @@ class Agent:
         self._sink = sink
         self._make_resource = resource
         self._settings = settings or AgentSettings()
+        load(self._settings.causes)
         self._make_probes = probes or (lambda pid: EvidenceProbes(pid, self._settings, clock))
         self._anchor = anchor or WallAnchor()
         self._clock = clock
@@ -428,10 +428,6 @@ class Agent:
             if why and self._settings.flight_recorder_ns:
                 at = window[-1].frame.end_ns
                 self._recalls.append((number, at, self._settings.flight_recorder_ns, why))
-            why = pipeline.burst.pulled([judged.frame for judged in window])
-            if why and self._settings.flight_recorder_ns:
-                at = window[-1].frame.end_ns
-                self._recalls.append((number, at, self._settings.flight_recorder_ns, why))
             if window:  # one that is not kept may become a neighbour in the next second
                 pipeline.last = window[-1] if window[-1].kept is None else None
             for start, end, attributes in frame_records(name, window):
@@ -508,6 +504,8 @@ class Agent:
         if self.totals.refused:
             self.totals.reach(sig.FS_INTERNAL_ERRORS, ((sig.REASON, "series_limit"),), self.totals.refused)
         self.totals.set(sig.FS_CLOCK_ERROR, (), now_ns, self._anchor.error_ns / 1e9)
+        for name, count in own_causes.failed.items():
+            self.totals.reach(sig.FS_INTERNAL_ERRORS, ((sig.REASON, f"cause.{name}"),), count)
         for where, count in self._probes.faults.items():
             self.totals.reach(sig.FS_INTERNAL_ERRORS, ((sig.REASON, where),), count)
         for pipeline in self._pipelines.values():

@@ -29,6 +29,8 @@ class AgentSettings:
     probe_process: bool = False
     probe_pressure: bool = True
     probe_cgroup: bool = True
+    causes: tuple[str, ...] = ()
+    """Modules that register causes of the user's own."""
 
 
 def from_environment(environment: Mapping[str, str]) -> AgentSettings:
@@ -52,6 +54,7 @@ def from_environment(environment: Mapping[str, str]) -> AgentSettings:
         probe_process="process" in found.probes,
         probe_pressure="pressure" in found.probes,
         probe_cgroup="pressure" in found.probes,
+        causes=found.causes,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, Literal
 
-from framescope.judge import gpu, host
+from framescope.judge import gpu, host, own_causes
 from framescope.judge.explain import considered, evidence_rows
 from framescope.judge.host import Piece
 from framescope.judge.model import Frame, Share, Stage, Verdict
@@ -134,6 +134,7 @@ def _latency_parts(frame: Frame, lost: int) -> dict[tuple[str, str | None], int]
             _behind(piece, stage.ahead_ns)
         else:
             gpu.waited_for(piece, frame.stages, frame.device)
+    _own_parts(frame, pieces)
     _host_parts(frame, pieces)
     for piece in pieces:
         if piece.stage is not None and piece.stage.kind == "gpu":
@@ -208,6 +209,16 @@ def _surely_host(frame: Frame, piece: Piece, pieces: list[Piece]) -> None:
                 elsewhere = max(0, elsewhere - max(0, available))
 
 
+def _own_parts(frame: Frame, pieces: list[Piece]) -> None:
+    """What the user's own causes say, before the host's plain evidence."""
+    for own_cause, told in own_causes.told_of(frame):
+        for stage, amount in told.items():
+            left = amount
+            for piece in pieces:
+                if (piece.stage.name if piece.stage is not None else None) == stage:
+                    left -= piece.give(own_cause.name, left)
+
+
 def _host_parts(frame: Frame, pieces: list[Piece]) -> None:
     """Split what is left of each piece by the evidence of the stage or of the segments it ran in."""
     for piece in pieces:
@@ -249,6 +260,10 @@ def _take_what_is_given(pool: dict[str, int], inside: list[Piece]) -> None:
     for cause, name in host.PRECEDENCE:  # what a stage's own reading already gave away
         if name in pool:
             pool[name] -= min(pool[name], sum(piece.parts.get(cause, 0) for piece in inside))
+    for one in own_causes.registered.values():
+        name = own_causes.POOL_OF.get(one.parent, "")
+        if name in pool:
+            pool[name] -= min(pool[name], sum(piece.parts.get(one.name, 0) for piece in inside))
     # Off the CPU while the GPU worked is the GPU's, and is already given. Who waits for CUDA may also spin.
     met = sum(piece.met_ns for piece in inside)
     slept = min(met, pool.get("blocked_ns", 0))

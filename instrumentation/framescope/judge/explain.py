@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from framescope import signals as sig
+from framescope.judge import own_causes
 from framescope.judge.gpu import (
     CLOCK_NOTICEABLE,
     HELD_BY,
@@ -207,6 +208,11 @@ def considered(frame: Frame, named: set[str]) -> tuple[Considered, ...]:
     """Every cause that is not the verdict's: ruled out by a reading, or not measured and why."""
     rows = [Considered(cause, "named", "") for cause in sorted(named - {"unknown"})]
     gpus = [stage.gpu for stage in frame.stages if stage.gpu is not None]
+    rows += [
+        Considered(one.name, "ruled_out", "its own evidence says nothing of this frame")
+        for one in own_causes.registered.values()
+        if one.name not in named
+    ]
     for cause, (field, _, text) in _HOST_READING.items():
         if cause in named:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from framescope.judge import own_causes
 from framescope.judge.gpu import HELD_BY
 from framescope.judge.model import Frame, Share, Stage, Verdict
 from framescope.signals import CAUSES
@@ -48,7 +49,8 @@ def _how(frame: Frame, verdict: Verdict, share: Share) -> str:
     name = share.stage or "the time between stages"
     if stage is not None and share.cause in stage.ahead_ns and stage.ahead_ns[share.cause]:
         return f"it waited {'in ' + name if stage.kind == 'queue' else 'to start'} behind frames that lost it"
-    said = _TEXT.get(share.cause, "{stage} took longer").format(
+    own = own_causes.registered.get(share.cause)
+    said = (own.says if own is not None else _TEXT.get(share.cause, "{stage} took longer")).format(
         stage=name, other=_other(verdict), gpu=_device(frame, stage), held=_held(frame)
     )
     if stage is not None and stage.waited_in and share.cause in ("blocked", "io_wait"):
