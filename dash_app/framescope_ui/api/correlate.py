@@ -64,7 +64,8 @@ def correlate_routes(stores: Stores, clock_ns: Callable[[], int] = time.time_ns)
         if signal is not None and (found.chosen is None or found.chosen.name != signal):
             names = ", ".join(one.name for one in found.signals) or "none"
             raise BadParameter("signal", f"signal: {signal[:80]!r} has no reading here; there are {names}")
-        return correlation_json(found)
+        body = correlation_json(found)
+        return body if signal is not None else body | {"chosen": None}
 
     return router
 

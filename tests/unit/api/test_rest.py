@@ -274,7 +274,7 @@ async def test_a_wrong_method_is_refused_and_the_right_one_named(
         assert response.headers["allow"] == "GET"
 
 
-@pytest.mark.parametrize("path", ["/report", "/api/correlate", "/api/export"])
+@pytest.mark.parametrize("path", ["/report", "/api/export"])
 async def test_what_is_not_built_yet_says_so(client: httpx.AsyncClient, path: str) -> None:
     assert "not built" in problem_of(await client.get(path), 501)["detail"]
 
