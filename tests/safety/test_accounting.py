@@ -72,10 +72,6 @@ class Calls(RuleBasedStateMachine):
         frame.set(value=value)
         assert isinstance(frame.trace_id, str) and isinstance(frame.traceparent, str)
 
-    @rule(frame=consumes(frames))
-    def forget_it(self, frame: Any) -> None:
-        """The host lets go of it, ended or not."""
-
     @rule(target=headers, frame=frames)
     def carry(self, frame: Any) -> bytes:
         header: bytes = frame.carry()
