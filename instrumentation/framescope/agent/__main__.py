@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import time
+import warnings
 from pathlib import Path
 
 from framescope.agent.agent import Agent
@@ -85,6 +86,7 @@ def main() -> int:
     quiet_exporters()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the host's Ctrl-C is for the host: its end tells us
     _step_back()
+    _import_requests_without_charsets()
     stream = socket.socket(fileno=int(sys.argv[1]))
     try:
         exports = Exports(*otlp_exporters())
@@ -99,6 +101,20 @@ def main() -> int:
     _let_go_of_the_terminal()
     agent.close(CLOSE_S)
     return 0
+
+
+def _import_requests_without_charsets() -> None:
+    """3 MB of tables that guess an answer's encoding, which nobody here reads as text; requests has been able
+    to do without since 2.32, and says so in a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sys.modules["charset_normalizer"] = None  # type: ignore[assignment]  # how an import is made to fail
+        try:
+            import requests  # noqa: F401
+        except ImportError:
+            pass  # an older one: it is imported with them when it is needed
+        finally:
+            del sys.modules["charset_normalizer"]
 
 
 def _step_back() -> None:
