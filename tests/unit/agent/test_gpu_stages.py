@@ -188,7 +188,7 @@ def test_spinning_for_the_gpu_is_not_cpu_work_of_another_stage(host: Host) -> No
     root = slow(host.judged())[0].attributes
     assert root["frame.lost.gpu"] == pytest.approx(0.010, rel=0.02)
     assert root["frame.lost.blocked"] == pytest.approx(0.003, rel=0.02)
-    assert "frame.lost.cpu_work" not in root
+    assert root.get("frame.lost.cpu_work", 0) < 1e-4
 
 
 def test_launching_that_took_longer_is_not_the_gpu_s_though_the_pair_holds_it(host: Host) -> None:
