@@ -71,7 +71,8 @@ def in_the_host() -> dict[str, dict[str, Any]]:
             read()
         cost.append((time.perf_counter_ns() - before) // HOT)
     probe = CollectionProbe()
-    plain, told = [], []
+    plain: list[int] = []
+    told: list[int] = []
     for _ in range(ROUNDS):
         for into, listening in ((plain, False), (told, True)):
             if listening:

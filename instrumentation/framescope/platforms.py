@@ -17,6 +17,7 @@ from typing import Final
 from framescope.agent.lifecycle import cannot_start
 from framescope.config import ReadFile
 from framescope.probes.interpreter_lock import there_is_one
+from framescope.probes.process_metrics import is_there
 from framescope.probes.system_call import NUMBERS
 
 YES: Final = "yes"
@@ -138,6 +139,10 @@ def _waits(machine: Machine) -> Missing | None:
     return readable("/proc/self/syscall", "needs a kernel with CONFIG_HAVE_ARCH_TRACEHOOK")(machine)
 
 
+def _more_of_the_process(machine: Machine) -> Missing | None:
+    return None if is_there() else Missing("comes with `pip install framescope[system]`")
+
+
 TABLE: Final[tuple[Line, ...]] = (
     Line("times of frames, stages and queues", _times, windows="from Python 3.13; before, 15.6 ms steps"),
     Line("agent in a process of its own", _agent, windows="no: a thread of the host"),
@@ -184,7 +189,32 @@ TABLE: Final[tuple[Line, ...]] = (
         macos="no",
         windows="no",
     ),
+    Line(
+        "short memory",
+        readable(
+            "/proc/pressure/memory", "needs Linux 4.20 with CONFIG_PSI; boot with psi=1 where it is off"
+        ),
+        "with pressure and run-queue time",
+        macos="no",
+        windows="no",
+    ),
+    Line(
+        "major page faults, paging, steal",
+        readable("/proc/vmstat", "let this process see /proc"),
+        container="the machine's, but for the process's faults",
+        macos="no",
+        windows="no",
+    ),
+    Line(
+        "CPU frequency",
+        readable("/sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq", ""),
+        "cpufreq; seldom in a virtual machine",
+        container="the machine's",
+        macos="no",
+        windows="no",
+    ),
     Line("CPU and memory of machine and process", everywhere, container="the machine's"),
+    Line("more of the process (`probes.process`)", _more_of_the_process, "`framescope[system]`"),
     Line(
         "GPU readings (NVML)",
         None,

@@ -17,6 +17,9 @@ FILES = {
     "/proc/self/syscall": "running\n",
     "/proc/self/cgroup": "0::/\n",
     "/proc/pressure/cpu": "some\n",
+    "/proc/pressure/memory": "some\n",
+    "/proc/vmstat": "pgmajfault 1\n",
+    "/sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq": "2000000\n",
     "/proc/sys/kernel/random/boot_id": "x\n",
 }
 EVERYWHERE = {line.name for line in TABLE if line.macos == line.windows == "yes"}
