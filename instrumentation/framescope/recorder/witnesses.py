@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from framescope.handover import Batch
 from framescope.probes.cuda import take_canaries
@@ -21,8 +21,6 @@ STACKS: Final = "stacks"
 SYSTEM_CALLS: Final = "system_calls"
 GPU_CANARY: Final = "gpu_canary"
 """What the settings call them: ``emitter.probes.<name>``."""
-
-Errand: TypeAlias = tuple[int, Reading] | None
 
 
 class Witnesses:
@@ -79,14 +77,14 @@ class Witnesses:
 
     # -- called by the shipper -------------------------------------------------------------------------------
 
-    def sets_out(self, seconds: float) -> Errand:
+    def sets_out(self, seconds: float) -> int:
         """The shipper is about to wait."""
-        return None if self._lock is None else self._lock.sets_out(seconds)
+        return 0 if self._lock is None else self._lock.sets_out(seconds)
 
-    def is_back(self, errand: Errand) -> None:
-        """The shipper waited."""
-        if self._lock is not None and errand is not None:
-            self._lock.is_back(errand)
+    def is_back(self, due_ns: int) -> None:
+        """The shipper waited, for what ``sets_out`` gave."""
+        if self._lock is not None:
+            self._lock.is_back(due_ns)
 
     def look_at(self, frames: Sequence[tuple[Any, ...]]) -> None:
         """Frames that were recorded, as they are handed over."""

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -17,6 +18,7 @@ from framescope.probes.interpreter_lock import (
     Rhythm,
     there_is_one,
 )
+from framescope.probes.scheduler import Reading
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -64,8 +66,8 @@ def record(wall: int, cpu: int, runqueue: int = 0) -> tuple[object, ...]:
 class Probe(LockProbe):
     """One whose thread does not run: what it is wanted for is looked at."""
 
-    def __init__(self, now: list[int]) -> None:
-        super().__init__(clock=lambda: now[0])
+    def __init__(self, now: list[int], scheduler: Callable[[], Reading] = lambda: (0, 0, 0)) -> None:
+        super().__init__(scheduler, clock=lambda: now[0])
         self._thread = threading.Thread()
 
     @property
@@ -84,10 +86,22 @@ def test_nobody_knocks_where_the_run_queue_cannot_be_read(reading):
 def test_frames_blocked_for_longer_than_usual_start_it():
     now = [S]
     probe = Probe(now)
+    probe.look_at([record(10 * MS, 9 * MS)])
     probe.look_at([record(10 * MS, 9 * MS)] * 40)
     assert not probe.wanted
     probe.look_at([record(10 * MS, 9 * MS), record(30 * MS, 9 * MS)])
     assert probe.wanted
+
+
+def test_what_three_frames_in_four_stay_below_is_usual():
+    probe = Probe([S])
+    for _ in range(400):
+        probe.look_at([record(10 * MS, 9 * MS)] * 3 + [record(10 * MS, 4 * MS)])
+    assert 0.9 * MS < probe._usual_ns < 1.5 * MS
+    assert probe.wanted
+    for _ in range(400):
+        probe.look_at([record(10 * MS, 9 * MS)] + [record(10 * MS, 4 * MS)] * 3)
+    assert 5 * MS < probe._usual_ns < 6.5 * MS
 
 
 @pytest.mark.parametrize("slow", [record(30 * MS, 29 * MS), record(30 * MS, 9 * MS, 20 * MS)])
@@ -98,32 +112,48 @@ def test_frames_that_worked_or_waited_for_a_core_do_not(slow):
     assert not probe.wanted
 
 
-def test_the_shipper_s_own_waits_are_knocks():
+def comes_back(probe: Probe, now: list[int], late_ms: int) -> None:
+    errand = probe.sets_out(0.1)
+    now[0] += (100 + late_ms) * MS
+    probe.is_back(errand)
+
+
+def test_a_shipper_that_comes_back_late_has_knocked():
     now = [S]
     probe = Probe(now)
-    errand = probe.sets_out(0.1)
-    now[0] += 130 * MS
-    probe.is_back(errand)
-    assert probe.take() == [(S + 100 * MS, S + 130 * MS, 30 * MS)]
+    comes_back(probe, now, 30)
     assert probe.wanted
+    assert probe.take() == []  # what of it was for a core is not known yet
+    comes_back(probe, now, 40)
+    assert probe.take() == [(S + 230 * MS, S + 270 * MS, 40 * MS)]
 
 
-def test_a_wait_that_was_cut_short_is_no_knock():
+@pytest.mark.parametrize("late_ms", [-80, 0, 3])
+def test_one_that_is_back_in_time_tells_nothing(late_ms):
     now = [S]
     probe = Probe(now)
-    errand = probe.sets_out(0.1)
-    now[0] += 20 * MS
-    probe.is_back(errand)
+    comes_back(probe, now, late_ms)
+    assert probe.take() == []
+    assert not probe.wanted
+
+
+def test_what_it_waited_for_a_core_is_no_knock():
+    now, ready = [S], [0]
+    probe = Probe(now, lambda: (0, ready[0], 0))
+    comes_back(probe, now, 30)
+    ready[0] = 25 * MS
+    comes_back(probe, now, 30)
+    assert [waited for _, _, waited in probe.take()] == [5 * MS]
+    ready[0] = 60 * MS
+    comes_back(probe, now, 30)
     assert probe.take() == []
 
 
 def test_what_nobody_takes_is_bounded_and_counted():
     now = [S]
     probe = Probe(now)
-    for _ in range(HELD + 3):
-        errand = probe.sets_out(0.001)
-        now[0] += MS
-        probe.is_back(errand)
+    for _ in range(HELD + 4):
+        comes_back(probe, now, 30)
     assert len(probe.take()) == HELD
     assert probe.missed == 3
 
@@ -141,7 +171,8 @@ def test_one_that_raises_is_told_and_knocks_again_when_next_wanted():
     if not there_is_one():
         pytest.skip("no interpreter lock")
     for _ in range(200):
-        probe.look_at([record(30 * MS, 0)])
+        probe.look_at([record(30 * MS, 29 * MS)])
+        probe.look_at([record(90 * MS, 0)])
         time.sleep(0.01)
         if told:
             break
