@@ -266,6 +266,20 @@ def test_an_empty_pool_drops_and_counts_and_fills_again(scene: Scene) -> None:
     assert scene.cuda.library.stub_events_made() == made == 2 * PAIRS + 2  # and the anchor's two
 
 
+def test_no_call_in_a_frame_gives_the_interpreter_lock_away(scene: Scene) -> None:
+    """Beside one busy Python thread that costs a frame 5 ms. To meet a context for the first time may."""
+    default = scene.timer_of(0)
+    scene.stage(MS)
+    scene.stage(MS, default, 0)
+    scene.cuda.driver.free = None  # any use of it is an error from here on
+    for _ in range(50):  # new pairs are made, and a stream is met for the first time
+        scene.stage(MS)
+        scene.stage(MS, default, 0)
+    stream = scene.cuda.stream()
+    scene.stage(MS, scene.timer_of(stream), stream)
+    assert not scene.lost
+
+
 def test_a_stage_that_is_never_left_gives_its_pair_back_after_a_minute(scene: Scene) -> None:
     token = scene.timer.begin()
     scene.cuda.advance(59_000 * MS)
