@@ -37,6 +37,8 @@ class Machine:
     """Whether there is an interpreter lock."""
     no_agent: str = field(default_factory=cannot_start)
     """Why an agent cannot be a process of its own here."""
+    has_instrumentation: bool = field(default_factory=is_there)
+    """Whether OpenTelemetry's system-metrics instrumentation is installed."""
 
     @property
     def is_linux(self) -> bool:
@@ -140,7 +142,7 @@ def _waits(machine: Machine) -> Missing | None:
 
 
 def _more_of_the_process(machine: Machine) -> Missing | None:
-    return None if is_there() else Missing("comes with `pip install framescope[system]`")
+    return None if machine.has_instrumentation else Missing("comes with `pip install framescope[system]`")
 
 
 TABLE: Final[tuple[Line, ...]] = (

@@ -94,7 +94,7 @@ class ProcessMetricsProbe:
         from opentelemetry.sdk.metrics import MeterProvider
         from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-        class OfAnother(SystemMetricsInstrumentor):  # type: ignore[misc]
+        class OfAnother(SystemMetricsInstrumentor):
             """A class has one instance: the application's own stays what it is."""
 
             _instance = None

@@ -22,6 +22,7 @@ FILES = {
     "/sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq": "2000000\n",
     "/proc/sys/kernel/random/boot_id": "x\n",
 }
+EVERYTHING = {"tick_s": 1e-9, "has_lock": True, "no_agent": "", "has_instrumentation": True}
 EVERYWHERE = {line.name for line in TABLE if line.macos == line.windows == "yes"}
 
 
@@ -31,7 +32,7 @@ def machine(system: str = "linux", files: Mapping[str, str] = FILES, **told: obj
             raise FileNotFoundError(2, "No such file or directory")
         return files[str(path)]
 
-    return Machine(read, system, **{"tick_s": 1e-9, "has_lock": True, "no_agent": "", **told})  # type: ignore[arg-type]
+    return Machine(read, system, **{**EVERYTHING, **told})  # type: ignore[arg-type]
 
 
 def missing(there: Machine) -> dict[str, str]:
