@@ -76,6 +76,16 @@ def _chosen_risk(found: Correlation) -> SignalRisk | None:
     return next((one for one in found.signals if one.name == name), None)
 
 
+def _table(
+    head: Sequence[str], rows: Sequence[Sequence[Part]], *, caption: str, right: Sequence[int] = ()
+) -> Part:
+    """A table whose cells wrap; where it still scrolls, it can be reached by keyboard."""
+    made = elements.table(head, rows, caption=caption, right=right)
+    made.className = "fs-table-frame fs-wrapping"
+    made.tabIndex = 0
+    return made
+
+
 # ---- words ------------------------------------------------------------------------------------------------
 
 
@@ -287,7 +297,7 @@ def all_signals(found: Correlation, viewer: Viewer) -> Part:
         "95 % interval",
         "Lag",
         "Adjusted p",
-        "",
+        "Finding",
     )
     rows = [
         [
@@ -299,14 +309,14 @@ def all_signals(found: Correlation, viewer: Viewer) -> Part:
             interval_text(one.interval),
             "–" if one.lag_seconds is None else quantity.duration_text(one.lag_seconds),
             _p(one.p_adjusted),
-            "finding" if one.claimed else one.why or CHANCE,
+            "yes" if one.claimed else one.why or CHANCE,
         ]
         for one in found.signals
     ]
     return html.Details(
         [
             html.Summary(f"All {quantity.whole(len(found.signals))} signals as a table"),
-            elements.table(head, rows, caption="Every signal", right=(1, 2, 3, 4, 5, 6, 7)),
+            _table(head, rows, caption="Every signal", right=(1, 2, 3, 4, 5, 6, 7)),
         ],
         className="fs-as-table",
         id="all-signals",
@@ -326,7 +336,7 @@ def stretches_table(found: Correlation, risk: SignalRisk | None, fixed: Viewer) 
     """The longest stretches above the threshold, each a link to its slow frames."""
     above = found.chosen.above if found.chosen is not None else ()
     if risk is None or not above:
-        return elements.table(("Stretch",), [["none above the threshold"]], caption="Stretches above")
+        return _table(("Stretch",), [["none above the threshold"]], caption="Stretches above")
     longest = sorted(above, key=lambda one: one[0] - one[1])[:SHOWN_STRETCHES]
     rows: list[list[Part]] = [
         [
@@ -338,7 +348,7 @@ def stretches_table(found: Correlation, risk: SignalRisk | None, fixed: Viewer) 
         ]
         for start, end in sorted(longest)
     ]
-    return elements.table(
+    return _table(
         (f"{risk.title} above {value_text(risk.threshold, risk.unit)}, the longest stretches", "Lasted"),
         rows,
         caption="Stretches above the threshold",
@@ -392,7 +402,7 @@ def doses_card(chosen: Chosen, risk: SignalRisk, viewer: Viewer) -> Part:
             dose_figure(chosen, risk, viewer.theme, phone=viewer.phone),
             label,
             id="doses",
-            table=elements.table(
+            table=_table(
                 (f"{risk.title}, {unit}", "Frames", "Slow", "Share", "95 % interval"),
                 rows,
                 caption=label,
@@ -426,7 +436,7 @@ def lag_card(chosen: Chosen, risk: SignalRisk, viewer: Viewer) -> Part:
                 lag_figure(chosen, risk, viewer.theme),
                 words,
                 id="lags",
-                table=elements.table(
+                table=_table(
                     ("Signal first by", "Correlation", "95 % band"), rows, caption=words, right=(0, 1, 2)
                 ),
             ),
@@ -468,7 +478,7 @@ def _apart_table(differences: Sequence[Difference], caption: str) -> Part:
     for one in differences:
         name = one.title if one.value is None else f"{one.title} {_condition(one)}"
         rows.append([name, _side(one, one.on_time), _side(one, one.slow), _effect(one)])
-    made = elements.table(("", "On time", "Slow", "Effect"), rows, caption=caption, right=(1, 2, 3))
+    made = _table(("Where they differ", "On time", "Slow", "Effect"), rows, caption=caption, right=(1, 2, 3))
     for row, one in zip(made.children.children[2].children, differences, strict=True):
         row.className = CLASSES[one.claimed]
     return made
@@ -540,9 +550,9 @@ def _change_table(change: Change, fixed: Viewer) -> Part:
                 f"{quantity.percent(_share(one.slow_after, change.frames_after))} %",
                 ratio(one.ratio),
                 interval_text(one.interval),
-                "finding" if one.claimed else CHANCE if one.interval is not None else "too few",
+                "yes" if one.claimed else CHANCE if one.interval is not None else "too few",
             ]
         )
     before, after = quantity.whole(change.frames_before), quantity.whole(change.frames_after)
-    head = ("", f"Before, of {before}", f"After, of {after}", "Ratio", "95 % interval", "")
-    return elements.table(head, rows, caption=change_words(change), right=(1, 2, 3, 4))
+    head = ("Cause", f"Before, of {before}", f"After, of {after}", "Ratio", "95 % interval", "Finding")
+    return _table(head, rows, caption=change_words(change), right=(1, 2, 3, 4))
