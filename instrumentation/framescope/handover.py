@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-VERSION: Final = 6
+VERSION: Final = 7
 HEADER: Final = struct.Struct("<II")
 """Message length in bytes, frames in it (so that a reader can count what it could not read)."""
 MAX_MESSAGE: Final = 16 * 1024 * 1024
@@ -144,6 +144,8 @@ class Batch:
     None where the agent is not to look at them."""
     canaries: list[tuple[str, int, int, int]] = field(default_factory=list)
     """Small kernels launched on a GPU: (device, when, ns it kept them waiting, error of that in ns)."""
+    farewell: bool = False
+    """The host says good-bye: nothing comes after this. One that ends without it crashed or was killed."""
 
     def records(self) -> list[FrameRecord]:
         """The frames, each with the GPU work it launched."""
@@ -182,6 +184,7 @@ def pack(batch: Batch) -> bytes:
             batch.looks,
             batch.threads,
             batch.canaries,
+            batch.farewell,
         )
     )
     return HEADER.pack(len(body), len(batch.frames)) + body

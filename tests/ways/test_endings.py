@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 from store_process import StoreProcess
 
+from framescope import signals as sig
 from framescope_ui.backends.embedded import EmbeddedStore
+from framescope_ui.backends.protocols import FrameQuery
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMES = 50
@@ -89,6 +91,29 @@ async def test_the_last_frames_of_a_host_arrive_however_it_ends(
     assert codes[name] == ENDINGS[name][1]
     found = await arrived(store, name, FRAMES)
     assert found.total() - found["f"] == FRAMES
+
+
+@pytest.mark.parametrize(("name", "whole"), [("killed", True), ("crashed", True), ("returns", False)])
+async def test_the_last_seconds_of_a_host_that_crashed_are_kept_whole(
+    store: StoreProcess, name: str, whole: bool
+) -> None:
+    service = f"{name}, on time"
+    on_time = BEFORE.replace("target_fps=500", "budget_ms=1000")
+    code, _ = ENDINGS[name]
+    host(store, service, on_time + f"\n    {code}").wait(timeout=60)
+    assert (await arrived(store, service, FRAMES)).total() == FRAMES
+    backend = EmbeddedStore(store.data_dir)
+    give_up = time.monotonic() + (20 if whole else 2)
+    kept: Counter[str] = Counter()
+    while kept.total() < FRAMES and time.monotonic() < give_up:
+        await asyncio.sleep(0.2)
+        page = await backend.frames(FrameQuery(service=service, limit=200))
+        kept = Counter(row.attributes[sig.FRAME_KEPT] for row in page.frames)
+    marks = await backend.marks(service, 0, time.time_ns())
+    await backend.aclose()
+    assert kept == ({"baseline": 1, "manual": FRAMES - 1} if whole else {"baseline": 1})
+    told = ["kept the last 5 s: the process ended without closing"] if whole else []
+    assert [mark.text for mark in marks] == told
 
 
 async def test_a_frame_recorded_while_the_interpreter_shuts_down_arrives(store: StoreProcess) -> None:

@@ -98,6 +98,7 @@ def main() -> int:
         serve(stream, agent)
     except ValueError as error:
         logging.getLogger("framescope").error("the host's stream broke: %s", error)
+    agent.host_ended()
     _let_go_of_the_terminal()
     agent.close(CLOSE_S)
     return 0

@@ -150,6 +150,7 @@ class Agent:
         self._own_losses: dict[tuple[int, str], int] = {}
         self._queues: dict[tuple[str, Labels], dict[int, float]] = {}
         self._next_metrics_ns = 0
+        self._farewell = False
 
     # -- in ---------------------------------------------------------------------------------------------
 
@@ -157,6 +158,7 @@ class Agent:
         """Take in what the recorder handed over. Raises ``TypeError`` where its frames are none."""
         records = batch.records()
         self._beginnings.host_unix_ns = batch.began_unix_ns
+        self._farewell = batch.farewell
         if self._probes is None or self._resource is None:
             self._probes = self._make_probes(batch.pid)
             self._resource = self._make_resource(batch)
@@ -257,6 +259,13 @@ class Agent:
         if now_ns >= self._next_metrics_ns or everything:
             self._next_metrics_ns = now_ns + self._settings.metric_interval_ns
             self._send_metrics(now_ns)
+
+    def host_ended(self) -> None:
+        """The host is gone. Without a farewell it crashed or was killed: its last seconds are kept whole."""
+        back_ns, now = self._settings.flight_recorder_ns, self._clock()
+        if back_ns and not self._farewell:
+            why = "the process ended without closing"
+            self._recalls.extend((number, now, back_ns, why) for number in self._pipelines)
 
     def close(self, timeout: float = 5.0) -> None:
         """Send everything there is, and stop."""

@@ -173,6 +173,7 @@ class Shipper:
 
     def _batch(self) -> tuple[Batch, bool]:
         batch = Batch(os.getpid(), self._instance, self._clock(), self._began_unix_ns)
+        batch.farewell = self._stopping
         batch.devices = list(self._devices)
         batch.collections = self._collections.collect()
         batch.faults = dict(self._faults.counts)

@@ -90,6 +90,21 @@ def test_the_agent_keeps_the_seconds_before_a_burst_whole_and_marks_it():
     assert re.fullmatch(r"kept the last 2 s: \d+ slow of \d+ frames", mark.attributes[sig.MARK_TEXT])
 
 
+def ended(farewell: bool, **settings: object):
+    made, sent, _ = agent(baseline_every=0, **settings)
+    made._clock = lambda: 30 * S
+    made.feed(batch(*(record(n) for n in range(40)), farewell=farewell))
+    made.host_ended()
+    made.close()
+    return [spans[0].attributes[sig.FRAME_KEPT] for spans in sent.frames()]
+
+
+def test_a_host_that_ended_without_a_word_has_its_last_seconds_kept_and_one_that_said_good_bye_has_not():
+    assert ended(False, flight_recorder_ns=60 * S) == ["manual"] * 40
+    assert ended(True, flight_recorder_ns=60 * S) == []
+    assert ended(False, flight_recorder_ns=0) == []
+
+
 def test_switched_off_it_keeps_what_would_be_kept_anyway():
     sent = fed(flight_recorder_ns=0)
     assert not any(spans[0].attributes[sig.FRAME_KEPT] == "manual" for spans in sent.frames())
