@@ -108,6 +108,17 @@ def test_a_stamp_is_never_further_off_than_is_said_whatever_clock_it_is_of(seed:
     assert anchor.error_ns <= (5 * S + PERIOD_NS if anchor._clock is not None else PERIOD_NS)
 
 
+def test_nothing_is_placed_in_the_future_though_the_drivers_clock_is_ahead() -> None:
+    now = [100 * S]
+    anchor = Anchor(Clocks(lambda: now[0], lambda: now[0] + 1_700_000_000 * S, lambda: 0))
+    for _ in range(5):
+        stamp_us = (now[0] + 1_700_000_000 * S + 30 * MS) // 1000
+        anchor.learn(stamp_us, None)
+        assert anchor.placed(stamp_us) == now[0]
+        assert anchor.error_ns == 30 * MS
+        now[0] += 170 * MS
+
+
 def test_a_clock_that_was_set_is_found_out() -> None:
     unix = [1_700_000_000 * S]
     clocks = Clocks(lambda: 100 * S, lambda: unix[0], lambda: 0)

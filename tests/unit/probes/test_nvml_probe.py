@@ -364,6 +364,19 @@ def test_processes_are_named_and_told_from_ours(nvml: Run) -> None:
     assert found == [[True, 0.2, True], [0.35, False], 0.35, True, False]
 
 
+def test_what_processes_did_before_anybody_asked_is_not_news(nvml: Run) -> None:
+    found = nvml(
+        AS_ON_THE_MACHINE
+        + """
+        script(pid__0=1, use__0=90)
+        first = [r.other_utilization for r in read() if r.processes or r.other_utilization is not None]
+        second = told("other_utilization", read())
+        print(json.dumps([first, second]))
+        """
+    )
+    assert found == [[], 0.9]
+
+
 def test_in_another_pid_namespace_a_process_is_unknown_and_nobodys(nvml: Run) -> None:
     found = nvml(
         """
