@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from itertools import count
+from pathlib import Path
 
 import pytest
 from agency import Sent, agent, batch, record
@@ -22,7 +24,7 @@ from framescope.handover import FrameRecord
 from framescope.probes.device import DeviceIdentity, DeviceReading
 from framescope.probes.machine import MachineReading
 from framescope.probes.page_faults import PageFaults
-from framescope.probes.pressure import PressureReading
+from framescope.probes.pressure import PressureProbe, PressureReading
 
 MS = 1_000_000
 NONE = AgentSettings(probe_gpu=False, probe_host=False, probe_pressure=False, probe_cgroup=False)
@@ -196,6 +198,20 @@ def test_a_probe_that_comes_back_is_read_again_but_its_old_reading_is_not_used()
         time.sleep(0.01)
     assert values[0] == 100  # the first that was taken
     assert stuck.reads >= 2
+    made.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a file that blocks who opens it")
+def test_a_file_of_the_kernel_s_that_does_not_answer_stops_only_its_own_probe(tmp_path: Path):
+    stuck = tmp_path / "proc" / "pressure" / "cpu"
+    stuck.parent.mkdir(parents=True)
+    os.mkfifo(stuck)  # opening it waits for a writer, in the kernel, as a stuck machine's /proc does
+    pressure = PressureProbe(tmp_path)
+    made = probes(Scheduled("pressure", 100 * MS, pressure.read, lambda _: []), steady())
+    live(made, 5)
+    assert made.faults == {"probe.pressure": 1}
+    assert len(told(made)) >= 25
+    os.close(os.open(stuck, os.O_WRONLY))  # let it go
     made.close()
 
 
