@@ -77,6 +77,10 @@ class CallSampler:
                 memory = mmap.mmap(descriptor, THREADS * SLOT.size, prot=mmap.PROT_READ)
             finally:
                 os.close(descriptor)
+        except PermissionError:  # a host that is not dumpable
+            self._count(NOT_ALLOWED)
+            _warn()
+            return
         except (OSError, ValueError):
             self._count("system_calls_no_page")
             return
@@ -110,11 +114,15 @@ class CallSampler:
         self._not_before_ns = now_ns + RETRY_NS
         self._count(NOT_ALLOWED)
         if self.faults[NOT_ALLOWED] == WARN_AT:
-            logging.getLogger("framescope").warning(
-                "what the host's threads wait in cannot be read: permission denied. Run the host as the same "
-                "user as its agent, and where kernel.yama.ptrace_scope is 2 or 3, set it to 1 or 0; or "
-                "switch emitter.probes.system_calls off"
-            )
+            _warn()
 
     def _count(self, what: str) -> None:
         self.faults[what] = self.faults.get(what, 0) + 1
+
+
+def _warn() -> None:
+    logging.getLogger("framescope").warning(
+        "what the host's threads wait in cannot be read: permission denied. Run the host as the same user as "
+        "its agent and dumpable, and where kernel.yama.ptrace_scope is 2 or 3, set it to 1 or 0; or switch "
+        "emitter.probes.system_calls off"
+    )

@@ -2,7 +2,7 @@
 
 Frames keep their marks to themselves, so that recording costs little. Where somebody looks on
 (``emitter.probes.stacks``, ``emitter.probes.system_calls``) each thread says so when it enters and leaves
-a frame: 0.6 µs more. Another process reads it from a page of shared memory.
+a frame: 0.5 µs more, 1.2 with the page. Another process reads it from a page of shared memory.
 """
 
 from __future__ import annotations

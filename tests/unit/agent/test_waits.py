@@ -167,6 +167,25 @@ def test_a_refusal_is_counted_tried_again_a_second_later_and_told_once(caplog):
     assert "ptrace_scope" in caplog.text
 
 
+def test_a_host_whose_page_cannot_be_read_is_told_of_once(monkeypatch, caplog):
+    def refused(*arguments: object) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr("framescope.agent.call_sampler.os.open", refused)
+    made, _, _ = sampler(Threads())
+    made.start()
+    made.close()
+    assert made.faults == {NOT_ALLOWED: 1}
+    assert len(caplog.records) == 1
+
+
+def test_a_page_that_is_gone_is_counted(tmp_path):
+    made = CallSampler(1, str(tmp_path / "gone"), None, lambda sample: None, Threads())
+    made.start()
+    made.close()
+    assert made.faults == {"system_calls_no_page": 1}
+
+
 def test_a_thread_that_has_ended_hides_no_other():
     made, seen, _ = sampler(Threads(t10=ProcessLookupError(), t11=Call("lock", "a lock")))
     made.look(page((10, 100, 5), (11, 110, 5)))
