@@ -15,6 +15,8 @@ from framescope_ui.questions.correlate_views import Chosen, Correlation, SignalR
 
 MOST_STRETCHES = 80
 """More shaded stretches than this are drawn as none: they would shade everything."""
+NEAR = 0.004
+"""Share of the axis below which a gap between two shaded stretches is too thin to be seen."""
 MOST_CAUSES = 6
 MOST_MARKS_PHONE = 90
 SMALL = {"l": 44, "r": 14, "t": 10, "b": 40}
@@ -111,7 +113,7 @@ def time_figure(found: Correlation, risk: SignalRisk | None, at: Theme, *, phone
             marker={
                 "color": theme.fill(cause, at),
                 "line": {"width": 0},
-                "pattern": theme.pattern([cause], at),
+                "pattern": theme.pattern([cause] * len(share), at),
             },
             hovertemplate=f"{lanes.escaped(theme.title(cause))}: %{{y:.2f}} %<extra></extra>",
         )
@@ -191,9 +193,21 @@ def _draw_signal(figure: go.Figure, lane: Lane, chosen: Chosen, risk: SignalRisk
         y1=risk.threshold * factor,
         line={"width": 1.2, "dash": "2px,3px", "color": theme.token("ink-2", at)},
     )
-    if len(chosen.above) <= MOST_STRETCHES:
-        for start, end in chosen.above:
+    above = joined(chosen.above, NEAR * ((chosen.line.x[-1] - chosen.line.x[0]) if chosen.line.x else 0.0))
+    if len(above) <= MOST_STRETCHES:
+        for start, end in above:
             _shade(figure, None, start * 1e3, end * 1e3, at)
+
+
+def joined(stretches: Sequence[tuple[float, float]], apart: float) -> list[tuple[float, float]]:
+    """Stretches that lie no farther apart than this are drawn as one."""
+    found: list[tuple[float, float]] = []
+    for start, end in stretches:
+        if found and start - found[-1][1] <= apart:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+    return found
 
 
 def _shade(figure: go.Figure, lane: Lane | None, left: float, right: float, at: Theme) -> None:

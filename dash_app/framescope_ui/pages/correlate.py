@@ -17,6 +17,8 @@ from framescope_ui.statistics.risk import FEWEST_SLOW
 SHOWN_SIGNALS = 6
 SHOWN_DIFFERENCES = 10
 SHOWN_STRETCHES = 12
+UNREAD_SHARE = 0.01
+"""Frames without a reading are worth a word from this share on."""
 CHANCE = "may be chance"
 CLASSES = {True: "", False: "fs-chance"}
 
@@ -77,11 +79,17 @@ def _chosen_risk(found: Correlation) -> SignalRisk | None:
 
 
 def _table(
-    head: Sequence[str], rows: Sequence[Sequence[Part]], *, caption: str, right: Sequence[int] = ()
+    head: Sequence[str],
+    rows: Sequence[Sequence[Part]],
+    *,
+    caption: str,
+    right: Sequence[int] = (),
+    wide: bool = False,
 ) -> Part:
-    """A table whose cells wrap; where it still scrolls, it can be reached by keyboard."""
+    """A table whose cells wrap, or a wide one that scrolls in its frame; either can be reached by
+    keyboard."""
     made = elements.table(head, rows, caption=caption, right=right)
-    made.className = "fs-table-frame fs-wrapping"
+    made.className = "fs-table-frame" if wide else "fs-table-frame fs-wrapping"
     made.tabIndex = 0
     return made
 
@@ -201,13 +209,20 @@ def _share(part: int, whole: int) -> float | None:
 
 def lag_words(risk: SignalRisk) -> str:
     """Which comes first, and how finely that can be told."""
-    step = quantity.duration_text(risk.lag_step_seconds)
+    step = step_text(risk.lag_step_seconds)
     if risk.lag_seconds is None:
         return "No lag can be claimed"
     if risk.lag_step_seconds is not None and abs(risk.lag_seconds) < risk.lag_step_seconds:
         return f"No lag beyond {step}, the step of the readings"
     who = "The signal leads by" if risk.lag_seconds > 0 else "Slow frames lead by"
     return f"{who} {quantity.duration_text(abs(risk.lag_seconds))}, in steps of {step}"
+
+
+def step_text(seconds: float | None) -> str:
+    """100 ms, 1 s."""
+    if seconds is None:
+        return quantity.UNKNOWN
+    return f"{seconds * 1e3:.4g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 
 def asides(found: Correlation) -> list[str]:
@@ -218,7 +233,7 @@ def asides(found: Correlation) -> list[str]:
             f"Only frames since {quantity.moment(found.cut_before)}: "
             "the range holds more than an hour of records."
         )
-    if found.chosen is not None and found.chosen.unread:
+    if found.chosen is not None and found.chosen.unread > UNREAD_SHARE * found.frames:
         told.append(
             f"{quantity.whole(found.chosen.unread)} frames without a reading of this signal are left out."
         )
@@ -273,13 +288,15 @@ def signal_links(found: Correlation, viewer: Viewer) -> Part:
 def _short(risk: SignalRisk) -> str:
     if risk.interval is None:
         return quantity.UNKNOWN
-    return ratio(_likelier(risk)[0]) if risk.claimed else CHANCE
+    return ratio(_likelier(risk)[0])
 
 
 def _short_condition(risk: SignalRisk) -> str:
     if risk.interval is None:
         return risk.why
-    return f"{'above' if _likelier(risk)[2] else 'not above'} {value_text(risk.threshold, risk.unit)}"
+    side = "above" if _likelier(risk)[2] else "not above"
+    text = f"{side} {value_text(risk.threshold, risk.unit)}"
+    return text if risk.claimed else CHANCE
 
 
 def _short_interval(risk: SignalRisk) -> str:
@@ -316,7 +333,7 @@ def all_signals(found: Correlation, viewer: Viewer) -> Part:
     return html.Details(
         [
             html.Summary(f"All {quantity.whole(len(found.signals))} signals as a table"),
-            _table(head, rows, caption="Every signal", right=(1, 2, 3, 4, 5, 6, 7)),
+            _table(head, rows, caption="Every signal", right=(1, 2, 3, 4, 5, 6, 7), wide=True),
         ],
         className="fs-as-table",
         id="all-signals",
@@ -415,7 +432,7 @@ def doses_card(chosen: Chosen, risk: SignalRisk, viewer: Viewer) -> Part:
 
 def lag_card(chosen: Chosen, risk: SignalRisk, viewer: Viewer) -> Part:
     """Which comes first."""
-    step = quantity.duration_text(risk.lag_step_seconds)
+    step = step_text(risk.lag_step_seconds)
     if chosen.lag is None:
         body: Part = elements.notice(
             "No lag can be told for this signal.",
@@ -454,18 +471,24 @@ def apart_card(found: Correlation) -> Part:
             'Give frames attributes: pipeline.frame(mode="B", depth=4) lets them be compared by it.',
         )
     else:
-        shown, rest = found.differences[:SHOWN_DIFFERENCES], found.differences[SHOWN_DIFFERENCES:]
-        body = [_apart_table(shown, "What sets slow frames apart")]
-        if rest:
-            body.append(
-                html.Details(
-                    [
-                        html.Summary(f"Show {quantity.whole(len(rest))} more"),
-                        _apart_table(rest, "The others"),
-                    ],
-                    className="fs-as-table",
+        claimed = [one for one in found.differences if one.claimed]
+        others = [one for one in found.differences if not one.claimed]
+        body = [
+            _apart_table(claimed[:SHOWN_DIFFERENCES], "What sets slow frames apart")
+            if claimed
+            else html.P("Nothing beyond what chance would do.")
+        ]
+        for rest, words in ((claimed[SHOWN_DIFFERENCES:], "more"), (others, f"more, which {CHANCE}")):
+            if rest:
+                body.append(
+                    html.Details(
+                        [
+                            html.Summary(f"{quantity.whole(len(rest))} {words}"),
+                            _apart_table(rest, f"{words}".capitalize()),
+                        ],
+                        className="fs-as-table",
+                    )
                 )
-            )
     slow, on_time = quantity.whole(found.sampled_slow), quantity.whole(found.sampled_on_time)
     kept = f"{slow} slow and {on_time} on-time frames kept whole"
     return elements.card(
@@ -501,7 +524,7 @@ def _effect(one: Difference) -> str:
         )
     else:
         text = f"{'+' if one.effect > 0 else ''}{quantity.grouped(one.effect, 2)} δ"
-    return text if one.claimed else f"{text}, {CHANCE}"
+    return text
 
 
 def changes_card(found: Correlation, fixed: Viewer) -> Part:
@@ -555,4 +578,4 @@ def _change_table(change: Change, fixed: Viewer) -> Part:
         )
     before, after = quantity.whole(change.frames_before), quantity.whole(change.frames_after)
     head = ("Cause", f"Before, of {before}", f"After, of {after}", "Ratio", "95 % interval", "Finding")
-    return _table(head, rows, caption=change_words(change), right=(1, 2, 3, 4))
+    return _table(head, rows, caption=change_words(change), right=(1, 2, 3, 4), wide=True)

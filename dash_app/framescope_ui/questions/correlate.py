@@ -241,7 +241,7 @@ def correlated(
     pairs = [(one, met_by_time(ticks, one)) for one in found[:MOST_SERIES]] + queues_of(ticks)
     lines = [_parted(one, met) for one, met in pairs]
     kept = sample(answers.kept, answers.traces, frames, start_ns, end_ns)
-    apart, left_out = compared(kept, start_ns, end_ns)
+    apart, left_out = compared(kept)
     around = changes(frames, answers.marks, start_ns, end_ns)
     # Of a marker every cause is asked, those of too few slow frames are not.
     sides = [one for change in around for one in change.causes if one.ratio is not None]

@@ -18,13 +18,13 @@ from framescope_ui.backends.protocols import Attributes, FrameRow, Trace
 from framescope_ui.questions.frame_item import number
 from framescope_ui.questions.latencies import Latencies
 from framescope_ui.questions.stores import NS
-from framescope_ui.statistics.contrast import FEWEST, WINDOWS, contrast, median, ranks
+from framescope_ui.statistics.contrast import FEWEST, contrast, median, ranks, windows_of
 from framescope_ui.statistics.long_run import Floats
 
-SLICES = 6
+SLICES = 12
 """Stretches of the range that are sampled each for itself, so that the sample is of the whole range."""
-SLOW_A_SLICE = 40
-ON_TIME_A_SLICE = 120
+SLOW_A_SLICE = 24
+ON_TIME_A_SLICE = 60
 """On time are kept too the neighbours of slow frames, which stand for nobody."""
 TRACES_A_SIDE = 24
 """Whole traces that are read for the times of stages: each is one question to the store."""
@@ -160,7 +160,7 @@ def _stages(trace: Trace) -> dict[str, float]:
     return took
 
 
-def compared(kept: Sequence[Kept], start_ns: int, end_ns: int) -> tuple[list[Found], list[str]]:
+def compared(kept: Sequence[Kept]) -> tuple[list[Found], list[str]]:
     """Everything that slow frames and frames on time can differ in, and what was left out (sentences)."""
     columns: dict[tuple[str, str], dict[int, Any]] = {}
     for place, one in enumerate(kept):
@@ -180,7 +180,7 @@ def compared(kept: Sequence[Kept], start_ns: int, end_ns: int) -> tuple[list[Fou
         told = list(values.values())
         numbers = [v for v in told if isinstance(v, (int, float)) and not isinstance(v, bool)]
         if len(numbers) == len(told) and (kind != "attribute" or len(set(numbers)) > FEW_VALUES):
-            made = _numbers(kind, name, np.asarray(numbers, np.float64), these, start_ns, end_ns)
+            made = _numbers(kind, name, np.asarray(numbers, np.float64), these)
             found += [] if made is None else [made]
         elif all(isinstance(v, (str, bool, int, float)) for v in told):
             if len(set(map(str, told))) > MOST_VALUES:
@@ -189,24 +189,19 @@ def compared(kept: Sequence[Kept], start_ns: int, end_ns: int) -> tuple[list[Fou
                     "Give frames a coarser attribute to compare them by it."
                 )
             else:
-                found += _cohorts(kind, name, [_text(v) for v in told], these, start_ns, end_ns)
+                found += _cohorts(kind, name, [_text(v) for v in told], these)
     return found, left_out
 
 
-def _sides(
-    these: Sequence[Kept], start_ns: int, end_ns: int
-) -> tuple[npt.NDArray[np.bool_], Floats, npt.NDArray[np.int64]]:
-    at = np.array([one.start_ns for one in these], np.int64) - start_ns
-    window = np.clip(at * WINDOWS // (end_ns - start_ns), 0, WINDOWS - 1)
+def _sides(these: Sequence[Kept]) -> tuple[npt.NDArray[np.bool_], Floats, npt.NDArray[np.int64]]:
+    window = windows_of(np.array([one.start_ns for one in these], np.int64))
     return np.array([one.slow for one in these]), np.array([one.weight for one in these]), window
 
 
-def _numbers(
-    kind: str, name: str, values: Floats, these: Sequence[Kept], start_ns: int, end_ns: int
-) -> Found | None:
+def _numbers(kind: str, name: str, values: Floats, these: Sequence[Kept]) -> Found | None:
     if not np.isfinite(values).all():
         return None
-    slow, weight, window = _sides(these, start_ns, end_ns)
+    slow, weight, window = _sides(these)
     made = contrast(ranks(values, slow, weight), slow, weight, window)
     if made is None:
         return None
@@ -229,10 +224,8 @@ def _numbers(
     )
 
 
-def _cohorts(
-    kind: str, name: str, values: Sequence[str], these: Sequence[Kept], start_ns: int, end_ns: int
-) -> list[Found]:
-    slow, weight, window = _sides(these, start_ns, end_ns)
+def _cohorts(kind: str, name: str, values: Sequence[str], these: Sequence[Kept]) -> list[Found]:
+    slow, weight, window = _sides(these)
     told = np.array(values)
     found = []
     names = sorted(set(values))

@@ -19,7 +19,7 @@ from framescope_ui.statistics.long_run import (
 )
 
 WINDOWS = 128
-"""Windows of time a sample is cut into: what hangs together for longer is seen by the cosines."""
+"""Stretches of time a sample is cut into: what hangs together for longer is seen by the cosines."""
 FEWEST = 20
 """Frames of either kind below which nothing is compared."""
 
@@ -42,8 +42,9 @@ def contrast(
     """The difference in the weighted mean of ``value``; None where there is too little, or no difference at
     all.
 
-    ``window`` says in which of ``WINDOWS`` stretches of time a frame lies. The p-value is that of a score
-    test (no difference), the interval that of the difference itself; both by ``long_run.sum_variance``.
+    ``window`` says in which of ``WINDOWS`` stretches of time a frame lies (``windows_of``). The difference
+    over its standard error (``long_run.sum_variance``, at least that of independent frames) is compared with
+    Student's t.
     """
     if min(int(slow.sum()), int((~slow).sum())) < FEWEST or np.ptp(value) == 0 or WINDOWS < FEWEST_WINDOWS:
         return None
@@ -58,18 +59,23 @@ def contrast(
     even = weight / np.where(slow, 2 * w1, 2 * w0)
     m1, m0 = float((value * even)[slow].sum() * 2), float((value * even)[~slow].sum() * 2)
     side = np.where(slow, 1.0, -1.0)
-    together = (m1 + m0) / 2
-    null = _by_window(2 * side * even * (value - together), window)
-    own = _by_window(2 * side * even * (value - np.where(slow, m1, m0)), window)
-    variance, degrees = sum_variance(cosines(np.stack([null, own])), WINDOWS)
-    by_chance = float(((2 * even * (value - np.where(slow, m1, m0))) ** 2).sum())
-    variance = np.maximum(variance, by_chance)
-    if variance[0] <= 0:
+    own = 2 * side * even * (value - np.where(slow, m1, m0))
+    variance, degrees = sum_variance(cosines(_by_window(own, window)), WINDOWS)
+    error = float(np.sqrt(max(float(variance[0]), float((own**2).sum()))))
+    if error == 0:
         return None
     difference = m1 - m0
-    p = float(two_sided(difference / np.sqrt(variance[0]), degrees[0]))
-    half = float(quantile(degrees[1]) * np.sqrt(variance[1]))
+    p = float(two_sided(difference / error, degrees[0]))
+    half = float(quantile(degrees[0])) * error
     return Contrast(m1, m0, difference, difference - half, difference + half, p)
+
+
+def windows_of(times_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The stretch of time each frame lies in, as many frames in each: samples are dense here and thin
+    there."""
+    place = np.empty(len(times_ns), np.int64)
+    place[np.argsort(times_ns, kind="stable")] = np.arange(len(times_ns)) * WINDOWS // max(len(times_ns), 1)
+    return place
 
 
 def _by_window(values: Floats, window: npt.NDArray[np.int64]) -> Floats:
