@@ -22,9 +22,9 @@ __all__ = ["Frame", "Pipeline", "Queue"]
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Pipeline": "framescope.pipeline",
-    "Queue": "framescope.pipeline",
-    "Frame": "framescope.recorder.frame",
+    "Pipeline": ".pipeline",
+    "Queue": ".pipeline",
+    "Frame": ".recorder.frame",
 }
 
 
@@ -33,5 +33,5 @@ def __getattr__(name: str) -> Any:
     recorder with what it imports is 2 MB in each of them."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    found = globals()[name] = getattr(import_module(_HOMES[name], __name__), name)
     return found
