@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import sysconfig
 import threading
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def run(program: str, **environment: str) -> str:
 def test_it_is_there_wherever_it_can_be_built():
     if not sys.platform.startswith("linux") or os.environ.get("FRAMESCOPE_COMPILED") == "0":
         pytest.skip("switched off, or no Linux")
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        pytest.skip("it relies on the interpreter lock")
     if compiled.core is None and not os.environ.get("CI"):
         pytest.skip("no C compiler at installation: the Python does the same")
     assert compiled.core is not None
