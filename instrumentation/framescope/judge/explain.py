@@ -6,6 +6,7 @@ from typing import Final
 
 from framescope import signals as sig
 from framescope.judge import own_causes
+from framescope.judge.calls import speaks_for
 from framescope.judge.gpu import (
     CLOCK_NOTICEABLE,
     HELD_BY,
@@ -29,8 +30,6 @@ _HOST_READING: Final = {
     "memory_pressure": ("memory_ns", sig.MEMORY_STALL_TIME, "memory stall"),
     "blocked": ("blocked_ns", sig.BLOCKED_TIME, "off the CPU, not runnable"),
 }
-_WAITS: Final = ("python_gil", "io_wait", "lock_wait", "blocked")
-"""Causes that the call a thread was seen in says more of."""
 _NOT_TOLD: Final = {
     "python_gil": "nobody watched the lock then (emitter.probes.system_calls watches in every frame)",
     "io_wait": "no probe told (emitter.probes.system_calls tells)",
@@ -189,7 +188,7 @@ def _host_rows(frame: Frame, stage: Stage | None, cause: str) -> list[EvidenceRo
         return []
     field, name, text = reading
     if stage is not None:
-        if stage.waited_in and cause in _WAITS:
+        if speaks_for(stage.waited_in, cause):
             text = f"{text} (seen in {stage.waited_in})"
         value = getattr(stage.evidence, field)
         if value is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from framescope.judge import own_causes
+from framescope.judge.calls import speaks_for
 from framescope.judge.gpu import HELD_BY
 from framescope.judge.model import Frame, Share, Stage, Verdict
 from framescope.signals import CAUSES
@@ -53,7 +54,7 @@ def _how(frame: Frame, verdict: Verdict, share: Share) -> str:
     said = (own.says if own is not None else _TEXT.get(share.cause, "{stage} took longer")).format(
         stage=name, other=_other(verdict), gpu=_device(frame, stage), held=_held(frame)
     )
-    if stage is not None and stage.waited_in and share.cause in ("blocked", "io_wait"):
+    if stage is not None and share.cause in ("blocked", "io_wait") and speaks_for(stage.waited_in, share.cause):
         return f"{said.removesuffix(', not known why')}, in {stage.waited_in}"
     return said
 

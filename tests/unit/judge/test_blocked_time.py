@@ -4,7 +4,9 @@ import pytest
 from test_judge import MS, causes, frame, one_thread, stage
 
 from framescope.judge import judge
+from framescope.judge.calls import speaks_for
 from framescope.judge.model import Evidence
+from framescope.signals import CAUSES
 
 BLOCKED = Evidence(cpu_ns=2 * MS, runqueue_ns=0, blocked_ns=16 * MS)
 USUAL = Evidence(cpu_ns=2 * MS, runqueue_ns=0, blocked_ns=0)
@@ -52,6 +54,22 @@ def test_the_sentence_and_the_evidence_name_the_call():
     assert waited("ioctl() of a device").sentence.endswith(
         "was off the CPU and not runnable, in ioctl() of a device."
     )
+
+
+@pytest.mark.parametrize(
+    ("call", "causes_it_speaks_for"),
+    [
+        ("read() of a pipe", {"io_wait"}),
+        ("poll()", {"io_wait"}),
+        ("a lock", {"lock_wait"}),
+        ("the interpreter lock", {"python_gil"}),
+        ("clock_nanosleep()", {"blocked"}),
+        ("ioctl() of a device", {"blocked"}),
+        ("", set()),
+    ],
+)
+def test_a_call_is_told_beside_the_cause_it_speaks_for_and_no_other(call, causes_it_speaks_for):
+    assert {cause for cause in CAUSES if speaks_for(call, cause)} == causes_it_speaks_for
 
 
 def test_the_lock_found_by_knocks_alone_is_less_certain_than_seen_in_the_call():
