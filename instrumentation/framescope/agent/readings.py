@@ -195,7 +195,7 @@ class _History:
             id=self.identity.id,
             name=self.identity.name,
             simulated=self.identity.simulated,
-            window_ns=max((window for _, window, _ in (*loads, *others)), default=0),
+            window_ns=max((window for _, window, _ in loads or others), default=0),
             utilization_mean=_weighted((weight, load) for weight, _, load in loads),
             utilization_max=max((load for _, _, load in loads), default=None),
             other_utilization=_weighted((w, told[0]) for w, _, told in others if told[0] is not None),
