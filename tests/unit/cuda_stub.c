@@ -117,7 +117,7 @@ int stub_calls(const char *name) {
 /* The next ``times`` calls of a function answer ``code``; a negative number: all of them, 0: none. */
 void stub_fail(const char *name, int code, int times) {
     for (int i = 0; i < 16; i++)
-        if (!failing[i].times || !strcmp(failing[i].name, name)) {
+        if (!strcmp(failing[i].name, name) || (!failing[i].times && times)) {
             strncpy(failing[i].name, name, 47);
             failing[i].code = code;
             failing[i].times = times;
@@ -136,6 +136,7 @@ int stub_work(stream_t *s, int64_t ns) {
 }
 
 void stub_capture(stream_t *s, int on) { global_captures += on ? 1 : -1; s->capturing = on; }
+void stub_forget_captures(void) { global_captures = 0; }
 void stub_destroy_context(context_t *c) { c->gone = 1; }
 void stub_initialize(void) { initialized = 1; }
 

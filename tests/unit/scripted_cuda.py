@@ -73,6 +73,10 @@ class ScriptedCuda:
     def capture(self, stream: int, on: bool) -> None:
         self.library.stub_capture(ctypes.c_void_p(stream), int(on))
 
+    def forget_captures(self) -> None:
+        """The streams under capture went with their context."""
+        self.library.stub_forget_captures()
+
     def advance(self, ns: int) -> None:
         self.library.stub_advance(ctypes.c_int64(ns))
 
