@@ -48,6 +48,12 @@ def _leading(verdict: Verdict) -> Share | None:
 def _how(frame: Frame, verdict: Verdict, share: Share) -> str:
     stage = next((s for s in frame.stages if s.name == share.stage), None)
     name = share.stage or "the time between stages"
+    if stage is not None and share.cause in stage.ahead_ns and stage.ahead_ns[share.cause]:
+        return f"it waited {'in ' + name if stage.kind == 'queue' else 'to start'} behind frames that lost it"
+    own = own_causes.registered.get(share.cause)
+    said = (own.says if own is not None else _TEXT.get(share.cause, "{stage} took longer")).format(
+        stage=name, other=_other(verdict), gpu=_device(frame, stage), held=_held(frame)
+    )
     call = stage.waited_in if stage is not None else ""
     if share.cause in ("blocked", "io_wait") and speaks_for(call, share.cause):
         return f"{said.removesuffix(', not known why')}, in {call}"
