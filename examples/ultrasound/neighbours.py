@@ -61,7 +61,7 @@ def client(socket: Path, kernel: str = "despeckle") -> tuple[Callable[[], None],
 
 
 def obey(work: Callable[[], None], leave: Callable[[], None] = lambda: None) -> None:
-    """Work while told to, and leave what was worked with when told to halt; return when the parent is gone."""
+    """Work while told to, leave what was worked with when told to halt; return when the parent is gone."""
     working = False
     while True:
         ready, _, _ = select.select([0], [], [], 0 if working else None)

@@ -1,7 +1,7 @@
 """What the stand-ins for CUDA packages share: a stream of the scripted driver, and work on it.
 
-They stand in for what framescope asks of the packages, and for what the examples in docs/gpu_time.md do with them:
-streams, which one is current, and calls that put work on it. They compute nothing.
+They stand in for what framescope asks of the packages, and for what the examples in docs/gpu_time.md do with
+them: streams, which one is current, and calls that put work on it. They compute nothing.
 """
 
 from __future__ import annotations
