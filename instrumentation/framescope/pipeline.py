@@ -97,6 +97,11 @@ class _Process:
             logging.getLogger("framescope").info("framescope: the agent is a thread: %s", obstacle)
         # An agent that is a thread of this process needs the interpreter lock to look at who waits for it.
         probes = settings.probes if apart else settings.probes - {SYSTEM_CALLS}
+        if probes != settings.probes:
+            logging.getLogger("framescope").warning(
+                "framescope: emitter.probes.system_calls needs an agent that is a process of its own "
+                "(emitter.agent: process); it is off"
+            )
         self.witnesses = Witnesses(probes, self.faults, self.scheduler)
         if link is None:
             link = AgentLink(started=self.witnesses.consent) if apart else _thread_link()

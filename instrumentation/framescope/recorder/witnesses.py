@@ -36,8 +36,11 @@ class Witnesses:
         self._failed = failed = (faults or Faults()).note
         page = None
         if SYSTEM_CALLS in probes:
-            with contextlib.suppress(OSError, AttributeError):  # only Linux has what it takes
-                page = Page()
+            with contextlib.suppress(AttributeError):  # only Linux has what it takes
+                try:
+                    page = Page()
+                except OSError:  # no descriptor left
+                    failed("witnesses.page")
         self._page = page
         self._lock_range = interpreter_lock_range() if page is not None else None
         self._lock = LockProbe(scheduler, failed=failed) if LOCK in probes else None

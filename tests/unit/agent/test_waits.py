@@ -1,6 +1,8 @@
 """What knocks, samples and stacks say of a frame: a part of its blocked time, never more."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from framescope.agent.call_sampler import NOT_ALLOWED, RETRY_NS, CallSampler
 from framescope.agent.waits import Sample, Waits, lock_wait
@@ -59,6 +61,19 @@ def test_it_is_never_more_than_the_blocked_time():
 def test_between_two_knocks_that_both_waited_the_lock_was_held_too():
     busy = [knock(0, 5), knock(10, 15), knock(20, 25)]
     assert told(busy, segment(0, 25, cpu=1, blocked=24)) == pytest.approx(24)
+
+
+moments = st.integers(0, 60).map(float)
+
+
+@given(
+    st.lists(st.tuples(moments, st.floats(0, 30), st.floats(0, 1)), max_size=12),
+    moments, st.floats(0.1, 40), st.floats(0, 40), st.floats(0, 40),
+)  # fmt: skip
+def test_whatever_the_knocks_it_is_never_negative_nor_more_than_was_blocked(knocks, start, length, cpu, blocked):
+    told_of = sorted((knock(due, due + took, took * share) for due, took, share in knocks), key=lambda k: k[1])
+    found = told(told_of, segment(start, start + length, cpu=cpu, blocked=blocked))
+    assert found is None or 0 <= found <= blocked + 1e-6
 
 
 def test_waiting_for_a_core_is_no_waiting_for_the_lock():
