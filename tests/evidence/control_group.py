@@ -16,11 +16,13 @@ LIMITS: Final = {
     ("cpu", 2): "cpu.max",
     ("memory", 1): "memory.limit_in_bytes",
     ("memory", 2): "memory.max",
+    ("pressure", 2): "memory.pressure",
 }
 
 
 class Group:
-    """A fresh group that limits ``cpu`` or ``memory``. Skips the test where none may be made."""
+    """A fresh group that limits ``cpu`` or ``memory``, or tells its own ``pressure`` (version 2 alone).
+    Skips the test where none may be made."""
 
     def __init__(self, controller: str) -> None:
         for self.version, path in memberships(controller):
@@ -36,7 +38,7 @@ class Group:
                 if self._limit.exists():
                     return
                 self.folder.rmdir()
-        pytest.skip(f"no control group with a limit of {controller} may be made here")
+        pytest.skip(f"no control group for {controller} may be made here")
 
     def limit(self, amount: int) -> None:
         """Percent of one CPU, or bytes."""

@@ -19,7 +19,7 @@ from lived import CALM, DISTURBED, Lived, lived, spin, stretches
 
 from framescope import signals as sig
 from framescope.agent.windows import Running
-from framescope.probes.pressure import parse_pressure
+from framescope.probes.pressure import GroupPressureProbe, PressureProbe, parse_pressure
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the evidence is Linux's")
 MS = 0.001
@@ -308,3 +308,36 @@ def memory_stalls() -> int | None:
         return parse_pressure(Path("/proc/pressure/memory").read_text()).get("some")
     except OSError:
         return None
+
+
+def test_a_neighbour_that_waits_for_its_disk_is_no_witness_in_our_own_group(tmp_path: Path) -> None:
+    path = tmp_path / "cold"
+    path.write_bytes(os.urandom(1 << 24))
+    code = (
+        "import os,sys\n"
+        "with open(sys.argv[1], 'rb') as file:\n"
+        "    os.fsync(file.fileno())\n"
+        "    while True:\n"
+        "        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)\n"
+        "        for at in range(0, 1 << 24, 1 << 20): os.pread(file.fileno(), 4096, at)\n"
+    )
+    quiet = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    group = Group("pressure")
+    try:
+        group.enter(quiet.pid)
+        ours, machine = GroupPressureProbe(quiet.pid), PressureProbe()
+        ours.read(time.monotonic_ns())
+        machine.read(time.monotonic_ns())
+        neighbour = subprocess.Popen([sys.executable, "-c", code, str(path)])
+        time.sleep(1.5)
+        everybody, group_alone = machine.read(time.monotonic_ns()), ours.read(time.monotonic_ns())
+        neighbour.kill()
+        neighbour.wait()
+    finally:
+        quiet.kill()
+        quiet.wait()
+        group.remove()
+    assert everybody is not None and group_alone is not None
+    if everybody.stalled_ns["io"] < 20_000_000:
+        pytest.skip("this disk keeps nobody waiting")
+    assert group_alone.stalled_ns["io"] < everybody.stalled_ns["io"] / 10

@@ -36,7 +36,7 @@ from framescope.probes.host import HostProbe, HostReading
 from framescope.probes.machine import MachineProbe, MachineReading
 from framescope.probes.nvml import NvmlProbe
 from framescope.probes.page_faults import PageFaultProbe, PageFaults
-from framescope.probes.pressure import PressureProbe, PressureReading
+from framescope.probes.pressure import GroupPressureProbe, PressureProbe, PressureReading
 from framescope.probes.process_metrics import ProcessMetric, ProcessMetricsProbe, is_there
 from framescope.probes.software_accelerator import SoftwareAcceleratorProbe
 from framescope.recorder.faults import Faults
@@ -69,6 +69,8 @@ class EvidenceProbes:
         self._throttled = Running()
         self._io_stalls = Amounts()
         self._memory_stalls = Amounts()
+        self._group_io_stalls = Amounts()
+        self._group_memory_stalls = Amounts()
         self._major_faults = Running()
         self._points: dict[str, list[tuple[Labels, int, float]]] = {}
         self._events: list[tuple[int, str]] = []
@@ -82,6 +84,10 @@ class EvidenceProbes:
         if settings.probe_pressure:
             pressure = PressureProbe()
             self.add(Scheduled("pressure", TENTH_NS, pressure.read, self._take_pressure, pressure.close))
+            group = GroupPressureProbe(pid)
+            self.add(
+                Scheduled("group_pressure", TENTH_NS, group.read, self._take_group_pressure, group.close)
+            )
             faults = PageFaultProbe(pid)
             self.add(Scheduled("page_faults", TENTH_NS, faults.read, self._take_page_faults, faults.close))
         if settings.probe_host:
@@ -181,14 +187,18 @@ class EvidenceProbes:
         return None if held is None else min(held, end_ns - start_ns)
 
     def io_stall_over(self, start_ns: int, end_ns: int) -> int | None:
-        """ns some task of the machine waited for I/O around a frame; None where pressure is not told."""
-        return self._io_stalls.over(start_ns, end_ns)
+        """ns some task waited for I/O around a frame, in the host's control group where that is told, else in
+        the machine; None where pressure is not told."""
+        ours = self._group_io_stalls.over(start_ns, end_ns)
+        return self._io_stalls.over(start_ns, end_ns) if ours is None else ours
 
     def memory_stall_over(self, start_ns: int, end_ns: int) -> int | None:
-        """ns some task of the machine waited for memory around a frame. None where that is not told, and
-        where no page of the host process had to be read in meanwhile: then it was another that waited, or
-        this one in a way that leaves no trace."""
-        stalled = self._memory_stalls.over(start_ns, end_ns)
+        """ns some task waited for memory around a frame, in the host's control group where that is told, else
+        in the machine. None where neither is. None too where no page of the host process had to be read in
+        meanwhile: then it was another that waited, or this one in a way that leaves no trace."""
+        stalled = self._group_memory_stalls.over(start_ns, end_ns)
+        if stalled is None:
+            stalled = self._memory_stalls.over(start_ns, end_ns)
         return stalled if not stalled or self._major_faults.over(start_ns, end_ns) else None
 
     def close(self) -> None:
@@ -233,12 +243,13 @@ class EvidenceProbes:
         yield sig.FS_CPU_QUOTA_LIMIT, (), reading.time_ns, reading.limit_cpus
 
     def _take_pressure(self, reading: PressureReading) -> Iterable[Point]:
-        for resource, stalls in (("io", self._io_stalls), ("memory", self._memory_stalls)):
-            stalled = reading.stalled_ns.get(resource)
-            if stalled is not None:
-                stalls.add(reading.time_ns - reading.window_ns, reading.time_ns, stalled)
+        _remember(reading, self._io_stalls, self._memory_stalls)
         for resource, share in reading.shares.items():
             yield sig.FS_PRESSURE, ((sig.FS_PRESSURE_RESOURCE, resource),), reading.time_ns, share
+
+    def _take_group_pressure(self, reading: PressureReading) -> Iterable[Point]:
+        _remember(reading, self._group_io_stalls, self._group_memory_stalls)
+        return ()
 
     def _take_page_faults(self, reading: PageFaults) -> Iterable[Point]:
         self._major_faults.add(reading.time_ns, reading.major)
@@ -284,6 +295,13 @@ class EvidenceProbes:
             if len(held) >= POINTS:
                 raise OverflowError(f"more than {POINTS} points of {metric} wait to be sent")
             held.append((labels, at_ns, value))
+
+
+def _remember(reading: PressureReading, io: Amounts, memory: Amounts) -> None:
+    for resource, stalls in (("io", io), ("memory", memory)):
+        stalled = reading.stalled_ns.get(resource)
+        if stalled is not None:
+            stalls.add(reading.time_ns - reading.window_ns, reading.time_ns, stalled)
 
 
 def _is_sound(reading: DeviceReading) -> bool:

@@ -6,10 +6,12 @@ difference for every reader of the machine: never read faster than `MINIMUM_INTE
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from framescope.probes.cgroup import RESOLVE_EVERY_NS, below, parse_membership, parse_mounts
 from framescope.probes.kernel_file import KernelFile
 
 MINIMUM_INTERVAL_NS: Final = 100_000_000
@@ -31,12 +33,14 @@ class PressureReading:
 
 
 class PressureProbe:
-    """Reads ``/proc/pressure`` under ``root``. ``unavailable`` says why there is nothing to read."""
+    """Reads ``/proc/pressure`` under ``root``, or the given file of each resource. ``unavailable`` says why
+    there is nothing to read."""
 
     name = "pressure"
 
-    def __init__(self, root: Path = Path("/")) -> None:
-        self._files = {resource: KernelFile(root / "proc" / "pressure" / resource) for resource in RESOURCES}
+    def __init__(self, root: Path = Path("/"), files: Mapping[str, Path] | None = None) -> None:
+        machine = {resource: root / "proc" / "pressure" / resource for resource in RESOURCES}
+        self._files = {resource: KernelFile(path) for resource, path in (files or machine).items()}
         self._last_ns: int | None = None
         self._totals: dict[str, int] = {}
         self.unavailable: str | None = None
@@ -74,7 +78,7 @@ class PressureProbe:
             try:
                 text = file.read()
             except OSError as error:
-                reason = f"/proc/pressure/{resource}: {error.strerror or error}"
+                reason = f"{file.path}: {error.strerror or error}"
                 continue
             for kind, total_ns in parse_pressure(text).items():
                 # The machine as a whole is never fully stalled on CPU: that line is always zero.
@@ -83,8 +87,55 @@ class PressureProbe:
         if totals:
             self.unavailable = None
         elif self.unavailable is None:
-            self.unavailable = reason or "/proc/pressure says nothing"
+            self.unavailable = reason or "the pressure files say nothing"
         return totals
+
+
+class GroupPressureProbe:
+    """Stalls for memory and I/O in the control group (version 2) of process ``pid`` alone: in a container, or
+    a service, a witness that no neighbour can be."""
+
+    name = "group_pressure"
+
+    def __init__(self, pid: int, root: Path = Path("/")) -> None:
+        self._pid = pid
+        self._root = root
+        self._folder: Path | None = None
+        self._inner: PressureProbe | None = None
+        self._resolve_due_ns: int | None = None
+
+    def read(self, now_ns: int) -> PressureReading | None:
+        """As `PressureProbe.read`; ``None`` too where the process is in no group but the machine's root."""
+        if self._resolve_due_ns is None or now_ns >= self._resolve_due_ns:
+            self._resolve_due_ns = now_ns + RESOLVE_EVERY_NS
+            folder = self._resolve()
+            if folder != self._folder:
+                self.close()
+                self._folder = folder
+                if folder is not None:
+                    files = {resource: folder / f"{resource}.pressure" for resource in ("memory", "io")}
+                    self._inner = PressureProbe(files=files)
+        return None if self._inner is None else self._inner.read(now_ns)
+
+    def close(self) -> None:
+        if self._inner is not None:
+            self._inner.close()
+        self._inner = None
+
+    def _resolve(self) -> Path | None:
+        try:
+            groups = parse_membership((self._root / f"proc/{self._pid}/cgroup").read_text(errors="replace"))
+            mounts = parse_mounts((self._root / "proc/self/mountinfo").read_text(errors="replace"))
+        except OSError:
+            return None
+        paths = [path for version, path in groups if version == 2]
+        for mount in mounts:
+            if mount.version == 2 and paths:
+                folder = self._root / mount.point.lstrip("/") / below(mount.root, paths[0])
+                # Every group has this file but the root of all, whose pressure is the machine's.
+                if (folder / "cgroup.events").exists() and (folder / "memory.pressure").exists():
+                    return folder
+        return None
 
 
 def parse_pressure(text: str) -> dict[str, int]:

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framescope.probes.pressure import MINIMUM_INTERVAL_NS, PressureProbe, parse_pressure
+from framescope.probes.cgroup import RESOLVE_EVERY_NS
+from framescope.probes.pressure import (
+    MINIMUM_INTERVAL_NS,
+    GroupPressureProbe,
+    PressureProbe,
+    parse_pressure,
+)
 
 NS = 1_000_000_000
 
@@ -98,3 +104,55 @@ def test_no_text_breaks_the_parser(text: str) -> None:
 def test_what_the_kernel_prints_is_read_back_in_ns(some: int, full: int, average: float) -> None:
     text = f"some avg10={average:.2f} total={some}\nfull avg10={average:.2f} total={full}\n"
     assert parse_pressure(text) == {"some": some * 1000, "full": full * 1000}
+
+
+# -- of one control group ----------------------------------------------------------------------------------
+
+MOUNT = "30 23 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+
+
+def group(root: Path, path: str, io_us: int, *, is_root: bool = False) -> None:
+    """Process 42 is in this group, whose tasks waited so long for I/O."""
+    folder = root / "sys/fs/cgroup" / path
+    for name, text in {
+        root / "proc/42/cgroup": f"0::/{path}\n",
+        root / "proc/self/mountinfo": MOUNT,
+        folder / "io.pressure": f"some avg10=0 avg60=0 avg300=0 total={io_us}\n",
+        folder / "memory.pressure": "some avg10=0 avg60=0 avg300=0 total=0\n",
+    }.items():
+        name.parent.mkdir(parents=True, exist_ok=True)
+        name.write_text(text)
+    if not is_root:
+        (folder / "cgroup.events").write_text("populated 1\n")
+
+
+def test_a_group_s_own_stalls_are_told_without_its_neighbours(tmp_path: Path) -> None:
+    stalls(tmp_path, io=(0, 0))
+    group(tmp_path, "pod", 0)
+    probe = GroupPressureProbe(42, tmp_path)
+    assert probe.read(0) is None
+    stalls(tmp_path, io=(900_000, 0))  # the machine's: somebody else waited
+    group(tmp_path, "pod", 200_000)
+    reading = probe.read(NS)
+    assert reading is not None and reading.stalled_ns == {"io": 200_000_000, "memory": 0}
+
+
+def test_the_root_of_all_groups_is_the_machine_and_tells_nothing_more(tmp_path: Path) -> None:
+    group(tmp_path, "", 0, is_root=True)
+    probe = GroupPressureProbe(42, tmp_path)
+    assert [probe.read(0), probe.read(NS)] == [None, None]
+
+
+def test_a_process_that_changes_its_group_starts_afresh(tmp_path: Path) -> None:
+    group(tmp_path, "a", 5)
+    probe = GroupPressureProbe(42, tmp_path)
+    probe.read(0)
+    group(tmp_path, "b", 900_000)
+    assert probe.read(RESOLVE_EVERY_NS) is None  # nothing of b to compare with
+    group(tmp_path, "b", 900_007)
+    reading = probe.read(RESOLVE_EVERY_NS + NS)
+    assert reading is not None and reading.stalled_ns["io"] == 7_000
+
+
+def test_without_groups_of_version_2_there_is_nothing(tmp_path: Path) -> None:
+    assert GroupPressureProbe(42, tmp_path).read(0) is None
