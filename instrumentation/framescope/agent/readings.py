@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Generic, TypeVar
 
 from framescope.judge.model import Device
@@ -33,20 +33,22 @@ class Stretches(Generic[T]):
         """One more stretch, which ends no earlier than the one before."""
         self._held.append((end_ns, window_ns, error_ns, found))
 
-    def over(self, start_ns: int, end_ns: int) -> Iterator[tuple[int, int, T]]:
+    def over(self, start_ns: int, end_ns: int) -> list[tuple[int, int, T]]:
         """(overlap, window, what was found) of each that touches [start, end) wherever in its error it lies.
 
         The overlap is the least it can be. What is not sure to touch the frame is no evidence of it.
         """
+        touching: list[tuple[int, int, T]] = []
         for last_ns, window_ns, error_ns, found in reversed(self._held):
-            if last_ns + error_ns <= start_ns:
+            if last_ns <= start_ns:
                 break
-            overlap = min(
-                min(end_ns, last_ns + shift) - max(start_ns, last_ns - window_ns + shift)
-                for shift in (-error_ns, error_ns)
-            )
+            first_ns = last_ns - window_ns
+            overlap = min(end_ns, last_ns - error_ns) - max(start_ns, first_ns - error_ns)
+            if error_ns:
+                overlap = min(overlap, min(end_ns, last_ns + error_ns) - max(start_ns, first_ns + error_ns))
             if overlap > 0:
-                yield overlap, window_ns, found
+                touching.append((overlap, window_ns, found))
+        return touching
 
 
 class Levels:
@@ -61,8 +63,14 @@ class Levels:
 
     def at(self, time_ns: int) -> float | None:
         """The level read nearest to a moment; None where that is too far from it."""
-        nearest = min(self._held, key=lambda one: abs(one[0] - time_ns), default=None)
-        return nearest[1] if nearest is not None and abs(nearest[0] - time_ns) <= NEAR_NS else None
+        found, nearest = None, NEAR_NS
+        for at_ns, level in reversed(self._held):
+            apart = abs(at_ns - time_ns)
+            if apart > nearest and at_ns < time_ns:
+                break  # from here on they only lie further back
+            if apart <= nearest:
+                found, nearest = level, apart
+        return found
 
 
 class Growth:
@@ -182,9 +190,9 @@ class _History:
         self._power.add(at, reading.power_watts)
 
     def over(self, start_ns: int, end_ns: int) -> Device | None:
-        loads = list(self._loads.over(start_ns, end_ns))
-        others = list(self._others.over(start_ns, end_ns))
-        clocks = list(self._clocks.over(start_ns, end_ns))
+        loads = self._loads.over(start_ns, end_ns)
+        others = self._others.over(start_ns, end_ns)
+        clocks = self._clocks.over(start_ns, end_ns)
         held = _rates(self._held, start_ns, end_ns)
         io = _rates(self._io, start_ns, end_ns)
         events = tuple(text for at, text in self.events if start_ns <= at < end_ns)
@@ -222,7 +230,9 @@ class _History:
 
 def _rates(growth: Growth, start_ns: int, end_ns: int) -> dict[str, float]:
     """Mean rate by name over a frame, each weighted by how much of the frame it covers."""
-    found = list(growth.rates.over(start_ns, end_ns))
+    found = growth.rates.over(start_ns, end_ns)
+    if len(found) == 1:  # the usual: a frame is shorter than the time between two readings
+        return found[0][2]
     names = {name for _, _, rates in found for name in rates}
     means = {name: _weighted((w, r[name]) for w, _, r in found if name in r) for name in names}
     return {name: mean for name, mean in sorted(means.items()) if mean is not None}

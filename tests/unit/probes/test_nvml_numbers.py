@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -280,6 +281,15 @@ def test_on_the_machine_itself_a_process_that_ended_is_nobodys(tmp_path: Path) -
     assert people.who(7) == (7, "python", True)
     assert people.who(8) == (8, "recon", False)
     assert people.who(9) == (9, "unknown", None)
+
+
+def test_where_there_is_no_proc_the_system_is_asked(tmp_path: Path) -> None:
+    people = People(os.getpid(), tmp_path / "none", {})
+    pid, name, ours = people.who(os.getpid())
+    assert (pid, ours) == (os.getpid(), True)
+    assert name != "unknown"
+    assert people.who(os.getppid())[2] is False
+    assert people.who(2**22 + 1) == (2**22 + 1, "unknown", None)
 
 
 # --- turns ----------------------------------------------------------------------------------------------
