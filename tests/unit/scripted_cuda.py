@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import shutil
@@ -26,7 +27,9 @@ def built(*options: str) -> Path:
         if os.environ.get("CI"):
             pytest.fail("no C compiler: these tests must run under CI")
         pytest.skip("no C compiler, so the scripted libcuda.so.1 cannot be built")
-    made = Path(mkdtemp(prefix="cuda-stub-")) / "libcuda.so.1"
+    folder = Path(mkdtemp(prefix="cuda-stub-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    made = folder / "libcuda.so.1"
     flags = ["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", *options]
     subprocess.run(
         [compiler, *flags, "-o", str(made), str(Path(__file__).with_name("cuda_stub.c"))], check=True
