@@ -49,6 +49,17 @@ def test_where_nobody_knocked_it_is_unknown():
     assert told([knock(0, 0.1), knock(100, 100.1)], segment(4, 28, cpu=2, blocked=20)) is None
 
 
+def test_what_others_held_while_a_task_awaited_something_was_not_waited_for():
+    waits = Waits()
+    waits.add([knock(5, 25), knock(30, 30.1)])
+    waits.saw(Sample(10 * MS, THREAD, "lock", "a lock"))
+    task = frame(segment(4, 28, cpu=2, blocked=20))
+    task.segments[0].of_task = True
+    waits.explain(task)
+    assert task.segments[0].evidence.gil_ns is None
+    assert task.segments[0].evidence.lock_ns is None
+
+
 def test_what_the_thread_itself_held_the_lock_for_was_nobody_else_s():
     held_by_itself = [knock(5, 7.5), knock(12.5, 12.6), knock(17.6, 17.7), knock(22.7, 22.8), knock(27.8, 28)]
     assert told(held_by_itself, segment(4, 28, cpu=3, blocked=20)) == 0
@@ -70,8 +81,12 @@ moments = st.integers(0, 60).map(float)
     st.lists(st.tuples(moments, st.floats(0, 30), st.floats(0, 1)), max_size=12),
     moments, st.floats(0.1, 40), st.floats(0, 40), st.floats(0, 40),
 )  # fmt: skip
-def test_whatever_the_knocks_it_is_never_negative_nor_more_than_was_blocked(knocks, start, length, cpu, blocked):
-    told_of = sorted((knock(due, due + took, took * share) for due, took, share in knocks), key=lambda k: k[1])
+def test_whatever_the_knocks_it_is_never_negative_nor_more_than_was_blocked(
+    knocks, start, length, cpu, blocked
+):
+    told_of = sorted(
+        (knock(due, due + took, took * share) for due, took, share in knocks), key=lambda k: k[1]
+    )
     found = told(told_of, segment(start, start + length, cpu=cpu, blocked=blocked))
     assert found is None or 0 <= found <= blocked + 1e-6
 

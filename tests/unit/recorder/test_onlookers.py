@@ -8,7 +8,7 @@ import pytest
 from apart import Apart
 
 from framescope.handover import Batch
-from framescope.pipeline import Pipeline
+from framescope.pipeline import Pipeline, _Process
 from framescope.recorder.faults import Faults
 from framescope.recorder.open_frames import THREADS, OpenFrames, Page, read_page
 from framescope.recorder.stack_sampler import (
@@ -217,3 +217,29 @@ def test_one_frame_is_looked_at_only_so_often():
     assert looks == LOOKS_A_FRAME
     look.frames.here[1] = (3, [0, 0])  # the next frame
     assert len(look.at(1000)) == 1
+
+
+class Nowhere:
+    """A link that takes everything and sends nothing."""
+
+    def send(self, message: bytes, frames: int) -> None: ...
+    def revive(self) -> bool:
+        return False
+
+    def losses(self) -> dict[str, int]:
+        return {}
+
+    def close(self, timeout: float) -> None: ...
+
+
+def test_an_agent_that_is_a_thread_of_the_host_looks_at_no_calls_and_says_so(monkeypatch, caplog):
+    monkeypatch.setenv("FRAMESCOPE_AGENT", "thread")
+    monkeypatch.setenv("FRAMESCOPE_PROBES_SYSTEM_CALLS", "1")
+    process = _Process(Nowhere())
+    try:
+        batch = Batch(1, "", 0, 0)
+        process.witnesses.tell(batch)
+        assert batch.threads is None
+        assert "emitter.probes.system_calls needs an agent that is a process" in caplog.text
+    finally:
+        process.close(1)
