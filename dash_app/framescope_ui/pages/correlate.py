@@ -20,6 +20,7 @@ SHOWN_STRETCHES = 12
 UNREAD_SHARE = 0.01
 """Frames without a reading are worth a word from this share on."""
 CHANCE = "may be chance"
+DELTA = "δ: how much oftener than not a slow frame has the greater value, −1 to 1; the values are medians."
 CLASSES = {True: "", False: "fs-chance"}
 
 
@@ -491,6 +492,8 @@ def apart_card(found: Correlation) -> Part:
                 )
     slow, on_time = quantity.whole(found.sampled_slow), quantity.whole(found.sampled_on_time)
     kept = f"{slow} slow and {on_time} on-time frames kept whole"
+    if any(one.value is None for one in found.differences):
+        body = [*body, html.P(DELTA, className="fs-dim")]
     return elements.card(
         "What sets slow frames apart", body, note=f"signals of all frames, the rest of {kept}"
     )
