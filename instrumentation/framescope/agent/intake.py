@@ -147,6 +147,7 @@ def _add_steps(segments: Sequence[Segment], told: tuple[int, int, int] | None) -
     if told is None or not segments:
         return
     _, inside_ns, loop_ns = told
+    segments[0].of_task = True
     own, *lent = (segment.evidence for segment in segments)
     if own.io_ns and own.cpu_ns is not None and own.runqueue_ns is not None:
         own.io_ns = min(own.io_ns, max(0, inside_ns - own.cpu_ns - own.runqueue_ns))

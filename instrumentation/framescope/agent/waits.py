@@ -63,8 +63,8 @@ class Waits:
             return
         for segment in frame.segments:
             evidence = segment.evidence
-            if evidence.blocked_ns is None:
-                continue
+            if evidence.blocked_ns is None or segment.of_task:
+                continue  # while a task awaits something it waits for no lock, and its thread works for others
             seen = _within(self._samples, segment)
             if any(sample.kind != "running" for sample in seen):
                 _split(evidence, seen)

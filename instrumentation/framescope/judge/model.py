@@ -117,6 +117,8 @@ class Segment:
     end_ns: int
     evidence: Evidence
     expected: Evidence = field(default_factory=Evidence)
+    of_task: bool = False
+    """An asyncio task's, all of its steps together: between them its thread ran others."""
 
 
 @dataclass(slots=True)

@@ -266,6 +266,7 @@ async def test_a_stage_on_a_thread_the_task_lends_is_read_on_that_thread():
     frame = as_the_agent_reads(record, p)
     assert [stage.thread for stage in frame.stages] == [threading.get_ident(), lent, lent]
     assert [segment.evidence.loop_ns is None for segment in frame.segments] == [False, False]
+    assert [segment.of_task for segment in frame.segments] == [True, False]
 
 
 async def test_two_threads_that_share_a_frame_do_not_part_a_stage_from_its_time():
