@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
 
@@ -46,6 +47,13 @@ async def an_answer(infer: framescope.Stage, long: bool) -> None:
         burn(1)
 
 
+async def an_answer_beside_a_busy_thread(infer: framescope.Stage, long: bool) -> None:
+    busy = threading.Thread(target=burn, args=(LONG_MS if long else 1,))  # holds the interpreter lock
+    busy.start()
+    await an_answer(infer, long)
+    busy.join()
+
+
 async def a_lent_thread(infer: framescope.Stage, long: bool) -> None:
     def model() -> None:
         with infer:
@@ -82,6 +90,7 @@ async def lost_to(
         (own_code, "cpu_work"),
         (others_first, "loop_wait"),
         (an_answer, "blocked"),
+        (an_answer_beside_a_busy_thread, "blocked"),
         (a_lent_thread, "cpu_work"),
     ],
 )

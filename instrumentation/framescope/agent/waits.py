@@ -64,7 +64,7 @@ class Waits:
         for segment in frame.segments:
             evidence = segment.evidence
             if evidence.blocked_ns is None or segment.of_task:
-                continue  # while a task awaits something it waits for no lock, and its thread works for others
+                continue  # a task that awaits something waits for no lock, and its thread works for others
             seen = _within(self._samples, segment)
             if any(sample.kind != "running" for sample in seen):
                 _split(evidence, seen)
