@@ -339,6 +339,7 @@ class Pipeline:
         a number, or a function that answers either, asked each time the stage is entered. Without one it is
         the stream that is current then: torch's where torch uses CUDA, else CuPy's, else the default stream.
         ``timer`` stands in for CUDA: a ``framescope.probes.device.GpuTimer`` for an accelerator of your own.
+        Both count when the stage is made, by the first call with its name.
 
         Where there is no CUDA driver the stage is recorded by host time alone, which is logged once. Raises
         ``TypeError`` for what is no stream.
