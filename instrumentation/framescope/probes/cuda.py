@@ -47,8 +47,8 @@ thread holds the interpreter lock meanwhile."""
 DRIFT: Final = 1e-4
 """Assumed bound on how far the device's clock runs off the host's: crystals are good to ±50 parts in a
 million each, vendors state nothing. Anchors are made as often as there is something to place (ten times a
-second), so that it seldom amounts to more than 10 µs. A host's clock that is being slewed hard, up to 500 parts
-in a million by NTP, goes beyond it while that lasts."""
+second), so that it seldom amounts to more than 10 µs. A host's clock that is being slewed hard, up to 500
+parts in a million by NTP, goes beyond it while that lasts."""
 RESOLUTION_NS: Final = 500
 """Of an event's time, as the driver's reference gives it."""
 ABANDONED_NS: Final = 60_000_000_000
