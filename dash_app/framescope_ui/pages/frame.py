@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from dash import html
 
+from framescope.judge.advice import ADVICE
 from framescope_ui.figures import quantity, theme
 from framescope_ui.figures.frame import neighbours_figure, shown_rows, waterfall_figure
 from framescope_ui.figures.live import gpu_title
@@ -467,6 +468,7 @@ def _evidence_card(verdict: VerdictView, viewer: Viewer) -> Part:
         parts.append(html.Details([html.Summary(f"{len(slivers)} smaller shares"), *slivers]))
     parts += _considered("Ruled out", [one for one in verdict.considered if one.status == "ruled_out"])
     parts += _considered("Not measured", [one for one in verdict.considered if one.status == "not_measured"])
+    parts += _advice(verdict.cause)
     explained = verdict.lost_seconds - verdict.unexplained_seconds
     covered = explained / verdict.lost_seconds if verdict.lost_seconds > 0 else None
     words = (
@@ -500,6 +502,30 @@ def _evidence_card(verdict: VerdictView, viewer: Viewer) -> Part:
         note=html.Span([html.Span("measured"), html.Span("expected")], className="fs-evidence-head"),
         id="evidence",
     )
+
+
+def _advice(cause: str) -> list[Part]:
+    """What to do about a cause, and how far it can be trusted."""
+    advice = ADVICE.get(cause)
+    if advice is None:
+        return []
+    return [
+        html.Div(
+            [
+                html.H3("What to do"),
+                html.Ol([html.Li(step) for step in advice.steps], className="fs-steps"),
+                html.Details(
+                    [
+                        html.Summary("What it rests on, what can fool it"),
+                        html.P(advice.rests_on),
+                        html.P(advice.fooled_by),
+                    ]
+                ),
+            ],
+            className="fs-evidence-cause",
+            id="advice",
+        )
+    ]
 
 
 def _evidence_row(stage: str | None, row: EvidenceRow) -> html.Div:

@@ -28,13 +28,14 @@ from framescope_ui.pages.live import empty_page, live_page
 from framescope_ui.pages.slow_frames import phone_row, query_of, row_of, slow_frames_page
 from framescope_ui.pages.viewer import LIVE_RANGES, RANGES, Viewer, viewer_of
 from framescope_ui.questions.correlate import correlate
-from framescope_ui.questions.every_frame import cause_counts, every_frame
+from framescope_ui.questions.every_frame import counted_causes, latencies, strip_of
 from framescope_ui.questions.feed import LiveFeed
 from framescope_ui.questions.frame import frame
+from framescope_ui.questions.incidents import incidents_of
 from framescope_ui.questions.live import live
 from framescope_ui.questions.pipelines import picked, pipelines
 from framescope_ui.questions.slow_frames import slow_frames
-from framescope_ui.questions.stores import Stores
+from framescope_ui.questions.stores import NS, Stores
 from framescope_ui.questions.views import Choice, FramesPage, Live
 
 Callback = TypeVar("Callback", bound=Callable[..., Awaitable[Any]])
@@ -347,13 +348,15 @@ class Pages:
     async def _slow_frames(self, viewer: Viewer, now: float) -> list[Part]:
         if viewer.service is None or viewer.pipeline is None:
             return empty_page(await self._feed.snapshot())
-        start, end = viewer.span(now)
-        page, every, counts = await asyncio.gather(
+        start_ns, end_ns = (int(at * NS) for at in viewer.span(now))
+        page, (frames, cut_ns) = await asyncio.gather(
             slow_frames(self._stores, query_of(viewer, now)),
-            every_frame(self._stores, viewer.service, viewer.pipeline, start, end),
-            cause_counts(self._stores, viewer.service, viewer.pipeline, start, end),
+            latencies(self._stores, viewer.service, viewer.pipeline, start_ns, end_ns),
         )
-        body = slow_frames_page(page, every, counts, viewer, now)
+        found = await incidents_of(
+            self._stores, viewer.service, viewer.pipeline, frames, start_ns, end_ns, cut_ns
+        )
+        body = slow_frames_page(page, strip_of(frames, cut_ns), counted_causes(frames), found, viewer, now)
         body += limits(self._feed.backends())
         if viewer.paused is not None:
             body.insert(1, _paused_line(viewer.paused))

@@ -14,7 +14,9 @@ from framescope_ui.figures import quantity, theme
 from framescope_ui.figures.strip import strip_figure, strip_note
 from framescope_ui.pages import elements
 from framescope_ui.pages.elements import Part
+from framescope_ui.pages.incidents import incidents_card
 from framescope_ui.pages.viewer import Viewer
+from framescope_ui.questions.incidents import Incidents
 from framescope_ui.questions.views import EveryFrame, FrameItem, FramesPage
 
 PAGE_SIZE = 100
@@ -57,13 +59,19 @@ def query_of(viewer: Viewer, now: float, cursor: str | None = None) -> FrameQuer
 
 
 def slow_frames_page(
-    page: FramesPage, every: EveryFrame, counts: Sequence[tuple[str, int]], viewer: Viewer, now: float
+    page: FramesPage,
+    every: EveryFrame,
+    counts: Sequence[tuple[str, int]],
+    found: Incidents,
+    viewer: Viewer,
+    now: float,
 ) -> list[Part]:
-    """The sentence, the chips, the strip and the table."""
+    """The sentence, the chips, the incidents, the strip and the table."""
     start, end = viewer.span(now)
     return [
         html.H1(sentence(every, counts), className="fs-sentence"),
         html.Div([chips(counts, viewer), choices(page, viewer)], className="fs-filters"),
+        *incidents_card(found, viewer),
         elements.card(
             "Every frame",
             elements.chart(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import replace
 
 from framescope_ui.questions.latencies import OUTCOME_BY_LETTER, Latencies, unpacked
 from framescope_ui.questions.stores import NS, Stores, seconds
@@ -22,19 +21,7 @@ machine. Of a longer range the newest hour is answered."""
 async def every_frame(stores: Stores, service: str, pipeline: str, start: float, end: float) -> EveryFrame:
     """Every frame due in ``[start, end)`` unix seconds. Raises ``BackendError``."""
     frames, cut_ns = await latencies(stores, service, pipeline, int(start * NS), int(end * NS))
-    return replace(strip_of(frames), cut_before=None if cut_ns is None else seconds(cut_ns))
-
-
-async def cause_counts(
-    stores: Stores, service: str, pipeline: str, start: float, end: float
-) -> list[tuple[str, int]]:
-    """Slow frames due in ``[start, end)`` by cause, most first, counted over all frames.
-
-    Slow frames whose record names no cause count as ``unknown``. Of a range longer than an hour or so,
-    the newest part is counted: that of ``every_frame``. Raises ``BackendError``.
-    """
-    frames, _ = await latencies(stores, service, pipeline, int(start * NS), int(end * NS))
-    return counted_causes(frames)
+    return strip_of(frames, cut_ns)
 
 
 async def latencies(
@@ -53,8 +40,8 @@ async def latencies(
     return frames.between(start_ns if cut_ns is None else cut_ns, end_ns), cut_ns
 
 
-def strip_of(frames: Latencies) -> EveryFrame:
-    """Arrays as the view wants them."""
+def strip_of(frames: Latencies, cut_ns: int | None = None) -> EveryFrame:
+    """Arrays as the view wants them; ``cut_ns``: frames before then were left out."""
     return EveryFrame(
         x=(frames.due_ns / NS).tolist(),
         latency_seconds=(frames.latency_ns / NS).tolist(),
@@ -63,9 +50,10 @@ def strip_of(frames: Latencies) -> EveryFrame:
         frame_id=frames.frame_id.tolist(),
         budget_seconds=None if frames.budget_ns is None else frames.budget_ns / NS,
         total=len(frames),
+        cut_before=None if cut_ns is None else seconds(cut_ns),
     )
 
 
 def counted_causes(frames: Latencies) -> list[tuple[str, int]]:
-    """How many slow frames each cause has, most first."""
+    """How many slow frames each cause has, most first; those whose record names none count as ``unknown``."""
     return Counter(cause or "unknown" for cause in frames.only(frames.slow).cause.tolist()).most_common()

@@ -23,6 +23,8 @@ AFTER_NS: Final = NS // 4
 """A change is marked when it is done: its first slow frame may have begun before."""
 OTHERS: Final = 8
 """Pipelines beside the one asked of whose incidents are looked at as triggers."""
+OTHERS_UP_TO_NS: Final = 900 * NS
+"""Of a longer range other pipelines are not looked at: reading an hour of each takes seconds on Tempo."""
 GOING_ON_NS: Final = 3 * NS
 """An incident whose last slow frame is no older than this, at the end of the range, may go on."""
 
@@ -82,13 +84,27 @@ async def incidents(stores: Stores, service: str, pipeline: str, start: float, e
     What else went on is asked of the same stores; where they do not answer, no trigger is named.
     """
     start_ns, end_ns = int(start * NS), int(end * NS)
-    (frames, cut_ns), marks, others = await asyncio.gather(
-        latencies(stores, service, pipeline, start_ns, end_ns),
-        _marks(stores, service, start_ns, end_ns),
-        _elsewhere(stores, service, pipeline, start_ns, end_ns),
+    frames, cut_ns = await latencies(stores, service, pipeline, start_ns, end_ns)
+    return await incidents_of(stores, service, pipeline, frames, start_ns, end_ns, cut_ns)
+
+
+async def incidents_of(
+    stores: Stores,
+    service: str,
+    pipeline: str,
+    frames: Latencies,
+    start_ns: int,
+    end_ns: int,
+    cut_ns: int | None = None,
+) -> Incidents:
+    """The same of frames that were read already; ``cut_ns``: frames before then were not."""
+    cut = None if cut_ns is None else seconds(cut_ns)
+    if not incidents_among(frames, (), (), end_ns):
+        return Incidents((), cut)
+    marks, others = await asyncio.gather(
+        _marks(stores, service, start_ns, end_ns), _elsewhere(stores, service, pipeline, start_ns, end_ns)
     )
-    found = incidents_among(frames, marks, others, end_ns)
-    return Incidents(found, None if cut_ns is None else seconds(cut_ns))
+    return Incidents(incidents_among(frames, marks, others, end_ns), cut)
 
 
 def incidents_among(
@@ -182,6 +198,8 @@ async def _marks(stores: Stores, service: str, start_ns: int, end_ns: int) -> li
 async def _elsewhere(
     stores: Stores, service: str, pipeline: str, start_ns: int, end_ns: int
 ) -> list[tuple[str, Incident]]:
+    if end_ns - start_ns > OTHERS_UP_TO_NS:
+        return []
     try:
         known = await stores.traces.pipelines(start_ns, end_ns)
         others = list(dict.fromkeys((one.service, one.pipeline) for one in known))

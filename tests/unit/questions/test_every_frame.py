@@ -10,7 +10,7 @@ from memory_stores import MemoryMetrics, MemoryTraces
 from scene import NOW_NS, NS, PIPELINE, SERVICE, scene
 
 from framescope_ui.backends.protocols import FrameBatch, PipelineRef
-from framescope_ui.questions.every_frame import MOST_RECORDS, cause_counts, every_frame
+from framescope_ui.questions.every_frame import MOST_RECORDS, counted_causes, every_frame, latencies
 from framescope_ui.questions.latencies import unpacked
 from framescope_ui.questions.pipelines import picked, pipelines
 from framescope_ui.questions.stores import Stores
@@ -54,7 +54,8 @@ async def test_of_a_range_with_too_many_frames_the_newest_are_answered_and_it_sa
 async def test_causes_are_counted_over_every_slow_frame_kept_or_not() -> None:
     made = scene()
     made.traces.kept = []
-    counts = await cause_counts(made.stores, SERVICE, PIPELINE, NOW_NS / NS - 60, NOW_NS / NS)
+    frames, _ = await latencies(made.stores, SERVICE, PIPELINE, NOW_NS - 60 * NS, NOW_NS)
+    counts = counted_causes(frames)
     assert counts == [("gpu_contention", 30)]
 
 
