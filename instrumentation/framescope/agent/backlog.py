@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from framescope.judge.model import Frame, Stage, Verdict
+from framescope.judge.model import Frame, Segment, Stage, Verdict
 
 PLAIN: Final = "queue_wait"
 SAYS_NOTHING: Final = frozenset({"unknown", "late_input", "structural"})
@@ -77,7 +77,8 @@ class Backlog:
         """Write into a frame's waits what was lost ahead of it. Frames come in the order of their ids."""
         if frame.outcome == "dropped":
             return  # nobody served it
-        first = self._server(frame.segments[0].thread) if frame.segments else Server()
+        alone = bool(frame.segments) and _one_by_one(frame.segments[0])
+        first = self._server(frame.segments[0].thread) if alone else Server()
         for stage in frame.stages:
             if stage.kind == "queue":
                 # What the consumer was ready for and did not run is the wait's own evidence.
@@ -102,6 +103,8 @@ class Backlog:
             queue = _queue_into(frame, segment.start_ns) if position else None
             if position and queue is None:
                 continue  # taken over by hand, not from a queue of ours
+            if queue is None and not _one_by_one(segment):
+                continue
             server = self._server(segment.thread if queue is None else queue.name)
             server.busy_until_ns = segment.end_ns
             if queue is not None:
@@ -124,6 +127,11 @@ class Backlog:
                 self._servers.pop(next(iter(self._servers)))
             known = self._servers[key] = Server()
         return known
+
+
+def _one_by_one(segment: Segment) -> bool:
+    """Whether a thread has one frame after the other in its hands; tasks that take turns have all at once."""
+    return segment.thread >= 0 and not segment.of_task
 
 
 def _queue_into(frame: Frame, at: int) -> Stage | None:

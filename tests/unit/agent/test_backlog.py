@@ -1,9 +1,11 @@
 """The ledger of a wait: it always adds up to the wait that was seen, and forgets the oldest first."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framescope.agent.backlog import Ledger
+from framescope.agent.backlog import Backlog, Ledger
+from framescope.judge.model import Evidence, Frame, Segment, Share, Stage, Verdict
 
 steps = st.lists(
     st.tuples(
@@ -46,3 +48,22 @@ def test_what_the_consumer_lost_to_nobody_knows_what_is_a_queue_wait_behind_it()
     ledger = Ledger()
     ledger.add("unknown", 10)
     assert ledger.settle(10) == {"queue_wait": 10}
+
+
+@pytest.mark.parametrize(("of_task", "behind"), [(False, {"cpu_work": 20}), (True, {})])
+def test_a_frame_waits_behind_the_one_before_on_its_thread_but_tasks_that_take_turns_have_all_at_once(
+    of_task, behind
+):
+    def frame(number: int, due: int, start: int, end: int) -> Frame:
+        made = Frame("p", number, number, due, start, end)
+        made.segments = [Segment(7, start, end, Evidence(), of_task=of_task)]
+        made.stages = [Stage("gap", "gap", due, start), Stage("work", "cpu", start, end, thread=7)]
+        return made
+
+    backlog = Backlog()
+    slow, waiting = frame(0, 0, 0, 30), frame(1, 10, 30, 40)
+    backlog.apply(slow)
+    share = Share("cpu_work", 20, 20, "work")
+    backlog.learn(slow, Verdict("cpu_work", 1, "latency", 10, 20, 20, 0, (share,)))
+    backlog.apply(waiting)
+    assert waiting.stages[0].ahead_ns == behind
