@@ -14,6 +14,7 @@ from agency import Sent, agent, batch, record
 from opentelemetry.sdk.resources import Resource
 
 from framescope import signals as sig
+from framescope.agent import poller
 from framescope.agent.agent import Agent
 from framescope.agent.evidence import EvidenceProbes
 from framescope.agent.poller import DEADLINE_NS, Scheduled
@@ -29,6 +30,12 @@ from framescope.probes.pressure import PressureProbe, PressureReading
 MS = 1_000_000
 NONE = AgentSettings(probe_gpu=False, probe_host=False, probe_pressure=False, probe_cgroup=False)
 SOON = 20.0
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch):
+    """Here the agent's time does not pass while it waits: on a busy machine a thread may take its time."""
+    monkeypatch.setattr(poller, "PATIENCE_S", 0.5)
 
 
 class Clock:
