@@ -17,7 +17,7 @@ VERSION: Final = 7
 HEADER: Final = struct.Struct("<II")
 """Message length in bytes, frames in it (so that a reader can count what it could not read)."""
 MAX_MESSAGE: Final = 16 * 1024 * 1024
-"""A batch of 64 frames of 4 096 marks is about 5 MB; more is a broken stream."""
+"""A batch of 32 frames of 4 096 marks is about 3 MB; more is a broken stream."""
 
 DEPTH: Final = "depth"
 WORK: Final = "work"
