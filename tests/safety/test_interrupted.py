@@ -78,6 +78,7 @@ def test_an_interrupt_between_any_two_bytecodes_leaves_the_pipeline_whole(
                 armed = True  # again: one may have come where nobody can catch it
                 with p.frame(), a, b:
                     inside += 1
+            armed = False
         except Mine:
             interrupted += 1
     calm()
