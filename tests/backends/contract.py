@@ -28,6 +28,8 @@ from framescope_ui.backends.protocols import (
     MetricStore,
     TraceStore,
 )
+from framescope_ui.questions.correlate import correlate
+from framescope_ui.questions.stores import Stores as Both
 
 
 class Send(Protocol):
@@ -476,3 +478,55 @@ class StoreContract:
         finally:
             stores.start()
         assert len((await stores.traces.frames(FrameQuery(service=service))).frames) == 1
+
+    async def test_correlate_gives_the_same_answer_on_every_backend(
+        self, stores: Stores, service: str, base: int
+    ) -> None:
+        origin, seconds, fps = emission.resource(service), 100, 50
+        start = base - 60 * SECOND
+        random = np.random.default_rng(1)
+        busy = np.arange(seconds) % 10 < 4
+        spans, slow_when_busy = [emission.mark(origin, start + 3 * SECOND, "deployed 1.4")], 0
+        for second in range(seconds):
+            slow = random.random(fps) < (0.3 if busy[second] else 0.03)
+            slow_when_busy += int(slow.sum()) if busy[second] else 0
+            latencies = [18_000 if one else 8_000 for one in slow]
+            at = start + second * SECOND
+            spans.append(emission.frames_record(origin, at, second * fps, latencies, period_us=20_000))
+            for place in (*np.flatnonzero(slow)[:1].tolist(), *np.flatnonzero(~slow)[:1].tolist()):
+                spans += emission.frame(
+                    origin,
+                    at + place * 20 * MS,
+                    latencies[place] * 1000,
+                    frame_id=second * fps + place,
+                    cause="gpu_contention" if slow[place] else None,
+                    guilty="denoise",
+                    extra={"mode": "doppler" if random.random() < (0.9 if slow[place] else 0.1) else "b"},
+                )
+        readings = [
+            (start + (i + 1) * SECOND // 10, 0.95 if busy[i // 10] else 0.6) for i in range(seconds * 10)
+        ]
+        gpu = {signals.HW_ID: "0", signals.HW_NAME: "GPU"}
+        stores.send(spans)
+        stores.send(
+            metrics=emission.metrics_of(origin, [emission.gauge(signals.HW_GPU_UTILIZATION, readings, gpu)])
+        )
+
+        found = await correlate(
+            Both(stores.traces, stores.metrics),
+            service,
+            "ultrasound",
+            start / SECOND,
+            start / SECOND + seconds,
+            stages=True,
+        )
+
+        assert found.missing == []
+        assert found.frames == seconds * fps and [text for _, text in found.marks] == ["deployed 1.4"]
+        load = next(one for one in found.signals if one.name == f"{signals.HW_GPU_UTILIZATION}/0")
+        assert load.claimed and load.threshold == 0.9
+        assert (load.n_above, load.slow_above) == (int(busy.sum()) * fps, slow_when_busy)
+        apart = {(one.kind, one.name): one for one in found.differences}
+        assert apart["stage", "denoise"].claimed and apart["stage", "denoise"].effect > 0.9
+        mode = apart["attribute", "mode"]
+        assert mode.value == "doppler" and mode.slow > 0.7 and mode.on_time < 0.3

@@ -61,13 +61,18 @@ def contrast(
     side = np.where(slow, 1.0, -1.0)
     own = 2 * side * even * (value - np.where(slow, m1, m0))
     variance, degrees = sum_variance(cosines(_by_window(own, window)), WINDOWS)
-    error = float(np.sqrt(max(float(variance[0]), float((own**2).sum()))))
-    if error == 0:
-        return None
+    least = float(np.ptp(value)) ** 2 * sum(_least(int(kind.sum())) for kind in (slow, ~slow))
+    error = float(np.sqrt(max(float(variance[0]), float((own**2).sum()), least)))
     difference = m1 - m0
     p = float(two_sided(difference / error, degrees[0]))
     half = float(quantile(degrees[0])) * error
     return Contrast(m1, m0, difference, difference - half, difference + half, p)
+
+
+def _least(frames: int) -> float:
+    """The variance of a share of which none, or all, were seen: as if half a frame were the other way."""
+    share = 0.5 / (frames + 1)
+    return share * (1 - share) / frames
 
 
 def windows_of(times_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

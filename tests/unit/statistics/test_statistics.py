@@ -208,6 +208,13 @@ def test_a_difference_is_found_with_its_sign_and_size() -> None:
     assert found.low < 0.4 < found.high and found.slow - found.on_time == pytest.approx(found.difference)
 
 
+def test_what_parts_them_wholly_is_a_difference_and_not_a_certainty() -> None:
+    slow, weight, window = sampled(np.random.default_rng(15))
+    found = contrast(slow.astype(float), slow, weight, window)
+    assert found is not None and found.difference == pytest.approx(1) and 0 < found.p < 1e-3
+    assert found.low < 1
+
+
 def test_a_mode_that_drifts_by_itself_is_seldom_taken_for_a_difference() -> None:
     random = np.random.default_rng(13)
     taken = 0
