@@ -25,6 +25,17 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the evidence is
 MS = 0.001
 
 
+@pytest.fixture(autouse=True)
+def no_collections_but_ours() -> Iterator[None]:
+    """A collection by chance, of all that the tests before left behind, would be another disturbance."""
+    gc.collect()
+    gc.disable()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+    gc.enable()
+
+
 def stays(run: Lived, *names: str, within_ms: float = 1.5) -> None:
     """These readings, where they are told, do not move by more than this a frame."""
     for name in names:
@@ -118,13 +129,8 @@ def test_a_library_thread_that_computes_outside_the_lock_is_not_taken_for_a_lock
 
 @pytest.fixture
 def heap() -> Iterator[list[object]]:
-    """Objects enough that one full collection takes some milliseconds; what else there is it passes over."""
-    gc.collect()
-    gc.disable()
-    gc.freeze()
+    """Objects enough that one full collection takes some milliseconds."""
     yield [[number] for number in range(150_000)]
-    gc.unfreeze()
-    gc.enable()
 
 
 def test_a_collection_in_the_frame_moves_collection_time_inside_its_cpu_time(heap) -> None:
@@ -168,7 +174,10 @@ def test_a_collection_in_another_thread_moves_collection_time_and_blocks_the_fra
         other.join()
     moved = run.extra(sig.GC_TIME)
     assert moved > 1 * MS
-    assert run.extra(sig.BLOCKED_TIME) > moved / 4  # it can be at its end before the frame finds out
+    # The lock is asked for every 5 ms; with a busy machine around each asking waits for a core. And the
+    # collection can be at its end before the frame finds out.
+    assert run.extra(sig.BLOCKED_TIME) > 0.5 * MS
+    assert run.extra(sig.BLOCKED_TIME) + run.extra(sig.RUNQUEUE_TIME) > moved / 4
     assert run.extra(sig.CPU_TIME) < moved / 2  # it was another's CPU time
     stays(run, sig.IO_WAIT_TIME, sig.QUOTA_TIME, sig.MEMORY_STALL_TIME)
 
