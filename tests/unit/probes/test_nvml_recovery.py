@@ -244,7 +244,7 @@ def test_while_a_call_hangs_the_other_probes_go_on_and_it_is_counted(nvml: Run) 
         silent, others = len(probes.devices.take_fresh()), len(probes.take_points())
         script(hang__nvmlDeviceGetClockInfo=None)
         turns(1.5)
-        print(json.dumps([devices > 0, slowest < 1.0, silent, others > 0,
+        print(json.dumps([devices > 0, slowest < 2.0, silent, others > 0,
                           probes.faults.get("probe.nvml"), len(probes.devices.take_fresh()) > 0]))
         """
     )
