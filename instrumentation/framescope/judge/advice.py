@@ -153,11 +153,11 @@ ADVICE: Final[dict[str, Advice]] = {
         ),
     ),
     "memory_pressure": Advice(
-        "Two witnesses: the machine's memory stall in the frame's window and pages that the host "
-        "process had to read in again.",
-        "A first touch of a mapped file also reads pages in.",
+        "Three witnesses: the memory stall of the host's control group (else of the machine) in the frame's "
+        "window, pages that the process had to read in again, and blocks that the thread itself read.",
+        "A first touch of a mapped file also reads pages in, and stalls where memory is short anyway.",
         (
-            "Lock what must stay (mlockall, memlock limits), or raise the group's memory limit.",
+            "Lock what must stay (mlockall, memory.min), or raise the group's memory limit.",
             "Find who takes the memory; look for swap in use.",
         ),
     ),
