@@ -502,8 +502,8 @@ def slow_frames(batches: Sequence[FrameBatch]) -> list[SlowFrame]:
             if outcome != signals.OUTCOMES["slow"]:
                 continue
             cause = signals.CAUSE_BY_CODE.get(next(causes, "?"), signals.CAUSES["unknown"])
-            start = batch.start_ns + offset * 1000
-            found.append(SlowFrame(start, start + latency * 1000, cause.name))
+            start = batch.start_ns + int(offset) * 1000
+            found.append(SlowFrame(start, start + int(latency) * 1000, cause.name))
     return found
 
 

@@ -205,19 +205,19 @@ def _series(row: Mapping[str, Any]) -> Series:
     return Series(dict(row["attributes"]), row["times_ns"], row["values"])
 
 
-def _lists(column: Any) -> list[list[int]]:
-    """A column of number lists as Python lists, by whole arrays: far faster than ``to_pylist``."""
+def _lists(column: Any) -> list[Any]:
+    """A column of number lists, each a view of the column's one array: an hour of frames is not copied."""
     return [part for chunk in column.chunks for part in _lists_of(chunk)]
 
 
-def _lists_of(array: Any) -> list[list[int]]:
-    edges, values = array.offsets.to_pylist(), array.values.to_numpy().tolist()
+def _lists_of(array: Any) -> list[Any]:
+    edges, values = array.offsets.to_pylist(), array.values.to_numpy()
     return [values[low:high] for low, high in pairwise(edges)]
 
 
-def _maps_of_lists(column: Any) -> list[dict[str, list[int]]]:
+def _maps_of_lists(column: Any) -> list[dict[str, Any]]:
     """A column of maps from a name to a number list."""
-    maps: list[dict[str, list[int]]] = []
+    maps: list[dict[str, Any]] = []
     for array in column.chunks:
         edges, names, lists = array.offsets.to_pylist(), array.keys.to_pylist(), _lists_of(array.items)
         maps += (dict(zip(names[low:high], lists[low:high], strict=True)) for low, high in pairwise(edges))

@@ -114,7 +114,10 @@ def unpacked(batches: Sequence[FrameBatch]) -> Latencies:
 
 
 def _numbers(parts: Iterable[Sequence[int]], total: int) -> npt.NDArray[np.int64]:
-    return np.fromiter(chain.from_iterable(parts), np.int64, total)
+    held = list(parts)
+    if held and all(isinstance(part, np.ndarray) for part in held):
+        return np.concatenate(held, dtype=np.int64, casting="unsafe")
+    return np.fromiter(chain.from_iterable(held), np.int64, total)
 
 
 def _causes(batch: FrameBatch, size: int) -> list[str | None]:
@@ -124,7 +127,7 @@ def _causes(batch: FrameBatch, size: int) -> list[str | None]:
     return [cause.name if cause else None for cause in known] + [None] * (slow - len(known))
 
 
-def _depths(batch: FrameBatch, size: int, queue: str) -> list[int]:
+def _depths(batch: FrameBatch, size: int, queue: str) -> Sequence[int]:
     """One depth a frame, −1 where unknown."""
-    found = list(batch.depths.get(queue, ())[:size])
-    return found + [-1] * (size - len(found))
+    found = batch.depths.get(queue, ())[:size]
+    return found if len(found) == size else [*found, *[-1] * (size - len(found))]
