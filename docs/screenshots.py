@@ -73,7 +73,12 @@ def main() -> int:
         browser = play.chromium.launch(
             executable_path=found, args=["--no-sandbox", "--disable-gpu", "--disable-quic"]
         )
-        for name, path in (("live", "/"), ("slow-frames", "/frames"), ("frame", f"/frames/{frame}")):
+        for name, path in (
+            ("live", "/"),
+            ("slow-frames", "/frames"),
+            ("frame", f"/frames/{frame}"),
+            ("correlate", "/correlate?range=15m"),
+        ):
             for picture in take(browser, url, name, path):
                 print(picture)
         browser.close()

@@ -1,0 +1,142 @@
+"""What the Correlate page says and draws, from answers made up for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from framescope_ui.figures.correlate import dose_figure, dose_names, joined, lag_figure, time_figure
+from framescope_ui.pages.correlate import (
+    correlate_page,
+    finding,
+    interval_text,
+    lag_words,
+    longer,
+    ratio,
+    sentence,
+)
+from framescope_ui.pages.viewer import Viewer, viewer_of
+from framescope_ui.questions.correlate_views import (
+    CauseCourse,
+    Chosen,
+    Correlation,
+    Dose,
+    LagCurve,
+    SignalRisk,
+)
+from framescope_ui.questions.views import Line, SlowMark
+
+START = 1_800_000_000.0
+LOAD = SignalRisk(
+    "hw.gpu.utilization/0", "GPU load", "1", 0.9, 4.2, (3.1, 5.6), 1000, 9000, 64, 137, 0.1, (0.0, 0.2), 0.1,
+    1e-6, 1e-5, True,
+)  # fmt: skip
+CHOSEN = Chosen(
+    LOAD.name,
+    [Dose(0.4, 0.6, 0.012, (0.009, 0.016), 6000, 72), Dose(0.6, 1.0, 0.06, (0.04, 0.09), 4000, 240)],
+    0,
+    0,
+    LagCurve([-0.1, 0.0, 0.1], [0.01, 0.2, 0.3], [-0.02, 0.1, 0.2], [0.04, 0.3, 0.4], 0.05),
+    Line("GPU load", "1", [START + i for i in range(100)], [0.5] * 50 + [None] + [0.95] * 49),
+    [(START + 51, START + 99)],
+)
+
+
+def answer(**changes: Any) -> Correlation:
+    made = Correlation(
+        "s", "p", START, START + 100, 10_000, 201, [LOAD], CHOSEN, [], [],
+        CauseCourse(START, 10.0, [1000] * 10, {"gpu_contention": [10] * 10, "unknown": [1] * 10}),
+        [Line("median", "s", [START], [0.008]), Line("p99", "s", [START], [0.019])],
+        [SlowMark(START + 5, 0.02, "gpu_contention", "a" * 32, 7)], 0.01,
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+def text(part: Any) -> str:
+    if part is None or isinstance(part, (int, float)):
+        return ""
+    if isinstance(part, str):
+        return part
+    if isinstance(part, (list, tuple)):
+        return " ".join(text(one) for one in part)
+    return text(getattr(part, "children", None))
+
+
+def shown(found: Correlation) -> str:
+    viewer = Viewer("/correlate", "s", "p")
+    return text(correlate_page(found, viewer, viewer))
+
+
+def test_the_sentence_holds_the_number_and_the_condition() -> None:
+    assert sentence(answer()) == "Slow frames are 4.2× as likely when GPU load is above 90 %."
+
+
+def test_a_signal_with_which_slow_frames_get_rarer_is_told_the_other_way_round() -> None:
+    clock = replace(LOAD, title="GPU clock", unit="Hz", threshold=1.4e9, risk_ratio=0.25, interval=(0.2, 0.5))
+    assert finding(clock) == "Slow frames are 4.0× as likely when GPU clock is not above 1\u202f400 MHz."
+    page = shown(answer(signals=[clock]))
+    assert "2.0 to 5.0" in page and "0.2 to 0.5" not in page.split("All 1 signals")[0]
+
+
+def test_slow_frames_on_one_side_only_are_told_so() -> None:
+    assert finding(replace(LOAD, risk_ratio=None)) == "Slow frames came only when GPU load is above 90 %."
+    assert finding(replace(LOAD, risk_ratio=0.0)) == "Slow frames came only when GPU load is not above 90 %."
+    assert interval_text((3.1, None)) == "3.1 and more" and ratio(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"frames": 0, "slow": 0}, "No frame was recorded"),
+        ({"slow": 3}, "at least 10 are needed"),
+        ({"slow": 0}, "None of 10\u202f000 frames were slow"),
+        ({"signals": [replace(LOAD, claimed=False)]}, "No signal goes along with slow frames"),
+        ({"signals": [], "chosen": None}, "no signal was read"),
+    ],
+)
+def test_what_cannot_be_told_is_said_and_nothing_is_claimed(changes: dict[str, Any], says: str) -> None:
+    page = shown(answer(**changes))
+    assert says in page and "as likely when" not in page
+
+
+def test_every_page_says_that_it_is_an_association() -> None:
+    assert "An association; the cause is judged frame by frame" in shown(answer())
+
+
+def test_a_lag_is_never_finer_than_its_step() -> None:
+    assert lag_words(LOAD) == "The signal leads by 100.0 ms, in steps of 100 ms"
+    assert "No lag beyond 100 ms" in lag_words(replace(LOAD, lag_seconds=0.0))
+    assert lag_words(replace(LOAD, lag_seconds=None)) == "No lag can be claimed"
+
+
+def test_a_finding_is_bright_and_the_rest_says_that_it_may_be_chance() -> None:
+    page = shown(answer(signals=[LOAD, replace(LOAD, name="x", title="CPU load", claimed=False)]))
+    assert "may be chance" in page
+
+
+def test_the_figures_hold_the_numbers() -> None:
+    doses = dose_figure(CHOSEN, LOAD, "dark")
+    assert np.asarray(doses.data[0].y).tolist() == pytest.approx([1.2, 6.0])
+    assert np.asarray(doses.data[0].error_y.array).tolist() == pytest.approx([0.4, 3.0])
+    assert list(doses.data[0].marker.symbol) == ["circle-open", "circle-open"]
+    assert dose_names(CHOSEN, "1") == ["40–60", "60–100"]
+    lags = lag_figure(CHOSEN, LOAD, "light")
+    assert np.asarray(lags.data[2].x).tolist() == pytest.approx([-100, 0, 100])
+    drawn = time_figure(answer(), LOAD, "dark")
+    bars = [trace for trace in drawn.data if trace.type == "bar"]
+    assert [bar.name for bar in bars] == ["GPU contention", "Unknown"]
+    assert np.asarray(bars[0].y).tolist() == pytest.approx([1.0] * 10)
+
+
+def test_stretches_that_nearly_touch_are_shaded_as_one() -> None:
+    assert joined([(0, 1), (1.1, 2), (5, 6)], 0.2) == [(0, 2), (5, 6)]
+
+
+def test_the_signal_travels_in_the_address_and_no_further_than_this_page() -> None:
+    viewer = viewer_of("/correlate", "?signal=hw.power%2F0&range=1h", None)
+    assert viewer.signal == "hw.power/0" and "signal=hw.power%2F0" in viewer.href()
+    assert "signal" not in viewer.frame_href("a" * 32)
+    assert longer(Viewer()).range == "1h" and longer(Viewer(range="24h")).range == "24h"
