@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from statsmodels.regression.linear_model import yule_walker
@@ -235,3 +239,13 @@ def test_cliffs_delta_counts_who_has_the_greater_value() -> None:
     assert place[slow].mean() - place[~slow].mean() == pytest.approx(1.0)
     assert ranks(np.ones(60), slow, np.ones(60)) == pytest.approx(np.ones(60))
     assert median(np.array([1.0, 2.0, 10.0]), np.array([1.0, 1.0, 5.0])) == 10.0
+
+
+def test_the_app_starts_without_scipy() -> None:
+    asked = "import sys, framescope_ui.server; print([m for m in sys.modules if m.split('.')[0] in given])"
+    given = "given = {'scipy', 'statsmodels', 'pandas'}; "
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", given + asked], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]", done.stderr
