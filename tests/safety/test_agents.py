@@ -69,7 +69,7 @@ def host() -> Iterator[Callable[[Start], Host]]:
 
     yield make
     for one in made:
-        one.shipper.close(10.0)
+        one.shipper.close(1.0)
 
 
 @pytest.fixture

@@ -52,6 +52,9 @@ def sent_to(manner: Manner, patch: pytest.MonkeyPatch, seconds: float = 8.0) -> 
         while exports.spans.waiting_frames and time.monotonic() < give_up:
             time.sleep(0.01)
         exports.close(0.2)
+        give_up = time.monotonic() + 20
+        while exports.spans.waiting_frames and time.monotonic() < give_up:
+            time.sleep(0.01)  # the lane may be in the middle of a try
     return exports.losses()
 
 
@@ -85,10 +88,12 @@ def test_a_receiver_that_stays_away_holds_a_bounded_number_of_frames(hasty: pyte
     exports = Exports(*otlp_exporters())
     for _ in range(200):
         exports.put_spans(frames(100))
-    waiting = exports.spans.waiting_frames
-    assert waiting * 3 <= export.SPANS_HELD
-    assert waiting + exports.losses()["export_queue_full"] == 200 * 100
+    assert exports.spans.waiting_frames * 3 <= export.SPANS_HELD
+    assert exports.losses()["export_queue_full"] > 0
     exports.close(0.1)
+    give_up = time.monotonic() + 20
+    while sum(exports.losses().values()) < 200 * 100 and time.monotonic() < give_up:
+        time.sleep(0.05)  # the lane may be in the middle of a try
     assert sum(exports.losses().values()) == 200 * 100
 
 
