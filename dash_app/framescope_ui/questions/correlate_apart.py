@@ -21,10 +21,10 @@ from framescope_ui.questions.stores import NS
 from framescope_ui.statistics.contrast import FEWEST, contrast, median, ranks, windows_of
 from framescope_ui.statistics.long_run import Floats
 
-SLICES = 12
+SLICES = 10
 """Stretches of the range that are sampled each for itself, so that the sample is of the whole range."""
 SLOW_A_SLICE = 24
-ON_TIME_A_SLICE = 60
+ON_TIME_A_SLICE = 40
 """On time are kept too the neighbours of slow frames, which stand for nobody."""
 TRACES_A_SIDE = 24
 """Whole traces that are read for the times of stages: each is one question to the store."""
