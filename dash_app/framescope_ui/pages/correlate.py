@@ -115,9 +115,11 @@ def sentence(found: Correlation) -> str:
         return f"{some} frames were slow; no signal was read."
     if risk.claimed:
         return finding(risk)
+    if risk.interval is None:
+        return f"Whether slow frames go along with {risk.title} cannot be told: {risk.why}."
     if any(one.claimed for one in found.signals):
-        return f"{risk.title} goes along with slow frames no more than chance would."
-    return "No signal goes along with slow frames more than chance would."
+        return f"That slow frames go along with {risk.title} may be chance."
+    return "No signal stands out: whatever slow frames go along with here may be chance."
 
 
 def finding(risk: SignalRisk) -> str:
@@ -209,14 +211,24 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def lag_words(risk: SignalRisk) -> str:
-    """Which comes first, and how finely that can be told."""
+    """Which comes first, and how finely that can be told: an order only where the whole interval has it."""
     step = step_text(risk.lag_step_seconds)
-    if risk.lag_seconds is None:
+    if risk.lag_seconds is None or risk.lag_interval is None:
         return "No lag can be claimed"
-    if risk.lag_step_seconds is not None and abs(risk.lag_seconds) < risk.lag_step_seconds:
-        return f"No lag beyond {step}, the step of the readings"
-    who = "The signal leads by" if risk.lag_seconds > 0 else "Slow frames lead by"
-    return f"{who} {quantity.duration_text(abs(risk.lag_seconds))}, in steps of {step}"
+    finest = risk.lag_step_seconds or 0.0
+    low, high = risk.lag_interval
+    between = f"95 % interval {signed_text(low)} to {signed_text(high)}"
+    # The ends are whole steps in floating point: a hair less than one is one.
+    if low >= finest * 0.999 > 0:
+        return f"The signal leads by {quantity.duration_text(risk.lag_seconds)}, {between}, in steps of {step}"
+    if high <= -finest * 0.999 < 0:
+        return f"Slow frames lead by {quantity.duration_text(-risk.lag_seconds)}, {between}, in steps of {step}"
+    return f"Which comes first cannot be told in steps of {step}: lag {between}"
+
+
+def signed_text(seconds: float) -> str:
+    """−200 ms, 0 ms, 1.2 s: positive where the signal comes first."""
+    return f"{'−' if seconds < 0 else ''}{step_text(abs(seconds))}"
 
 
 def step_text(seconds: float | None) -> str:
@@ -437,8 +449,8 @@ def lag_card(chosen: Chosen, risk: SignalRisk, viewer: Viewer) -> Part:
     if chosen.lag is None:
         body: Part = elements.notice(
             "No lag can be told for this signal.",
-            "A queue's depth is that of the very frame; other signals need a minute or more of readings "
-            "that change.",
+            "A queue's depth is that of the very frame; other signals need 600 readings in a row that change: "
+            "a minute of ten a second, ten minutes of one a second.",
         )
     else:
         rows = [
@@ -477,7 +489,7 @@ def apart_card(found: Correlation) -> Part:
         body = [
             _apart_table(claimed[:SHOWN_DIFFERENCES], "What sets slow frames apart")
             if claimed
-            else html.P("Nothing beyond what chance would do.")
+            else html.P("Nothing stands out: every difference may be chance.")
         ]
         for rest, words in ((claimed[SHOWN_DIFFERENCES:], "more"), (others, f"more, which {CHANCE}")):
             if rest:
@@ -554,7 +566,7 @@ def change_words(change: Change) -> str:
     if whole.interval is None:
         return f"{at}: too few slow frames to compare."
     if not whole.claimed:
-        return f"{at}: no difference in slow frames beyond chance."
+        return f"{at}: a difference in slow frames may be chance."
     if whole.ratio is None:
         return f"{at}: slow frames came only after it."
     return f"{at}: slow frames {ratio(whole.ratio)} as likely after it."

@@ -93,7 +93,7 @@ def test_slow_frames_on_one_side_only_are_told_so() -> None:
         ({"frames": 0, "slow": 0}, "No frame was recorded"),
         ({"slow": 3}, "at least 10 are needed"),
         ({"slow": 0}, "None of 10\u202f000 frames were slow"),
-        ({"signals": [replace(LOAD, claimed=False)]}, "No signal goes along with slow frames"),
+        ({"signals": [replace(LOAD, claimed=False)]}, "No signal stands out"),
         ({"signals": [], "chosen": None}, "no signal was read"),
     ],
 )
@@ -106,10 +106,25 @@ def test_every_page_says_that_it_is_an_association() -> None:
     assert "An association; the cause is judged frame by frame" in shown(answer())
 
 
-def test_a_lag_is_never_finer_than_its_step() -> None:
-    assert lag_words(LOAD) == "The signal leads by 100.0 ms, in steps of 100 ms"
-    assert "No lag beyond 100 ms" in lag_words(replace(LOAD, lag_seconds=0.0))
-    assert lag_words(replace(LOAD, lag_seconds=None)) == "No lag can be claimed"
+def test_an_order_is_told_only_where_the_whole_interval_of_the_lag_has_it() -> None:
+    first = replace(LOAD, lag_seconds=0.3, lag_interval=(0.1, 0.4))
+    said = "The signal leads by 300.0 ms, 95 % interval 100 ms to 400 ms, in steps of 100 ms"
+    assert lag_words(first) == said
+    assert "Slow frames lead" in lag_words(replace(LOAD, lag_seconds=-0.3, lag_interval=(-0.4, -0.1)))
+    both = "Which comes first cannot be told in steps of 100 ms: lag 95 % interval −100 ms to 400 ms"
+    assert lag_words(replace(first, lag_interval=(-0.1, 0.4))) == both
+    assert "cannot be told" in lag_words(LOAD)  # 0 to 200 ms
+    assert "cannot be told in steps of 300 ms" in lag_words(replace(first, lag_step_seconds=0.3))
+    assert "cannot be told" in lag_words(replace(LOAD, lag_seconds=0.0, lag_interval=(0.0, 0.0)))
+    assert lag_words(replace(LOAD, lag_seconds=None, lag_interval=None)) == "No lag can be claimed"
+
+
+def test_what_could_not_be_tested_is_not_called_chance() -> None:
+    why = "it changed too rarely in this range: choose a longer one"
+    untold = replace(LOAD, risk_ratio=None, interval=None, p=None, p_adjusted=None, claimed=False, why=why)
+    assert sentence(answer(signals=[untold])) == (
+        f"Whether slow frames go along with GPU load cannot be told: {why}."
+    )
 
 
 def test_a_finding_is_bright_and_the_rest_says_that_it_may_be_chance() -> None:
