@@ -126,6 +126,9 @@ BATCH_OUTCOMES: Final = "frame.batch.outcomes"
 BATCH_CAUSES: Final = "frame.batch.causes"
 BATCH_DEPTHS_PREFIX: Final = "frame.batch.depths."
 MARK_TEXT: Final = "frame.mark.text"
+MARK_KEPT: Final = "kept the last "
+"""How the text of a mark begins that says which frames were kept whole: it is there because frames were slow,
+and is no change that could have made them so."""
 
 # --- metrics ----------------------------------------------------------------------------------------
 FRAME_LATENCY: Final = "frame.latency"

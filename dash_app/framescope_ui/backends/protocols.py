@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from framescope import signals
+
 AttributeValue = str | bool | int | float | Sequence[str] | Sequence[bool] | Sequence[int] | Sequence[float]
 Attributes = Mapping[str, AttributeValue]
 
@@ -183,6 +185,12 @@ class Mark:
     service: str
     time_ns: int
     text: str
+
+    @property
+    def of_a_change(self) -> bool:
+        """Whether something changed then. The flight recorder marks what it kept because frames were slow: to
+        compare before and after it, or to call it a trigger, would find just that."""
+        return not self.text.startswith(signals.MARK_KEPT)
 
 
 class TraceStore(Protocol):

@@ -220,9 +220,13 @@ def lag_words(risk: SignalRisk) -> str:
     between = f"95 % interval {signed_text(low)} to {signed_text(high)}"
     # The ends are whole steps in floating point: a hair less than one is one.
     if low >= finest * 0.999 > 0:
-        return f"The signal leads by {quantity.duration_text(risk.lag_seconds)}, {between}, in steps of {step}"
+        return (
+            f"The signal leads by {quantity.duration_text(risk.lag_seconds)}, {between}, in steps of {step}"
+        )
     if high <= -finest * 0.999 < 0:
-        return f"Slow frames lead by {quantity.duration_text(-risk.lag_seconds)}, {between}, in steps of {step}"
+        return (
+            f"Slow frames lead by {quantity.duration_text(-risk.lag_seconds)}, {between}, in steps of {step}"
+        )
     return f"Which comes first cannot be told in steps of {step}: lag {between}"
 
 
@@ -449,7 +453,7 @@ def lag_card(chosen: Chosen, risk: SignalRisk, viewer: Viewer) -> Part:
     if chosen.lag is None:
         body: Part = elements.notice(
             "No lag can be told for this signal.",
-            "A queue's depth is that of the very frame; other signals need 600 readings in a row that change: "
+            "A queue's depth is that of the very frame; other signals need 600 readings that change: "
             "a minute of ten a second, ten minutes of one a second.",
         )
     else:

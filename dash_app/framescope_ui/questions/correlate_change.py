@@ -46,7 +46,8 @@ class Around:
 
 def changes(frames: Latencies, marks: Sequence[Mark], start_ns: int, end_ns: int) -> list[Around]:
     """The newest change markers of the range, each compared up to the marker before and after it."""
-    inside = [m for m in sorted(marks, key=lambda m: m.time_ns) if start_ns <= m.time_ns < end_ns]
+    told = sorted((m for m in marks if m.of_a_change), key=lambda m: m.time_ns)
+    inside = [m for m in told if start_ns <= m.time_ns < end_ns]
     borders = [start_ns, *(m.time_ns for m in inside), end_ns]
     found = []
     for place, mark in enumerate(inside, start=1):

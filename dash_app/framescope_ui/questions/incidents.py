@@ -158,7 +158,11 @@ def trigger_of(
 ) -> Trigger | None:
     """The last thing known to have happened right before: a change, or another pipeline's incident."""
     earliest, latest = incident.start_ns - LOOK_BACK_NS, incident.start_ns + AFTER_NS
-    known = [(mark.time_ns, "mark", mark.text) for mark in marks if earliest <= mark.time_ns <= latest]
+    known = [
+        (mark.time_ns, "mark", mark.text)
+        for mark in marks
+        if mark.of_a_change and earliest <= mark.time_ns <= latest
+    ]
     known += [
         (other.start_ns, "pipeline", f"{name} became slow ({signals.CAUSES[other.cause].title})")
         for name, other in others

@@ -467,7 +467,7 @@ class Agent:
                     kept += 1
             if pipeline.last is not None and pipeline.last.kept is not None:
                 pipeline.last = None  # it is kept: no neighbour any more
-            self._marks.append((at, f"kept the last {back / 1e9:g} s" + (f": {why}" if why else "")))
+            self._marks.append((at, f"{sig.MARK_KEPT}{back / 1e9:g} s" + (f": {why}" if why else "")))
             if kept:
                 labels = ((sig.FRAME_PIPELINE, self._name(number)), (sig.FRAME_KEPT, "manual"))
                 self.totals.add(sig.FS_FRAMES_KEPT, labels, kept)

@@ -9,7 +9,7 @@ from types import ModuleType
 from framescope import signals as sig
 
 ROOT = Path(__file__).parents[3]
-NO_SIGNALS = {sig.SCOPE, sig.TRIAL_SERVICE, sig.SOFTWARE_ACCELERATOR}
+NO_SIGNALS = {sig.SCOPE, sig.TRIAL_SERVICE, sig.SOFTWARE_ACCELERATOR, sig.MARK_KEPT}
 """Texts in the table that are a value and not a name."""
 SPANS = {sig.SPAN_FRAME, sig.SPAN_FRAMES, sig.SPAN_MARK}
 TYPES = {"string", "int", "double", "boolean", "string[]", "int[]"}

@@ -17,7 +17,7 @@ EMITTERS = [
     ROOT / "examples" / "emitters" / "cpp" / "emitter.cpp",
 ]
 _WIRE = r"(?:frame|framescope|hw|process|system|service|host)(?:\.[a-z_]+)+"
-_NO_NAMES = {"SOFTWARE_ACCELERATOR"}
+_NO_NAMES = {"SOFTWARE_ACCELERATOR", "MARK_KEPT"}
 """Texts in the table that name nothing on the wire."""
 
 

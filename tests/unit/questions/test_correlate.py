@@ -155,6 +155,16 @@ async def test_without_stages_no_whole_trace_is_read(made: Scene) -> None:
     assert not any(one.kind == "stage" for one in (await made.answer()).differences)
 
 
+async def test_what_the_flight_recorder_kept_is_no_change_to_compare_by() -> None:
+    scene = Scene()
+    half = START + SECONDS // 2
+    scene.traces.marked = [Mark(SERVICE, half * NS, f"{sig.MARK_KEPT}5 s: 9 slow of 50 frames")]
+    assert not (await scene.answer()).changes
+    scene.traces.marked += [Mark(SERVICE, (START + 100) * NS, "deployed 1.4")]
+    (change,) = (await scene.answer()).changes
+    assert (change.text, change.end) == ("deployed 1.4", START + SECONDS)
+
+
 async def test_a_change_is_told_cause_by_cause_with_both_sides() -> None:
     scene = Scene()
     half = START + SECONDS // 2

@@ -64,6 +64,16 @@ async def test_a_change_right_before_is_its_trigger_and_one_long_before_is_not()
     assert one.trigger is None
 
 
+async def test_what_the_flight_recorder_kept_because_of_it_is_no_trigger() -> None:
+    made = stormy()
+    made.traces.marked = [
+        Mark(SERVICE, NOW_NS - 41 * NS, "deployed 1.5"),
+        Mark(SERVICE, NOW_NS - 40 * NS, f"{sig.MARK_KEPT}5 s: 49 slow of 50 frames"),
+    ]
+    (one,) = (await incidents(made.stores, SERVICE, PIPELINE, END - 60, END)).incidents
+    assert one.trigger is not None and one.trigger.text == "deployed 1.5"
+
+
 async def test_another_pipelines_storm_right_before_is_its_trigger() -> None:
     made = stormy()
     other = stormy("cpu_contention", from_second=17).traces.batches[17:21]
