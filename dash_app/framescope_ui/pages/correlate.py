@@ -248,7 +248,7 @@ def asides(found: Correlation) -> list[str]:
     if found.cut_before is not None:
         told.append(
             f"Only frames since {quantity.moment(found.cut_before)}: "
-            "the range holds more than an hour of records."
+            "the range is longer than a day, or holds more than an hour of records."
         )
     if found.chosen is not None and found.chosen.unread > UNREAD_SHARE * found.frames:
         told.append(

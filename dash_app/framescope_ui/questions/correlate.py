@@ -74,6 +74,9 @@ from framescope_ui.statistics.risk import (
 
 MOST_READINGS = 50_000
 """Readings of one series: an hour and more at 10 Hz."""
+LONGEST_NS = 86_400 * NS
+"""Of a longer range the newest day is answered: everything is counted in steps of 0.1 s, with frames in them
+or without, and a range may be asked for that begins in 1970."""
 COUNTER_STEP_NS = NS
 MOST_POINTS = 1000
 COURSE_STEPS = 60
@@ -111,11 +114,12 @@ async def correlate(
     closely.
 
     ``stages``: whether the times of stages are compared too, for which some whole traces are read, each a
-    question to the store. Of a range that holds more than an hour of records the newest part is answered;
-    ``cut_before`` says from when. Raises ``BackendError`` where the trace store does not answer for all
-    frames; whatever else is not answered is named in ``missing``.
+    question to the store. Of a range of more than a day, or of more than an hour of records, the newest
+    part is answered; ``cut_before`` says from when. Raises ``BackendError`` where the trace store does not
+    answer for all frames; whatever else is not answered is named in ``missing``.
     """
-    start_ns, end_ns = int(start * NS), int(end * NS)
+    asked_ns, end_ns = int(start * NS), int(end * NS)
+    start_ns = max(asked_ns, end_ns - LONGEST_NS)
     every = latencies(stores, service, pipeline, start_ns, end_ns)
     if end_ns - start_ns <= MOST_RECORDS * NS:
         (frames, cut_ns), answers = await asyncio.gather(
@@ -130,7 +134,7 @@ async def correlate(
     answers = replace(answers, frames=frames)
     begin_ns = start_ns if cut_ns is None else cut_ns
     made = await asyncio.to_thread(correlated, answers, service, pipeline, begin_ns, end_ns, signal)
-    return replace(made, cut_before=None if cut_ns is None else seconds(cut_ns))
+    return replace(made, cut_before=seconds(begin_ns) if begin_ns > asked_ns else None)
 
 
 async def _asked(

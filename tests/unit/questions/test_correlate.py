@@ -151,6 +151,12 @@ async def test_attributes_and_stages_set_slow_frames_apart_and_an_id_does_not(ma
     assert any("exam has more than" in text for text in found.missing)
 
 
+async def test_of_a_range_without_end_the_newest_day_is_answered(made: Scene) -> None:
+    found = await made.answer(start=0)
+    assert found.cut_before == found.start == START + SECONDS - 86_400
+    assert found.frames == SECONDS * 50
+
+
 async def test_without_stages_no_whole_trace_is_read(made: Scene) -> None:
     assert not any(one.kind == "stage" for one in (await made.answer()).differences)
 
