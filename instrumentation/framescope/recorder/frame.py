@@ -460,7 +460,7 @@ class _StageOf:
 
     def __enter__(self) -> _StageOf:
         frame = self._frame
-        self._token = UNKNOWN
+        self._token: int | None = None  # not entered; of GPU work that is not timed there is a token too
         self._outside: Token[Marks] | None = None
         if frame._ended or getattr(self._stage, "_recorder", None) is not frame._recorder:
             frame._recorder.lose("stage_after_end" if frame._ended else "stage_of_another_pipeline")
@@ -476,7 +476,7 @@ class _StageOf:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._token == UNKNOWN:
+        if self._token is None:
             return
         try:
             if self._outside is not None:

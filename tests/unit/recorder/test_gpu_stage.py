@@ -9,8 +9,9 @@ import pytest
 from apart import Apart
 
 from framescope import Pipeline
-from framescope.handover import WORK
+from framescope.handover import WORK, FrameRecord
 from framescope.probes.device import NOT_TIMED, GpuWork, next_token
+from framescope.recorder.marks import NoMarks
 
 
 def apart() -> Pipeline:
@@ -36,6 +37,10 @@ class Timer:
 
 def works(pipeline: Pipeline) -> list[int]:
     (record,) = pipeline._recorder.drain(10)
+    return works_of(record)
+
+
+def works_of(record: FrameRecord) -> list[int]:
     pairs = zip(record.marks[::2], record.marks[1::2], strict=True)
     return [token for what, token in pairs if type(what) is tuple and what[0] == WORK]
 
@@ -59,7 +64,19 @@ def test_a_turn_that_is_not_timed_has_no_work_to_wait_for(carried: bool) -> None
             with frame.stage(stage) if carried else stage:
                 pass
     assert timer.ended == [8]
-    assert works(pipeline) == [8]
+    (record,) = pipeline._recorder.drain(10)
+    assert works_of(record) == [8]
+    assert [mark for mark in record.marks[::2] if type(mark) is int] == [0, ~0, 0, ~0]
+
+
+def test_a_turn_that_is_not_timed_leaves_the_thread_as_it_was() -> None:
+    pipeline = apart()
+    stage = pipeline.gpu_stage("filter", Timer(NOT_TIMED))
+    frame = pipeline.begin()
+    with frame.stage(stage):
+        pass
+    assert isinstance(pipeline._recorder.marks.get(), NoMarks)
+    frame.end()
 
 
 def test_outside_a_frame_nothing_is_timed() -> None:
