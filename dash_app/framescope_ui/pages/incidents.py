@@ -47,7 +47,7 @@ def incident_row(one: IncidentItem, viewer: Viewer) -> Part:
                     html.Span(f"{quantity.clock(one.start)} UTC", className="fs-num"),
                     elements.chip(one.cause),
                     html.Span(
-                        "going on" if one.going_on else f"{one.end - one.start:.1f} s",
+                        ("at least " if one.going_on else "") + f"{one.end - one.start:.1f} s",
                         className="fs-num fs-strong",
                     ),
                 ],

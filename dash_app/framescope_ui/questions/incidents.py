@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,7 +26,7 @@ OTHERS: Final = 8
 OTHERS_UP_TO_NS: Final = 900 * NS
 """Of a longer range other pipelines are not looked at: reading an hour of each takes seconds on Tempo."""
 GOING_ON_NS: Final = 3 * NS
-"""An incident whose last slow frame is no older than this, at the end of the range, may go on."""
+"""An incident whose last slow frame is no older than this at the end of the range may go on beyond it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,9 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class IncidentItem:
-    """One incident. ``frames`` in all that were due in it, ``slow`` and ``dropped`` ones of them; lost is
-    latency beyond that of the range's usual on-time frame. ``worst_frame`` is the id of the frame that lost
-    most, ``worst_start`` when it was due (unix s)."""
+    """One incident. ``going_on``: it reaches the end of the range, and may go on. ``frames`` in all that were
+    due in it, ``slow`` and ``dropped`` ones of them; lost is latency beyond that of the range's usual on-time
+    frame. ``worst_frame`` is the id of the frame that lost most, ``worst_start`` when it was due (unix s)."""
 
     start: float
     end: float
@@ -99,23 +99,30 @@ async def incidents_of(
 ) -> Incidents:
     """The same of frames that were read already; ``cut_ns``: frames before then were not."""
     cut = None if cut_ns is None else seconds(cut_ns)
-    if not incidents_among(frames, (), (), end_ns):
+    # Off the event loop: an hour with a storm every few seconds would hold up every other viewer.
+    storms = await asyncio.to_thread(lambda: gathered(slow_among(frames)))
+    if not storms:
         return Incidents((), cut)
     marks, others = await asyncio.gather(
         _marks(stores, service, start_ns, end_ns), _elsewhere(stores, service, pipeline, start_ns, end_ns)
     )
-    return Incidents(incidents_among(frames, marks, others, end_ns), cut)
+    return Incidents(await asyncio.to_thread(told, storms, frames, marks, others, end_ns), cut)
 
 
-def incidents_among(
-    frames: Latencies, marks: Iterable[Mark], others: Iterable[tuple[str, Incident]], end_ns: int
+def told(
+    storms: Sequence[Incident],
+    frames: Latencies,
+    marks: Sequence[Mark],
+    others: Sequence[tuple[str, Incident]],
+    end_ns: int,
 ) -> list[IncidentItem]:
-    """The incidents among frames, newest first. ``others`` are incidents of other pipelines, by name."""
-    others, marks = list(others), list(marks)
+    """Storms among frames, newest first, with what came before each. ``others`` are incidents of other
+    pipelines, by name."""
     found = []
-    for one in reversed(gathered(slow_among(frames))):
-        inside = frames.only((frames.due_ns >= one.start_ns) & (frames.due_ns < one.end_ns))
-        dropped = int((inside.outcome == signals.OUTCOMES["dropped"]).sum())
+    for one in reversed(storms):
+        first, last = np.searchsorted(frames.due_ns, (one.start_ns, one.end_ns))
+        count = int(last - first)
+        dropped = int((frames.outcome[first:last] == signals.OUTCOMES["dropped"]).sum())
         trigger = trigger_of(one, marks, others)
         found.append(
             IncidentItem(
@@ -123,7 +130,7 @@ def incidents_among(
                 end=seconds(one.end_ns),
                 going_on=end_ns - one.end_ns < GOING_ON_NS,
                 cause=one.cause,
-                frames=len(inside),
+                frames=count,
                 slow=one.frames,
                 dropped=dropped,
                 lost_seconds=seconds(one.lost_ns),
@@ -132,7 +139,7 @@ def incidents_among(
                 worst_start=seconds(one.worst.start_ns),
                 worst_latency_seconds=seconds(one.worst.end_ns - one.worst.start_ns),
                 trigger=trigger,
-                sentence=sentence(one, len(inside), dropped, trigger),
+                sentence=sentence(one, count, dropped, trigger),
             )
         )
     return found
@@ -178,12 +185,11 @@ def sentence(incident: Incident, frames: int, dropped: int, trigger: Trigger | N
     """An incident in words."""
     known = signals.CAUSES.get(incident.cause)
     name = known.title if known is not None else incident.cause
-    share = incident.by_cause[0][2] / incident.lost_ns if incident.lost_ns else 0.0
     lasted = (incident.end_ns - incident.start_ns) / NS
-    said = (
-        f"{incident.frames} of {frames} frames slow for {lasted:.1f} s, {incident.lost_ns / NS:.2f} s lost, "
-        f"{share:.0%} of it to {name}"
-    )
+    said = f"{incident.frames} of {frames} frames slow within {lasted:.1f} s"
+    if incident.lost_ns:
+        share = incident.by_cause[0][2] / incident.lost_ns
+        said += f", {incident.lost_ns / NS:.2f} s lost in all, {100 * share:.0f} % of it to {name}"
     if dropped:
         said += f"; {dropped} dropped"
     if trigger is not None:
