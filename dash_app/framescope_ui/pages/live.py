@@ -16,6 +16,7 @@ from framescope_ui.questions.sources import missing
 from framescope_ui.questions.views import GpuNow, Live
 
 KEEP_BUDGET = "keep_budget"
+"""The one loss after which a frame is still in every count."""
 LOST_WHOLE = frozenset(
     ("outbox_full", "agent_died", "agent_overloaded", "after_close", "malformed", "unpackable", "fault",
      "interrupted")
@@ -23,7 +24,6 @@ LOST_WHOLE = frozenset(
 """Reasons that say of a whole frame that it is counted nowhere."""
 LOST_ON_THE_WAY = "export_"
 """How reasons begin that say of a kept frame that its spans did not reach the receiver."""
-"""The one loss after which a frame is still in every count."""
 MOST_LATEST = 7
 MOST_CAUSES = 8
 MOST_LISTED_MARKS = 50
