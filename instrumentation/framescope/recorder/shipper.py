@@ -69,19 +69,25 @@ class Shipper:
         self._unsent: tuple[bytes, int] | None = None
         self._wake = threading.Event()
         self._stopping = False
+        self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def add(self, recorder: Recorder) -> None:
         """Ship this recorder too; starts the thread on the first."""
         self._recorders.append(recorder)
-        if self._thread is None:
-            thread = threading.Thread(target=self._run, name="framescope-shipper", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:  # no more threads; the next pipeline tries again, frames are counted as lost
-                self._faults.note("shipper.start")
-            else:
-                self._thread = thread
+        with (
+            self._starting
+        ):  # pipelines made on several threads at once: two shippers would mix their batches
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="framescope-shipper", daemon=True)
+                try:
+                    thread.start()
+                except (
+                    RuntimeError
+                ):  # no more threads; the next pipeline tries again, frames are counted as lost
+                    self._faults.note("shipper.start")
+                else:
+                    self._thread = thread
 
     def watch_device(self, path: str) -> None:
         """Tell the agent of a device it can read at ``path``."""
@@ -200,7 +206,8 @@ class Shipper:
                 batch.losses[(number, reason)] = count
         self._witnesses.tell(batch)
         if retired and not more:
-            self._recorders = [r for r in self._recorders if r.number not in retired]
+            for gone in [one for one in self._recorders if one.number in retired]:
+                self._recorders.remove(gone)  # in place: another may be added meanwhile
             self._retired -= retired
         return batch, more
 

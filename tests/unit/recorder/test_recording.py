@@ -331,6 +331,36 @@ def shipper(link: Link) -> Shipper:
     return made
 
 
+def test_pipelines_made_on_several_threads_at_once_share_one_shipper():
+    made = Shipper(Link(), "instance", CollectionProbe(), Faults(raising=True))
+    together = threading.Barrier(4)
+
+    def one(number: int) -> None:
+        together.wait()
+        made.add(Recorder(number, "p"))
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(4)]
+    before = [thread.name for thread in threading.enumerate()].count("framescope-shipper")
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    after = [thread.name for thread in threading.enumerate()].count("framescope-shipper")
+    made.close()
+    assert after - before == 1
+
+
+def test_who_retires_is_let_go_in_place_as_another_may_be_added_meanwhile():
+    early, late = recorder(), Recorder(1, "late", clock=Clock())
+    s = shipper(Link())
+    s.add(early)
+    held = s._recorders
+    s.retire(early)
+    s.ship()
+    held.append(late)  # by whoever was about to, when the other was let go
+    assert s._recorders == [late]
+
+
 def test_nothing_is_lost_while_the_agent_is_away_and_comes_back():
     link, p = Link(), recorder()
     s = shipper(link)
