@@ -15,9 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define VERSION 1 /* compiled.py reads nothing but this one */
+#define VERSION 2 /* compiled.py reads nothing but this one */
 
-static PyObject *text_append, *text_get, *text_not_written, *text_note_error, *text_fault;
+static PyObject *text_append, *text_get, *text_not_written, *text_note_error, *text_fault, *text_enter, *text_exit;
 
 static long long nanoseconds(clockid_t clock)
 {
@@ -138,18 +138,23 @@ static int append_pair(Marker *self, PyObject *marks, PyObject *what)
     return failed ? -1 : 0;
 }
 
-/* An Exception is noted and gone; anything else (KeyboardInterrupt from a clock in Python) passes. */
-static PyObject *guarded(Marker *self, int failed, const char *where, PyObject *result)
+/* An Exception is noted and gone, unless it is the host's own; anything else (KeyboardInterrupt) passes. */
+static PyObject *guarded(Marker *self, int failed, PyObject *where, PyObject *result)
 {
     if (failed) {
         if (!PyErr_ExceptionMatches(PyExc_Exception))
             return NULL;
-        PyErr_Clear();
-        PyObject *place = PyUnicode_FromString(where);
-        PyObject *noted = place == NULL ? NULL : PyObject_CallMethodOneArg((PyObject *)self, text_fault, place);
-        Py_XDECREF(place);
+        PyObject *type, *error, *trace;
+        PyErr_Fetch(&type, &error, &trace);
+        PyErr_NormalizeException(&type, &error, &trace);
+        if (trace != NULL)
+            PyException_SetTraceback(error, trace);
+        PyObject *noted = PyObject_CallMethodObjArgs((PyObject *)self, text_fault, where, error, NULL);
+        Py_XDECREF(type);
+        Py_XDECREF(error);
+        Py_XDECREF(trace);
         if (noted == NULL)
-            return NULL; /* only under test do faults raise */
+            return NULL; /* the host's own; and under test faults raise */
         Py_DECREF(noted);
     }
     return Py_NewRef(result);
@@ -170,7 +175,7 @@ static PyObject *marker_enter(Marker *self, PyObject *unused)
         }
         Py_DECREF(marks);
     }
-    return guarded(self, failed, "stage.enter", (PyObject *)self);
+    return guarded(self, failed, text_enter, (PyObject *)self);
 }
 
 static PyObject *marker_exit(Marker *self, PyObject *const *args, Py_ssize_t count)
@@ -186,7 +191,7 @@ static PyObject *marker_exit(Marker *self, PyObject *const *args, Py_ssize_t cou
         }
         Py_DECREF(marks);
     }
-    return guarded(self, failed, "stage.exit", Py_None);
+    return guarded(self, failed, text_exit, Py_None);
 }
 
 static PyObject *marker_index(Marker *self, void *unused)
@@ -345,5 +350,7 @@ PyMODINIT_FUNC PyInit__core(void)
     text_not_written = PyUnicode_InternFromString("_not_written");
     text_note_error = PyUnicode_InternFromString("_note_error");
     text_fault = PyUnicode_InternFromString("_fault");
+    text_enter = PyUnicode_InternFromString("stage.enter");
+    text_exit = PyUnicode_InternFromString("stage.exit");
     return PyModuleDef_Init(&definition);
 }

@@ -12,7 +12,7 @@ import sys
 from types import ModuleType
 from typing import Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 """What ``_core.c`` must say it is: one built from an older file is not used."""
 
 

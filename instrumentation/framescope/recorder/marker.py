@@ -50,8 +50,8 @@ class Marker:
                 marks.append(self._clock())
             else:
                 self._not_written(marks)
-        except Exception:  # no memory, no stack left
-            self._fault("stage.enter")
+        except Exception as error:  # no memory, no stack left
+            self._fault("stage.enter", error)
         return self
 
     def __exit__(
@@ -63,8 +63,8 @@ class Marker:
             marks.append(self._clock())
             if kind is not None:
                 self._note_error(marks, kind)
-        except Exception:
-            self._fault("stage.exit")
+        except Exception as error:
+            self._fault("stage.exit", error)
 
     def _not_written(self, marks: Marks) -> None:
         raise NotImplementedError
@@ -72,7 +72,7 @@ class Marker:
     def _note_error(self, marks: Marks, kind: type[BaseException]) -> None:
         raise NotImplementedError
 
-    def _fault(self, where: str) -> None:
+    def _fault(self, where: str, error: Exception) -> None:
         raise NotImplementedError
 
 

@@ -65,8 +65,11 @@ class Stage(Marker):
     def _note_error(self, marks: Marks, kind: type[BaseException]) -> None:
         note(marks, ERROR, self.index, kind.__name__)
 
-    def _fault(self, where: str) -> None:
-        self._recorder.faults.note_own(where)
+    def _fault(self, where: str, error: Exception) -> None:
+        try:
+            raise error  # the compiled core has none under way
+        except Exception:
+            self._recorder.faults.note_own(where)
 
 
 class _StageOfSeveral:

@@ -96,8 +96,7 @@ def test_a_forked_child_reads_of_itself_and_a_thread_that_ends_leaves_no_file_op
     assert told == "True"
 
 
-@needs_core
-def test_a_clock_that_fails_is_a_fault_and_an_interrupt_is_the_hosts():
+def test_a_fault_is_noted_with_what_it_was_and_what_the_host_raises_passes():
     class Odd:
         now: BaseException | int = 5
 
@@ -110,11 +109,16 @@ def test_a_clock_that_fails_is_a_fault_and_an_interrupt_is_the_hosts():
     recorder = Recorder(0, "p", clock=clock, faults=faults)
     stage = recorder.stage("a")
     with recorder.begin():
-        clock.now = ValueError("no time")
-        with stage:
-            pass
-        clock.now = KeyboardInterrupt()
-        with pytest.raises(KeyboardInterrupt):
-            stage.__enter__()
+        try:
+            raise KeyError("the host handles this one when the fault comes")
+        except KeyError:
+            clock.now = MemoryError("no room")
+            with stage:
+                pass
+        for own in (TimeoutError(), KeyboardInterrupt()):  # raised by a handler of a signal
+            clock.now = own
+            with pytest.raises(type(own)):
+                stage.__enter__()
         clock.now = 9
     assert faults.counts == {"stage.enter": 1, "stage.exit": 1}
+    assert {told.exc_type for told in faults._untold.values()} == {MemoryError}
