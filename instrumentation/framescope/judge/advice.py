@@ -178,7 +178,7 @@ ADVICE: Final[dict[str, Advice]] = {
         "A lower clock makes the same work longer: where the throttle time is known it goes first.",
         (
             "Compare the input's size and mode with on-time frames: Correlate ranks them.",
-            "Look at the kernels in a profiler (Nsight); the Perfetto export puts the frame beside it.",
+            "Look at the kernels in a profiler (Nsight) while it happens.",
         ),
     ),
     "gpu_contention": Advice(
