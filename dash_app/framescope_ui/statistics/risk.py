@@ -75,8 +75,8 @@ def risk_ratio(windows: Windows, confidence: float = 0.95) -> RiskRatio | None:
     distance, p_one = _rejections(spectra, length, n1, n0, y1, y0, confidence)
     accepted = np.flatnonzero(distance <= 1)
     estimate = (y1 / n1) / (y0 / n0) if y0 else None
-    if not len(accepted):  # a border between two ratios that were tried: hundreds of thousands of frames
-        low = high = estimate if estimate is not None else float(_RATIOS[-1])
+    if not len(accepted):  # between two ratios that were tried, or beyond them all: very many frames
+        low, high = _between(estimate)
     else:
         low = 0.0 if accepted[0] == 0 else _border(distance, int(accepted[0]) - 1)
         last = int(accepted[-1])
@@ -84,6 +84,13 @@ def risk_ratio(windows: Windows, confidence: float = 0.95) -> RiskRatio | None:
     if estimate is not None:
         low, high = min(low, estimate), max(high, estimate)
     return RiskRatio(estimate, low, high, p_one, int(n1), int(y1), int(n0), int(y0))
+
+
+def _between(estimate: float | None) -> tuple[float, float]:
+    """The interval where every tried ratio is rejected: open where all slow frames are on one side."""
+    if estimate is None or estimate > _RATIOS[-1]:
+        return float(_RATIOS[-1]), math.inf
+    return (0.0, float(_RATIOS[0])) if estimate < _RATIOS[0] else (estimate, estimate)
 
 
 def changed_often(windows: Windows) -> bool:

@@ -19,6 +19,7 @@ from framescope_ui.pages.correlate import (
     sentence,
 )
 from framescope_ui.pages.viewer import Viewer, viewer_of
+from framescope_ui.questions.correlate import ends
 from framescope_ui.questions.correlate_views import (
     CauseCourse,
     Chosen,
@@ -28,6 +29,7 @@ from framescope_ui.questions.correlate_views import (
     SignalRisk,
 )
 from framescope_ui.questions.views import Line, SlowMark
+from framescope_ui.statistics.risk import Windows, risk_ratio
 
 START = 1_800_000_000.0
 LOAD = SignalRisk(
@@ -117,6 +119,18 @@ def test_an_order_is_told_only_where_the_whole_interval_of_the_lag_has_it() -> N
     assert "cannot be told in steps of 300 ms" in lag_words(replace(first, lag_step_seconds=0.3))
     assert "cannot be told" in lag_words(replace(LOAD, lag_seconds=0.0, lag_interval=(0.0, 0.0)))
     assert lag_words(replace(LOAD, lag_seconds=None, lag_interval=None)) == "No lag can be claimed"
+
+
+def test_of_very_many_frames_all_slow_on_one_side_the_interval_is_open_and_the_page_tells_it() -> None:
+    on = (np.arange(1800) // 20 % 2).astype(np.float64)
+    under, other = on * 120, (1 - on) * 120
+    slow = np.where(on, 36.0, 0.0)
+    made = risk_ratio(Windows(under, slow, other, 0 * other))
+    assert made is not None and made.estimate is None and made.low > 900 and made.high == np.inf
+    made = risk_ratio(Windows(other, 0 * other, under, slow))
+    assert made is not None and (made.estimate, made.low) == (0.0, 0.0) and 0 < made.high <= 0.01
+    rarer = replace(LOAD, risk_ratio=made.estimate, interval=ends(made))
+    assert "Slow frames came only when GPU load is not above 90 %." in shown(answer(signals=[rarer]))
 
 
 def test_what_could_not_be_tested_is_not_called_chance() -> None:
