@@ -1,6 +1,9 @@
 """How much later a host's slowest frames end because they are recorded, whatever the receiver does.
 
-Usage: python bench/host_frame.py [--frames 100000] [--only MANNER…]
+Usage: python bench/host_frame.py [--frames 100000] [--fps 0] [--only MANNER…]
+
+Without --fps the frames follow each other without a pause, some 3 000 a second: the hardest case. With it
+they begin at that pace.
 
 Two hosts do the same small work, one recording and one switched off, in turns of half a second; while one
 works, the other *and its agent* are stopped (SIGSTOP). So noise of the machine falls on both alike, and all
@@ -55,7 +58,7 @@ BUDGET_MS: Final = 1.0
 # --- a host: runs as `python bench/host_frame.py --host on|off` ---------------------------------------------
 
 
-def host(recorded: bool) -> None:
+def host(recorded: bool, fps: float) -> None:
     """A turn of frames for every byte on standard input. Their durations, ns, go to standard output, and then
     the same less the time the thread was ready and did not run."""
     import framescope
@@ -68,7 +71,12 @@ def host(recorded: bool) -> None:
     while sys.stdin.buffer.read(1):
         took, ran = array("q"), array("q")
         ready = read()[1]
+        due = clock()
         for _ in range(TURN + COLD):
+            if fps:
+                due += round(1e9 / fps)
+                time.sleep(max(0.0, (due - clock()) / 1e9))
+                ready = read()[1]
             began = clock()
             with pipeline.frame():
                 for stage in stages:
@@ -89,10 +97,10 @@ def host(recorded: bool) -> None:
 class Host:
     """One host and whatever processes it started, stopped except in its turns."""
 
-    def __init__(self, recorded: bool, url: str) -> None:
+    def __init__(self, recorded: bool, url: str, fps: float) -> None:
         told = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "PYTHONPATH": str(ROOT / "instrumentation")}
         self._process = subprocess.Popen(
-            [sys.executable, __file__, "--host", "on" if recorded else "off"],
+            [sys.executable, __file__, "--host", "on" if recorded else "off", str(fps)],
             env=os.environ | told | {"OPENBLAS_NUM_THREADS": "1"},
             stderr=subprocess.DEVNULL,
             stdin=subprocess.PIPE,
@@ -129,9 +137,9 @@ class Host:
 
 
 @contextlib.contextmanager
-def both(url: str) -> Iterator[dict[bool, Host]]:
+def both(url: str, fps: float) -> Iterator[dict[bool, Host]]:
     """A host that records and one that does not, warmed up and stopped."""
-    hosts = {recorded: Host(recorded, url) for recorded in (True, False)}
+    hosts = {recorded: Host(recorded, url, fps) for recorded in (True, False)}
     try:
         for one in hosts.values():
             one.turn()
@@ -141,11 +149,11 @@ def both(url: str) -> Iterator[dict[bool, Host]]:
             one.end()
 
 
-def measure(manner: Manner, frames: int) -> dict[str, Any]:
+def measure(manner: Manner, frames: int, fps: float) -> dict[str, Any]:
     """One manner of receiver: quantiles in ms, the shift of p99.9 and its bound."""
     coin = random.Random(20261122)
     took: dict[bool, list[np.ndarray[Any, np.dtype[np.int64]]]] = {True: [], False: []}
-    with apart(manner, "host") as receiver, both(receiver.url) as hosts:
+    with apart(manner, "host") as receiver, both(receiver.url, fps) as hosts:
         for _ in range(-(-frames // TURN)):
             first = coin.random() < 0.5
             for recorded in (first, not first):
@@ -195,9 +203,11 @@ def main() -> int:
     """Run every case, print, write; 0."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--frames", type=int, default=100_000)
+    parser.add_argument("--fps", type=float, default=0.0)
     parser.add_argument("--only", nargs="*", default=[])
     asked = parser.parse_args()
     results: dict[str, Any] = {
+        "fps": asked.fps,
         "python": sys.version.split()[0],
         "cores": os.cpu_count(),
         "load": os.getloadavg(),
@@ -208,7 +218,7 @@ def main() -> int:
     for manner in MANNERS:
         if asked.only and manner not in asked.only:
             continue
-        told = results[manner] = measure(manner, asked.frames)
+        told = results[manner] = measure(manner, asked.frames, asked.fps)
         for name, one in ((manner, told), ("  while it had a core", told["without_waiting_for_a_core"])):
             tails = [side[q] for q in ("p50", "p99", "p99.9") for side in (one["on_ms"], one["off_ms"])]
             figures = (*tails, one["p99_9_shift_ms"], one["p99_9_shift_upper_95_ms"])
@@ -221,6 +231,6 @@ def main() -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--host"]:
-        host(sys.argv[2] == "on")
+        host(sys.argv[2] == "on", float(sys.argv[3]))
     else:
         sys.exit(main())
