@@ -11,6 +11,7 @@ The interface used here is that of its version 13.4.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -93,6 +94,8 @@ class Bursts:
         self._label = cupti.ExternalCorrelationKind.CUSTOM0
         self.on = False
         self.given_up = False
+        self._why = ""
+        self._told = False
         self._registered = False
         self._next_ns = clock()
         self._stop_ns = 0
@@ -132,6 +135,7 @@ class Bursts:
     def complete(self, works: Sequence[GpuWork]) -> list[GpuWork]:
         """Works with what a burst told of them; those of a burst that is not over are held until it is."""
         if self.given_up:
+            self._let_go()
             held, self._held = self._held, []
             return [*held, *works]
         now = self._clock()
@@ -152,8 +156,20 @@ class Bursts:
         return [work for work in works if work.token not in self._labelled]
 
     def _give_up(self, error: Exception) -> None:
-        _log.warning("framescope: bursts of CUPTI are given up: %s", error)
+        """For good; what is left to do is not done here, as this may be a frame of the host's."""
+        self._why = self._why or str(error)
         self.given_up, self.on = True, False
+
+    def _let_go(self) -> None:
+        """Say so, once, and have nothing recorded any more: it would cost every launch, and be held."""
+        if self._told:
+            return
+        self._told = True
+        _log.warning("framescope: bursts of CUPTI are given up: %s", self._why)
+        if self._registered:
+            with contextlib.suppress(Exception):
+                self._stop()
+        self._activities, self._tokens = [], {}
 
     def _start(self, now: int) -> None:
         if not self._registered:
@@ -197,7 +213,7 @@ class Bursts:
     def _take(self, activities: list[Any]) -> None:
         """Records that CUPTI hands over, on a thread of its own; nothing may be raised into it."""
         try:
-            for one in activities:
+            for one in activities if not self.given_up else ():
                 kind = one.kind
                 if kind == self._links:
                     if one.external_kind == self._label:

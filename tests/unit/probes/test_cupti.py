@@ -295,6 +295,7 @@ def test_a_profiler_that_fails_inside_a_stage_is_given_up_there(scene: Scene) ->
     work = scene.stage((KERNEL, 1, 2, 3))
     assert scene.bursts.given_up
     assert scene.bursts.complete([work]) == [work]
+    assert scene.cupti.enabled == set(), "launches cost what they did before"
 
 
 def test_a_work_that_was_lost_stays_lost(scene: Scene) -> None:
