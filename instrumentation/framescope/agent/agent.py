@@ -198,7 +198,9 @@ class Agent:
         del self._pipelines[number]
         waiting = len(self._pending)
         self._pending = deque(record for record in self._pending if record.pipeline != number)
-        self._lose(-1, "agent_overloaded", waiting - len(self._pending))
+        gone = waiting - len(self._pending)
+        self._lose(-1, "agent_overloaded", gone)
+        self.settled += gone
 
     def _take_rest(self, batch: Batch) -> None:
         for number, name, capacity, depth, blocked_ns, dropped in batch.queues:
@@ -490,9 +492,11 @@ class Agent:
         stalled = self._probes.io_stall_over(frame.due_ns, frame.end_ns)
         short_of_memory = self._probes.memory_stall_over(frame.due_ns, frame.end_ns)
         for evidence in (segment.evidence for segment in frame.segments):
-            if held is not None:
+            if held == 0:
+                evidence.quota_ns = 0
+            elif held is not None and evidence.runqueue_ns is not None:
                 # A thread that a quota holds back is on the run queue meanwhile: never more than that.
-                evidence.quota_ns = min(held, evidence.runqueue_ns or 0)
+                evidence.quota_ns = min(held, evidence.runqueue_ns)
             if evidence.io_ns is not None:
                 if short_of_memory == 0 or (short_of_memory and evidence.io_ns):
                     # A page that had to come back is a block that this thread read while it was blocked.

@@ -47,7 +47,7 @@ SECOND_NS: Final = 1_000_000_000
 NEWEST: Final = frozenset({sig.FS_PROBE_WINDOW, sig.FS_PROBE_DURATION, sig.FS_CLOCK_ERROR})
 """Of these the newest value says it all, and is sent with every message."""
 POINTS: Final = 1000
-"""Points of one metric held until the next message: 10 Hz of some devices for some seconds."""
+"""Points of one metric held for each second between two messages: 10 Hz of many devices."""
 
 _log: Final = logging.getLogger("framescope")
 
@@ -73,6 +73,7 @@ class EvidenceProbes:
         self._group_memory_stalls = Amounts()
         self._major_faults = Running()
         self._points: dict[str, list[tuple[Labels, int, float]]] = {}
+        self._room = POINTS * max(1, settings.metric_interval_ns // SECOND_NS)
         self._events: list[tuple[int, str]] = []
         # The table: name, how often, where it is read, what becomes of a reading.
         if settings.probe_gpu:
@@ -131,7 +132,7 @@ class EvidenceProbes:
         self.waits.add(batch.knocks, batch.looks)
         for device, at_ns, delay_ns, _ in batch.canaries:
             held = self._points.setdefault(sig.FS_GPU_CANARY_DELAY, [])
-            if len(held) < POINTS:
+            if len(held) < self._room:
                 held.append((((sig.HW_ID, device),), at_ns, delay_ns / 1e9))
         if batch.threads is not None and self._calls is None:
             page, lock = batch.threads
@@ -292,8 +293,8 @@ class EvidenceProbes:
                 totals.set(metric, labels, at_ns, value)
                 continue
             held = self._points.setdefault(metric, [])
-            if len(held) >= POINTS:
-                raise OverflowError(f"more than {POINTS} points of {metric} wait to be sent")
+            if len(held) >= self._room:
+                raise OverflowError(f"more than {self._room} points of {metric} wait to be sent")
             held.append((labels, at_ns, value))
 
 

@@ -79,7 +79,7 @@ class ThreadLink:
             except queue.Empty:
                 if self._stopping:
                     break
-            except ValueError:
+            except (ValueError, TypeError):  # its frames are none
                 logging.getLogger(STREAM_LOG).warning("a batch made no sense", exc_info=True)
             now = time.monotonic_ns()
             agent.poll(now)

@@ -299,8 +299,21 @@ def test_one_record_that_makes_no_sense_does_not_take_the_others_with_it():
     made.tick(61 * S)
     lost = sent.counter(sig.FS_FRAMES_LOST)
     assert lost[(sig.FRAME_PIPELINE, "p"), (sig.REASON, "malformed")] == 1
-    assert lost[(sig.FRAME_PIPELINE, "p"), (sig.REASON, "marks_torn")] == 1  # its latency is right all the same
+    assert (
+        lost[(sig.FRAME_PIPELINE, "p"), (sig.REASON, "marks_torn")] == 1
+    )  # its latency is right all the same
     assert sum(len(r.attributes[sig.BATCH_OUTCOMES]) for r in sent.records()) == 3
+
+
+def test_frames_of_a_pipeline_that_is_forgotten_are_lost_once(monkeypatch):
+    """Settled, so that the host does not count them too when this agent dies."""
+    monkeypatch.setattr("framescope.agent.agent.PIPELINES", 1)
+    made, sent, _ = agent()
+    made.feed(batch(record(0), record(1)))
+    made.feed(Batch(1, "instance", 0, 0, {1: DEFINITION}, []))
+    made.tick(1000 * MS)
+    assert made.settled == 2
+    assert list(sent.counter(sig.FS_FRAMES_LOST).values()) == [2]
 
 
 def test_two_pipelines_of_one_name_add_up():

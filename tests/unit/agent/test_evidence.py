@@ -72,6 +72,35 @@ def told(made: EvidenceProbes) -> list[float]:
     return [value for _, _, value in made.take_points().get(sig.FS_PRESSURE, [])]
 
 
+def test_a_message_a_minute_holds_a_minute_of_readings():
+    def many(at: int):
+        return [(sig.FS_PRESSURE, ((sig.FS_PRESSURE_RESOURCE, str(n)),), at, 0.1) for n in range(5)]
+
+    settings = AgentSettings(
+        probe_gpu=False, probe_host=False, probe_pressure=False, probe_cgroup=False,
+        metric_interval_ns=60_000 * MS,
+    )  # fmt: skip
+    made = EvidenceProbes(1, settings, Clock())
+    for tenth in range(600):
+        made._hold(many(tenth * 100 * MS), Totals())
+    assert len(told(made)) == 3000
+
+
+@pytest.mark.parametrize(
+    ("held", "runqueue_ns", "quota"),
+    [(8 * MS, 5 * MS, 0.005), (8 * MS, -1, None), (0, -1, 0.0)],
+    ids=["no more than the run queue", "unknown without it", "none where nothing was held"],
+)
+def test_a_quota_holds_a_thread_only_where_its_run_queue_shows_it(held, runqueue_ns, quota):
+    made, sent, seen = agent(baseline_every=1)
+    seen.quota_over = lambda start, end: held
+    reading = ((1, 0, (0, min(0, runqueue_ns), 0), 9 * MS, (MS, runqueue_ns, 0), -1),)
+    made.feed(batch(record(0, segments=reading)))
+    made.tick(1000 * MS)
+    (frame,) = sent.frames()
+    assert frame[0].attributes.get(sig.QUOTA_TIME) == quota
+
+
 def test_a_probe_is_read_when_it_is_due_and_its_cost_is_told():
     made, totals = probes(steady()), Totals()
     for at in (0, 50, 99, 100, 150, 200):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from agency import batch, record
+from agency import agent, batch, record
 
 from framescope import pipeline as front
 from framescope import signals as sig
 from framescope.agent import identity
 from framescope.agent.on_thread import ThreadLink
+from framescope.handover import pack
 
 
 def test_its_thread_is_there_before_the_first_frame() -> None:
@@ -30,6 +33,16 @@ def test_an_agent_that_cannot_be_made_is_one_line_in_the_log(caplog: pytest.LogC
     with pytest.raises(ConnectionError):
         link.send(b"", 0)
     assert not link.revive()  # once is enough
+
+
+def test_a_batch_that_makes_no_sense_does_not_end_it() -> None:
+    made, sent, _ = agent()
+    link = ThreadLink(lambda: made)
+    link.revive()
+    link.send(pack(replace(batch(), frames=[(1, 2)])), 1)
+    link.send(pack(batch(record(0))), 1)
+    link.close(30)
+    assert len(sent.records()) == 1
 
 
 def test_who_emits_is_told_also_while_the_interpreter_ends(monkeypatch: pytest.MonkeyPatch) -> None:
