@@ -17,7 +17,8 @@
 
 #define VERSION 2 /* compiled.py reads nothing but this one */
 
-static PyObject *text_append, *text_get, *text_not_written, *text_note_error, *text_fault, *text_enter, *text_exit;
+static PyObject *text_append, *text_get, *text_not_written, *text_note_error, *text_fault;
+static PyObject *text_enter, *text_exit;
 
 static long long nanoseconds(clockid_t clock)
 {
@@ -244,12 +245,25 @@ static unsigned generation = 1; /* a forked child's descriptors tell of its pare
 
 static void next_generation(void) { generation++; }
 
+/* A host that became a daemon has closed all files, ours too; our number may be one of its own by now. */
+static void close_ours(int descriptor)
+{
+    char link[32], target[128];
+    if (descriptor < 0)
+        return;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+    ssize_t length = readlink(link, target, sizeof target - 1);
+    if (length <= 0)
+        return;
+    target[length] = 0;
+    if (strstr(target, "/schedstat") != NULL)
+        close(descriptor);
+}
+
 static void let_go(void *held)
 {
-    ThreadStat *stat = held;
-    if (stat->descriptor >= 0)
-        close(stat->descriptor);
-    free(stat);
+    close_ours(((ThreadStat *)held)->descriptor);
+    free(held);
 }
 
 static ThreadStat *this_thread(void)
@@ -266,8 +280,8 @@ static ThreadStat *this_thread(void)
             return NULL;
         }
     }
-    else if (stat->descriptor >= 0)
-        close(stat->descriptor);
+    else
+        close_ours(stat->descriptor);
     stat->generation = generation;
     stat->switches = -1;
     stat->run_queue = -1;

@@ -59,8 +59,9 @@ class _ThreadStat:
         return -1
 
     def __del__(self) -> None:
-        if self.descriptor >= 0:
-            with contextlib.suppress(OSError):
+        # A host that became a daemon has closed all files, ours too; our number may be one of its own by now.
+        with contextlib.suppress(OSError):
+            if self.descriptor >= 0 and "/schedstat" in os.readlink(f"/proc/self/fd/{self.descriptor}"):  # noqa: PTH115
                 os.close(self.descriptor)
 
 

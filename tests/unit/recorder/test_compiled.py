@@ -122,3 +122,27 @@ def test_a_fault_is_noted_with_what_it_was_and_what_the_host_raises_passes():
         clock.now = 9
     assert faults.counts == {"stage.enter": 1, "stage.exit": 1}
     assert {told.exc_type for told in faults._untold.values()} == {MemoryError}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's scheduler")
+@pytest.mark.parametrize("compiled", ["0", "1"])
+def test_a_child_that_gave_its_files_other_numbers_keeps_them(compiled):
+    told = run(
+        "import os\n"
+        "from framescope.probes.scheduler import reader\n"
+        "read = reader()\n"
+        "read()\n"
+        "links = {n: f'/proc/self/fd/{n}' for n in range(64)}\n"
+        "ours = [n for n, link in links.items()\n"
+        "        if os.path.lexists(link) and 'schedstat' in os.readlink(link)]\n"
+        "if os.fork() == 0:\n"
+        "    for number in ours:\n"  # as a daemon does: all files closed, and a log opened
+        "        os.dup2(1, number)\n"
+        "    read = reader()\n"
+        "    read()\n"
+        "    os.write(ours[0], b'still there')\n"
+        "    os._exit(0)\n"
+        "os.wait()\n",
+        FRAMESCOPE_COMPILED=compiled,
+    )
+    assert told == "still there"
