@@ -119,7 +119,7 @@ class Trace:
 class FrameQuery:
     """Which kept frames, in which order.
 
-    ``outcomes`` and ``causes`` empty means any. ``kept`` None means however kept. ``stage`` is the
+    ``outcomes`` and ``causes`` empty means any. ``stage`` is the
     guilty stage. ``cursor`` is what the page before answered.
     """
 

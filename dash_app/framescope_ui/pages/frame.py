@@ -468,7 +468,7 @@ def _evidence_card(verdict: VerdictView, viewer: Viewer) -> Part:
         parts.append(html.Details([html.Summary(f"{len(slivers)} smaller shares"), *slivers]))
     parts += _considered("Ruled out", [one for one in verdict.considered if one.status == "ruled_out"])
     parts += _considered("Not measured", [one for one in verdict.considered if one.status == "not_measured"])
-    parts += _advice(verdict.cause)
+    parts += advice_on(verdict.cause)
     explained = verdict.lost_seconds - verdict.unexplained_seconds
     covered = explained / verdict.lost_seconds if verdict.lost_seconds > 0 else None
     words = (
@@ -504,7 +504,7 @@ def _evidence_card(verdict: VerdictView, viewer: Viewer) -> Part:
     )
 
 
-def _advice(cause: str) -> list[Part]:
+def advice_on(cause: str) -> list[Part]:
     """What to do about a cause, and how far it can be trusted."""
     advice = ADVICE.get(cause)
     if advice is None:
