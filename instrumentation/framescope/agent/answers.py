@@ -44,7 +44,8 @@ class Answers(requests.Session):
         length = answer.headers.get("content-length", "")
         if not (length.isdecimal() and int(length) <= LONGEST):
             return 0
-        body = answer.raw.read(int(length), decode_content=True)
+        # To its end, also where there is nothing: else each message opens a connection of its own.
+        body = answer.raw.read(int(length) or None, decode_content=True)
         if answer.headers.get("content-type", "").split(";")[0].strip() != "application/x-protobuf":
             return 0
         try:

@@ -285,9 +285,10 @@ class EvidenceProbes:
                 yield name, (), reading.time_ns, float(value)
 
     def _hold(self, points: Iterable[Point], totals: Totals) -> None:
-        """Hold points for the next message. Raises ``ValueError`` for a value that cannot be."""
+        """Hold points for the next message. Raises ``ValueError`` for a value that cannot be, and for
+        a metric that is not in the table of names: whoever makes the message would stumble over it."""
         for metric, labels, at_ns, value in points:
-            if not math.isfinite(value) or value < 0:
+            if metric not in sig.METRICS or not math.isfinite(value) or value < 0:
                 raise ValueError(f"{metric} {dict(labels)}: {value}")
             if metric in NEWEST:
                 totals.set(metric, labels, at_ns, value)

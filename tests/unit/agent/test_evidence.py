@@ -72,6 +72,14 @@ def told(made: EvidenceProbes) -> list[float]:
     return [value for _, _, value in made.take_points().get(sig.FS_PRESSURE, [])]
 
 
+def test_a_metric_that_is_not_in_the_table_of_names_is_left_out():
+    strange = Scheduled("strange", 100 * MS, lambda now: now, lambda at: [("process.new", (), at, 1.0)])
+    made = probes(strange, steady())
+    made.read(0, Totals())
+    assert made.faults == {"probe.strange": 1}
+    assert set(made.take_points()) == {sig.FS_PRESSURE}
+
+
 def test_a_message_a_minute_holds_a_minute_of_readings():
     def many(at: int):
         return [(sig.FS_PRESSURE, ((sig.FS_PRESSURE_RESOURCE, str(n)),), at, 0.1) for n in range(5)]

@@ -4,12 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from framescope.agent.__main__ import Inbox
 from framescope.agent.anchor import RENEW_NS, WallAnchor
+from framescope.agent.answers import answers_to_traces
 from framescope.agent.export import Lane, otlp_exporters
 from framescope.agent.lifecycle import AgentLink
 from framescope.handover import HEADER, MAX_MESSAGE, Batch, pack
@@ -20,6 +23,37 @@ def until(condition, seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never happened"
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize("answer", [b"", b"\n\x00"], ids=["empty", "a few bytes"])
+def test_messages_to_a_receiver_go_over_one_connection(answer: bytes):
+    class Receiver(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            connections.append(1)
+            super().setup()
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("content-type", "application/x-protobuf")
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None: ...
+
+    connections: list[int] = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as receiver:
+        receiver.daemon_threads = True
+        threading.Thread(target=receiver.serve_forever, daemon=True).start()
+        session = answers_to_traces()
+        for _ in range(3):
+            session.post(f"http://127.0.0.1:{receiver.server_port}/v1/traces", data=b"x", timeout=20)
+        session.close()
+        receiver.shutdown()
+    assert len(connections) == 1
 
 
 def test_a_lane_sends_in_order():
