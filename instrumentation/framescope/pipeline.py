@@ -311,7 +311,7 @@ class Pipeline:
     def log_filter(self) -> logging.Filter:
         """A filter for your log handlers: each record gets the ``trace_id`` and ``span_id`` of the frame in
         whose ``with`` block it was written, empty outside one."""
-        return FrameLogFilter(self._recorder.marks)
+        return FrameLogFilter(self._recorder)
 
     # -- what frames go through ---------------------------------------------------------------------------
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 import random
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from framescope.handover import TRACE, noted
 from framescope.recorder.marks import Marks, NoMarks, SharedMarks, note
-from framescope.recorder.open_frames import OpenMarks
+
+if TYPE_CHECKING:
+    from framescope.recorder.pipeline import Recorder
 
 NO_IDS: Final = ("", "")
 
@@ -38,10 +40,11 @@ def traceparent(ids: tuple[str, str], sampled: bool) -> str:
 class FrameLogFilter(logging.Filter):
     """Gives each log record the ``trace_id`` and ``span_id`` of the frame it was written in, or ""."""
 
-    def __init__(self, marks: OpenMarks) -> None:
+    def __init__(self, recorder: Recorder) -> None:
         super().__init__()
-        self._marks = marks
+        self._recorder = recorder
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.trace_id, record.span_id = ids_of(self._marks.get())
+        # Asked each time: a forked child's frames are held elsewhere than its parent's.
+        record.trace_id, record.span_id = ids_of(self._recorder.marks.get())
         return True

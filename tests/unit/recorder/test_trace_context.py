@@ -31,6 +31,14 @@ def test_a_frame_has_one_trace_id_once_somebody_asks_and_none_before(pipeline):
     assert re.fullmatch("[0-9a-f]{32}", asked)
 
 
+def test_a_log_filter_made_before_a_fork_knows_the_child_s_frames(pipeline):
+    log_filter, record = pipeline.log_filter(), logging.makeLogRecord({})
+    pipeline._recorder.forget()  # what a child does first
+    with pipeline.frame() as frame:
+        log_filter.filter(record)
+        assert record.trace_id == frame.trace_id != ""
+
+
 def test_the_sampled_flag_is_for_frames_chosen_beforehand_alone(pipeline):
     told = [pipeline.begin().traceparent for _ in range(4)]
     assert all(re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]", one) for one in told)
