@@ -70,6 +70,8 @@ class Stage(Marker):
             raise error  # the compiled core has none under way
         except Exception:
             self._recorder.faults.note_own(where)
+        finally:
+            del error  # it holds this call, and its callers with what they hold, until a collection otherwise
 
 
 class _StageOfSeveral:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 import sysconfig
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -122,6 +124,29 @@ def test_a_fault_is_noted_with_what_it_was_and_what_the_host_raises_passes():
         clock.now = 9
     assert faults.counts == {"stage.enter": 1, "stage.exit": 1}
     assert {told.exc_type for told in faults._untold.values()} == {MemoryError}
+
+
+def test_a_fault_keeps_nothing_of_the_host_s_until_a_collection():
+    class Image: ...
+
+    def lose_one() -> weakref.ref[Image]:
+        image = Image()
+        with stage:
+            pass
+        return weakref.ref(image)
+
+    def fail() -> int:
+        raise MemoryError("no room")
+
+    recorder = Recorder(0, "p", faults=Faults(raising=False))
+    stage = recorder.stage("a")
+    with recorder.begin():
+        stage.keep_time_by(fail)
+        gc.disable()
+        try:
+            assert lose_one()() is None
+        finally:
+            gc.enable()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's scheduler")
