@@ -1,13 +1,19 @@
 """What recording costs the thread that does the frames, beside its references, in one run.
 
 Each figure is the median of several rounds, every round measuring all candidates in turn, so that a
-machine that drifts drifts for all of them. JSON goes to bench-results/recorder.json.
+machine that drifts drifts for all of them. All of it twice, in processes of their own: with the Python alone,
+and with the compiled core where it was built. JSON goes to bench-results/recorder.json.
+
+"After a sleep" is one frame after its thread slept for 10 ms, when its code has gone cold: what a paced
+pipeline pays, beside the same frame switched off.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +23,7 @@ from typing import Any, cast
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
+from framescope.compiled import core
 from framescope.pipeline import OffPipeline, Pipeline
 from framescope.probes import scheduler
 from framescope.recorder.faults import Faults
@@ -130,8 +137,19 @@ def _ratio(rounds: dict[str, list[float]], above: str, below: str) -> float:
     return statistics.median(a / b for a, b in zip(rounds[above], rounds[below], strict=True))
 
 
-def main() -> int:
-    """Measure, print, write; 0."""
+def after_a_sleep(call: Callable[[], None]) -> float:
+    """Median µs of one frame that follows a sleep of 10 ms."""
+    took = []
+    for _ in range(150):
+        time.sleep(0.01)
+        began = time.perf_counter_ns()
+        call()
+        took.append(time.perf_counter_ns() - began)
+    return statistics.median(took) / 1000
+
+
+def measured() -> dict[str, Any]:
+    """All figures of this process, as medians, spreads and ratios."""
     plain = apart(scheduler.nothing)
     full = apart(scheduler.reader())
     candidates: dict[str, Callable[[], None]] = {
@@ -164,21 +182,42 @@ def main() -> int:
         "prometheus_client / frame": _ratio(rounds, "prometheus_client, 8 observations", frame),
         "off / no-op blocks": _ratio(rounds, "switched off", "9 no-op with blocks"),
     }
-    result: dict[str, Any] = {
-        "python": sys.version.split()[0],
-        "microseconds": medians,
-        "spread": spread,
-        "ratios": ratios,
-    }
-    for name, value in medians.items():
-        print(f"{name:36} {value:8.2f} µs  ± {spread[name]:.2f}")
-    for name, value in ratios.items():
-        print(f"{name:36} {value:8.2f} ×")
+    for name, call in (
+        ("after a sleep, with evidence", recorded(full)),
+        ("after a sleep, switched off", recorded(OffPipeline("off"))),
+    ):
+        medians[name], spread[name] = after_a_sleep(call), 0.0
+    return {"microseconds": medians, "spread": spread, "ratios": ratios}
+
+
+def main() -> int:
+    """Measure with and without the compiled core, print, write; 0."""
+    results: dict[str, Any] = {"python": sys.version.split()[0]}
+    for name, compiled in (("python alone", "0"), ("compiled core", "1")):
+        if compiled == "1" and core is None:
+            print("the compiled core was not built here")
+            continue
+        done = subprocess.run(
+            [sys.executable, __file__, "--measure"],
+            env=os.environ | {"FRAMESCOPE_COMPILED": compiled},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        told = results[name] = json.loads(done.stdout)
+        print(f"== {name}")
+        for what, value in told["microseconds"].items():
+            print(f"{what:36} {value:8.2f} µs  ± {told['spread'][what]:.2f}")
+        for what, value in told["ratios"].items():
+            print(f"{what:36} {value:8.2f} ×")
     folder = Path("bench-results")
     folder.mkdir(exist_ok=True)
-    (folder / "recorder.json").write_text(json.dumps(result, indent=2) + "\n")
+    (folder / "recorder.json").write_text(json.dumps(results, indent=2) + "\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if sys.argv[1:] == ["--measure"]:
+        print(json.dumps(measured()))
+    else:
+        sys.exit(main())

@@ -175,6 +175,10 @@ class Neighbours:
             one.wait()
 
 
+AMPLE = 16.0
+"""Cores that a group may use while it is not held back."""
+
+
 class Quota:
     """This process may use only a part of a core: by a control group of its own. Raises ``OSError`` where
     that is not permitted."""
@@ -186,7 +190,7 @@ class Quota:
         self._group.mkdir()
         self._share = share
         try:
-            self._limit(None)
+            self._limit(AMPLE)  # a group without any limit is looked at again only after a while
             (self._group / "cgroup.procs").write_text(str(os.getpid()))
         except OSError:
             self._group.rmdir()
@@ -196,17 +200,13 @@ class Quota:
         self._limit(self._share)
 
     def stop(self) -> None:
-        self._limit(None)
+        self._limit(AMPLE)
 
-    def _limit(self, share: float | None) -> None:
+    def _limit(self, share: float) -> None:
         if self._v1:
-            (self._group / "cpu.cfs_quota_us").write_text(
-                "-1" if share is None else str(round(100_000 * share))
-            )
+            (self._group / "cpu.cfs_quota_us").write_text(str(round(100_000 * share)))
         else:
-            (self._group / "cpu.max").write_text(
-                f"{'max' if share is None else round(100_000 * share)} 100000"
-            )
+            (self._group / "cpu.max").write_text(f"{round(100_000 * share)} 100000")
 
     def close(self) -> None:
         (self._group.parent / "cgroup.procs").write_text(str(os.getpid()))
@@ -321,7 +321,7 @@ def _heavier(strength_ms: float) -> Act:
 
 
 def _neighbours(points: Points, strength_ms: float, seed: int) -> Fault:
-    return Neighbours(2 * (os.cpu_count() or 1))
+    return Neighbours(6 * (os.cpu_count() or 1))
 
 
 KINDS: dict[str, Kind] = {
@@ -332,7 +332,7 @@ KINDS: dict[str, Kind] = {
     "collection elsewhere": Kind("gc_pause", _beside(collection, 3.0), THREADS | {"service"}),
     "held lock": Kind("python_gil", _beside(long_call, 3.0), THREADS | {"service"}),
     "synchronous write": Kind("io_wait", _at("in_output", synchronous_write), EVERY),
-    "slow pipe": Kind("blocked", _at("in_output", slow_pipe), THREADS),
+    "slow pipe": Kind("io_wait", _at("in_output", slow_pipe), THREADS),
     "contended lock": Kind("lock_wait", _at("in_work", contended_lock), THREADS),
     "late source": Kind("late_input", lambda points, ms, seed: Set(points, "delay_s", ms / 1e3),
                         THREADS | {"accelerator"}),

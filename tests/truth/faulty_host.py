@@ -54,6 +54,8 @@ def main() -> None:
             graphics = stack.enter_context(Graphics(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
             pipeline.watch_device(graphics.status_page)
             arguments = (graphics.client,)
+        gc.collect()
+        gc.freeze()  # as a real-time program does; what a fault makes is not frozen
         episodes: list[tuple[Fault, int, int]] = []
         for kind, strength_ms, first, after in told["episodes"]:
             fault = graphics.fault(kind) if graphics is not None else None
@@ -62,8 +64,6 @@ def main() -> None:
             stack.callback(fault.close)
             episodes.append((fault, first, after))
         benign()
-        gc.collect()
-        gc.freeze()
         run(pipeline, points, frames, seed, Episodes(episodes), *arguments)
         pipeline.close()
 

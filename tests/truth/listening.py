@@ -17,7 +17,6 @@ from framescope import signals as sig
 from framescope.agent.__main__ import Inbox
 from framescope.agent.agent import Agent
 from framescope.agent.settings import AgentSettings
-from framescope.handover import unpack
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -94,7 +93,7 @@ def listen(program: str, *arguments: str, **environment: str) -> Heard:
     try:
         while (chunk := host.stdout.read(1 << 20)) != b"":
             for message in inbox.add(chunk or b""):
-                agent.feed(unpack(message))
+                agent.take(*message)
             now = time.monotonic_ns()
             agent.poll(now)
             if now >= next_tick:

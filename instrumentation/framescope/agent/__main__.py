@@ -11,17 +11,25 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 from framescope.agent.agent import Agent
-from framescope.agent.export import STREAM_LOG, Exports, otlp_exporters, quiet_exporters
+from framescope.agent.export import Exports, otlp_exporters, quiet_exporters
 from framescope.agent.identity import resource_for
 from framescope.agent.lifecycle import ACKNOWLEDGED
 from framescope.agent.settings import from_environment
-from framescope.handover import HEADER, MAX_MESSAGE, unpack
+from framescope.handover import HEADER, MAX_MESSAGE
 
 TICK_NS = 1_000_000_000
 POLL_S = 0.1
 CLOSE_S = 5.0
+
+
+class Message(NamedTuple):
+    """The body of one message, and how many frames its head says are in it."""
+
+    body: bytes
+    frames: int
 
 
 class Inbox:
@@ -30,17 +38,17 @@ class Inbox:
     def __init__(self) -> None:
         self._bytes = bytearray()
 
-    def add(self, chunk: bytes) -> list[bytes]:
+    def add(self, chunk: bytes) -> list[Message]:
         """The messages that are complete now. Raises ``ValueError`` when the stream makes no sense."""
         self._bytes += chunk
-        messages: list[bytes] = []
+        messages: list[Message] = []
         while len(self._bytes) >= HEADER.size:
-            length, _ = HEADER.unpack_from(self._bytes)
+            length, frames = HEADER.unpack_from(self._bytes)
             if length > MAX_MESSAGE:
                 raise ValueError(f"a message of {length} bytes")
             if len(self._bytes) < HEADER.size + length:
                 break
-            messages.append(bytes(self._bytes[HEADER.size : HEADER.size + length]))
+            messages.append(Message(bytes(self._bytes[HEADER.size : HEADER.size + length]), frames))
             del self._bytes[: HEADER.size + length]
         return messages
 
@@ -57,7 +65,7 @@ def serve(stream: socket.socket, agent: Agent) -> None:
             if not chunk:
                 return
             for message in inbox.add(chunk):
-                _feed(agent, message)
+                agent.take(*message)
         except TimeoutError:
             pass
         except ConnectionError:
@@ -72,13 +80,6 @@ def serve(stream: socket.socket, agent: Agent) -> None:
             told = confirmed
             with contextlib.suppress(OSError):
                 stream.send(ACKNOWLEDGED.pack(told))
-
-
-def _feed(agent: Agent, message: bytes) -> None:
-    try:
-        agent.feed(unpack(message))
-    except (ValueError, TypeError):  # this batch makes no sense; the stream itself is whole
-        logging.getLogger(STREAM_LOG).warning("a batch made no sense", exc_info=True)
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ from framescope.agent.burst import BurstTrigger
 from framescope.agent.cohorts import Cohorts
 from framescope.agent.counts import FrameCounts
 from framescope.agent.evidence import EvidenceProbes
+from framescope.agent.export import STREAM_LOG
 from framescope.agent.intake import fill, outline, plain_stages, read_threads
 from framescope.agent.keeper import Judged, keep
 from framescope.agent.metrics import Beginnings, metrics_data
@@ -27,7 +29,7 @@ from framescope.agent.settings import AgentSettings
 from framescope.agent.spans import SpanMaker
 from framescope.agent.totals import Example, Labels, Totals
 from framescope.causes import load
-from framescope.handover import UNKNOWN, Batch, FrameRecord, PipelineDefinition
+from framescope.handover import UNKNOWN, Batch, FrameRecord, PipelineDefinition, unpack
 from framescope.judge import judge, own_causes
 from framescope.judge.baseline import Baseline, quantile
 from framescope.judge.model import Frame, total
@@ -153,6 +155,15 @@ class Agent:
         self._farewell = False
 
     # -- in ---------------------------------------------------------------------------------------------
+
+    def take(self, body: bytes, frames: int) -> None:
+        """Take in one message. Of one that makes no sense its ``frames`` are counted; the stream is whole."""
+        try:
+            self.feed(unpack(body))
+        except (ValueError, TypeError):
+            self._lose(-1, "malformed", frames)
+            self.settled += frames
+            logging.getLogger(STREAM_LOG).warning("a batch made no sense", exc_info=True)
 
     def feed(self, batch: Batch) -> None:
         """Take in what the recorder handed over. Raises ``TypeError`` where its frames are none."""

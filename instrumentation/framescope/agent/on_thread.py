@@ -17,7 +17,7 @@ from framescope.agent.agent import Agent
 from framescope.agent.export import STREAM_LOG, Exports, otlp_exporters, quiet_exporters
 from framescope.agent.identity import resource_for
 from framescope.agent.settings import from_environment
-from framescope.handover import HEADER, unpack
+from framescope.handover import HEADER
 
 MESSAGES: Final = 1024
 """Messages held for the thread: 50 s of them."""
@@ -75,12 +75,11 @@ class ThreadLink:
         next_tick = time.monotonic_ns() + TICK_NS
         while True:
             try:
-                agent.feed(unpack(self._messages.get(timeout=POLL_S)[HEADER.size :]))
+                message = self._messages.get(timeout=POLL_S)
+                agent.take(message[HEADER.size :], HEADER.unpack_from(message)[1])
             except queue.Empty:
                 if self._stopping:
                     break
-            except (ValueError, TypeError):  # its frames are none
-                logging.getLogger(STREAM_LOG).warning("a batch made no sense", exc_info=True)
             now = time.monotonic_ns()
             agent.poll(now)
             if now >= next_tick:

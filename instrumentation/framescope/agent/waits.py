@@ -74,6 +74,19 @@ class Waits:
                     _touching(self._knocks, segment), segment, evidence.blocked_ns, evidence.cpu_ns or 0
                 )
 
+        self._explain_start(frame)
+
+    def _explain_start(self, frame: Frame) -> None:
+        """A frame that began late because its thread, awake, had to wait for the lock: as far as it was held
+        without a break until the frame began."""
+        gap = next((stage for stage in frame.stages if stage.kind == "gap"), None)
+        if gap is None or not frame.segments or frame.segments[0].of_task:
+            return
+        until = Segment(frame.segments[0].thread, gap.start_ns, gap.end_ns, Evidence())
+        since = held_until_end(_touching(self._knocks, until), until)
+        if since is not None:
+            gap.evidence.gil_ns = gap.end_ns - since
+
     def illustrate(self, frame: Frame) -> None:
         """Give each stage that overran the stacks seen since it did."""
         if not self._looks:
@@ -118,6 +131,22 @@ def lock_wait(knocks: Sequence[Knock], segment: Segment, blocked_ns: int, cpu_ns
     if not others and watched < WATCHED_SHARE * (segment.end_ns - segment.start_ns):
         return None
     return min(others, blocked_ns)
+
+
+def held_until_end(knocks: Sequence[Knock], segment: Segment) -> int | None:
+    """Since when the lock was held without a break until a stretch's end; None where no knock says so."""
+    since: int | None = None
+    for due, answered, waited in reversed(knocks):
+        if due >= segment.end_ns:
+            continue
+        if waited <= NOTICED_NS:
+            break
+        if since is None and answered < segment.end_ns - NOTICED_NS:
+            break  # it was let in well before the end
+        if since is not None and since - answered > UNWATCHED_NS:
+            break
+        since = due
+    return None if since is None else max(segment.start_ns, since)
 
 
 def _shared(segment: Segment, start_ns: int, end_ns: int) -> int:

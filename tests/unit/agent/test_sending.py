@@ -106,7 +106,7 @@ def test_messages_come_out_of_the_stream_whole_however_it_is_cut():
     for cut in (1, 3, 7, len(stream)):
         inbox = Inbox()
         out = [m for at in range(0, len(stream), cut) for m in inbox.add(stream[at : at + cut])]
-        assert out == [message[HEADER.size :] for message in messages]
+        assert out == [(message[HEADER.size :], 0) for message in messages]
 
 
 def test_a_stream_that_makes_no_sense_is_refused():

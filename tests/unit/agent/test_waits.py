@@ -95,6 +95,30 @@ def test_waiting_for_a_core_is_no_waiting_for_the_lock():
     assert told([knock(0, 10, 0), knock(15, 30, 0)], segment(4, 28, cpu=2, blocked=20)) == 0
 
 
+def late(*knocks) -> float | None:
+    """A frame that was due at 10 and began at 30: what of the gap it waited for the lock."""
+    made = frame(segment(30, 40, cpu=5, blocked=5))
+    made.stages.insert(0, Stage("gap", "gap", 10 * MS, 30 * MS))
+    waits = Waits()
+    waits.add(knocks)
+    waits.explain(made)
+    found = made.stages[0].evidence.gil_ns
+    return None if found is None else found / MS
+
+
+def test_a_thread_that_woke_up_for_its_frame_and_found_the_lock_held_began_late_by_that():
+    assert late(knock(18, 30.5)) == 12
+    assert late(knock(5, 17.9), knock(18, 30.5)) == 20  # held all the while
+    assert late(knock(1, 3), knock(22, 30.5)) == 8  # in between nobody watched
+    assert late(knock(18, 30.5), knock(38, 38.1)) == 12  # what came later says nothing
+
+
+def test_a_source_that_was_late_is_not_the_lock():
+    assert late(knock(5, 5.1), knock(25, 25.1)) is None
+    assert late(knock(12, 24)) is None  # it was free again well before the frame began
+    assert late() is None
+
+
 def test_samples_divide_the_blocked_time_and_say_in_what():
     waits = Waits()
     for at, kind, text in (
