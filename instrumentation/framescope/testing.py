@@ -455,7 +455,9 @@ class _InMemory(front._Process):
             if clock is None
             else _Times(clock.monotonic_ns, clock.time_ns)
         )
-        none: dict[str, Any] = {one.name: False for one in fields(AgentSettings) if one.name.startswith("probe_")}
+        none: dict[str, Any] = {
+            one.name: False for one in fields(AgentSettings) if one.name.startswith("probe_")
+        }
         self._clock = times.monotonic
         self._agent = Agent(
             received,
