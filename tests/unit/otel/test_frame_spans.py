@@ -125,9 +125,9 @@ def test_its_time_is_the_frames_own_clock(app):
 
 
 def test_a_span_that_failed_says_so_and_what_it_says_does_not_shadow_what_a_frame_says(app):
-    with pytest.raises(ValueError), app.pipeline.frame():
-        with app.tracer.start_as_current_span("load", attributes={sig.FRAME_STAGE_NAME: "x"}):
-            raise ValueError
+    load = app.tracer.start_as_current_span("load", attributes={sig.FRAME_STAGE_NAME: "x"})
+    with pytest.raises(ValueError), app.pipeline.frame(), load:
+        raise ValueError
     load = app.sent()[-1]
     assert load.status.status_code is StatusCode.ERROR
     assert load.kind is SpanKind.INTERNAL
@@ -135,9 +135,8 @@ def test_a_span_that_failed_says_so_and_what_it_says_does_not_shadow_what_a_fram
 
 
 def test_a_span_outside_of_frames_is_none_of_ours(app):
-    with app.tracer.start_as_current_span("before"):
-        with app.pipeline.frame():
-            pass
+    with app.tracer.start_as_current_span("before"), app.pipeline.frame():
+        pass
     record = app.record()
     assert noted(record.marks, SPANS) is None
     assert app.losses == {}
