@@ -153,6 +153,8 @@ class Agent:
         self._queues: dict[tuple[str, Labels], dict[int, float]] = {}
         self._next_metrics_ns = 0
         self._farewell = False
+        self._open: set[int] = set()
+        """Pipelines of the newest batch: each batch tells of all that are open."""
 
     # -- in ---------------------------------------------------------------------------------------------
 
@@ -170,6 +172,7 @@ class Agent:
         records = batch.records()
         self._beginnings.host_unix_ns = batch.began_unix_ns
         self._farewell = batch.farewell
+        self._open = set(batch.pipelines)
         if self._probes is None or self._resource is None:
             self._probes = self._make_probes(batch.pid)
             self._resource = self._make_resource(batch)
@@ -262,6 +265,7 @@ class Agent:
         windows = {n: self._judge(n, sorted(r, key=lambda one: one.id)) for n, r in by_pipeline.items()}
         groups.extend(self._keep(windows))
         groups.extend(self._recalled(now_ns, everything))
+        self._let_go()
         if self._probes is not None:
             self._marks.extend(self._probes.take_events())
         for at, text in self._marks:
@@ -272,6 +276,14 @@ class Agent:
         if now_ns >= self._next_metrics_ns or everything:
             self._next_metrics_ns = now_ns + self._settings.metric_interval_ns
             self._send_metrics(now_ns)
+
+    def _let_go(self) -> None:
+        """Of a pipeline that was closed nobody will wish for its last frames: a host that makes one for each
+        of its jobs would fill this process with them."""
+        waiting = {number for number, *_ in self._recalls}
+        for number, pipeline in self._pipelines.items():
+            if number not in self._open and number not in waiting:
+                pipeline.recent.clear()
 
     def host_ended(self) -> None:
         """The host is gone. Without a farewell it crashed or was killed: its last seconds are kept whole."""

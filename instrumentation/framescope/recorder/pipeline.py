@@ -29,6 +29,7 @@ OUTBOX: Final = 20_000
 """Frames held for the shipper: 4 s at 5 000 FPS, some 30 MB at worst. What does not fit is counted."""
 MARKS: Final = FrameRecord._fields.index("marks")
 MAX_STAGES: Final = 256
+KINDS: Final = frozenset({"cpu", "gpu", "io", "queue"})
 TRANSIT: Final = "carried"
 """The stage between two processes: from ``carry`` to ``resume``."""
 MAX_GAUGES: Final = 64
@@ -80,6 +81,7 @@ class Recorder:
         self.next_number = itertools.count().__next__
         self._first = 0
         self._stages: dict[str, Stage] = {}
+        self._from_headers = 0
         self._outbox: deque[tuple[Any, ...]] = deque()
         self._lock = threading.Lock()
 
@@ -146,7 +148,7 @@ class Recorder:
         frame begins."""
         try:
             told = carried.read(header)
-            stages = [self.stage(name, kind).index for name, kind in told.stages]
+            stages = [self._told_of(name, kind) for name, kind in told.stages]
             transit = self.stage(TRANSIT, "queue").index
         except ValueError:
             self.lose("carried_nothing" if type(header) is bytes and not header else "carried_malformed")
@@ -168,6 +170,17 @@ class Recorder:
             self.lose("carried_cut")
         frame._continue_from(told, stages, shift, transit)
         return frame
+
+    def _told_of(self, name: str, kind: str) -> int:
+        """A stage that a header names. Raises ``ValueError`` for one of no known kind, and where headers
+        named so many that this process would have no room for stages of its own."""
+        if kind not in KINDS:
+            raise ValueError(f"stage kind {kind!r}")
+        if name not in self._stages:
+            if self._from_headers >= MAX_STAGES // 2:
+                raise ValueError("headers name too many stages")
+            self._from_headers += 1
+        return self.stage(name, kind).index
 
     def _whole(self, value: object, otherwise: str) -> int | None:
         try:

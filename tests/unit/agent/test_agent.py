@@ -538,6 +538,17 @@ def test_keep_last_keeps_the_frames_before_it_once_and_says_why():
     assert mark.attributes[sig.MARK_TEXT] == "kept the last 0.32 s: the image jumped"
 
 
+def test_of_a_pipeline_that_was_closed_no_frames_are_held_for_wishes_that_cannot_come():
+    made, _, _ = agent(flight_recorder_ns=0)
+    frames = [record(n) for n in range(5)]
+    made.feed(batch(*frames))
+    made.tick(60 * S)
+    assert made._pipelines[0].recent
+    made.feed(Batch(1, "instance", 0, 0, {1: PipelineDefinition("another", None, None, [])}))
+    made.tick(61 * S)
+    assert not made._pipelines[0].recent
+
+
 def test_keep_last_waits_until_the_frames_it_asks_for_have_settled():
     made, sent, _ = agent(baseline_every=0)
     made.feed(batch(*(record(n) for n in range(10)), recalls=[(0, 200 * MS, S, "")]))

@@ -202,6 +202,31 @@ def test_a_header_that_comes_minutes_late_begins_a_new_frame_and_is_counted():
     assert p.drain(1)[0].marks == []
 
 
+def test_headers_of_others_never_take_the_room_of_the_stages_here():
+    p = recorder(1000)
+    for number in range(40):
+        other = recorder(1000)
+        frame = other.begin()
+        for place in range(8):
+            with frame.stage(other.stage(f"s{number}-{place}")):
+                pass
+        p.resume(frame.carry()).end()
+    assert p.losses["carried_malformed"] > 0
+    for place in range(100):
+        p.stage(f"own {place}")
+
+
+def test_a_stage_of_no_known_kind_is_no_stage():
+    other = recorder(1000)
+    frame = other.begin()
+    with frame.stage(other.stage("a", "odd")):
+        pass
+    p = recorder(1000)
+    p.resume(frame.carry()).end()
+    assert p.losses == {"carried_malformed": 1}
+    assert p.definition.stages == []
+
+
 def test_a_frame_that_was_handed_on_is_gone_here():
     header, p = sent(1000)
     frame = p.begin()
