@@ -62,6 +62,21 @@ STORED = {
     "framescope.probe.window": "framescope_probe_window_seconds",
     "framescope.clock.error": "framescope_clock_error_seconds",
     "framescope.internal.errors": "framescope_internal_errors_total",
+    "framescope.gpu.canary.delay": "framescope_gpu_canary_delay_seconds",
+    "system.cpu.frequency": "system_cpu_frequency_hertz",
+    "system.paging.operations": "system_paging_operations_total",
+    "system.paging.faults": "system_paging_faults_total",
+    "process.paging.faults": "process_paging_faults_total",
+    "process.cpu.time": "process_cpu_time_seconds_total",
+    "process.context_switches": "process_context_switches_total",
+    "process.disk.io": "process_disk_io_bytes_total",
+    "process.memory.virtual": "process_memory_virtual_bytes",
+    "process.open_file_descriptor.count": "process_open_file_descriptor_count",
+    "process.thread.count": "process_thread_count",
+    "framescope.cpu.steal.share": "framescope_cpu_steal_share_ratio",
+    "framescope.cpu.quota.time": "framescope_cpu_quota_time_seconds_total",
+    "framescope.cpu.quota.limit": "framescope_cpu_quota_limit",
+    "framescope.gc.pause": "framescope_gc_pause_seconds",
 }
 
 
