@@ -29,7 +29,7 @@ def incidents_card(found: Incidents, viewer: Viewer) -> list[Part]:
     return [
         elements.card(
             "Incidents",
-            html.Ol([incident_row(one, viewer) for one in shown], className="fs-rows", id="incidents"),
+            html.Ol([incident_row(one, viewer) for one in shown], className="fs-incidents", id="incidents"),
             note=note,
         )
     ]
