@@ -21,7 +21,7 @@ from framescope.agent.cohorts import Cohorts
 from framescope.agent.counts import FrameCounts
 from framescope.agent.evidence import EvidenceProbes
 from framescope.agent.export import STREAM_LOG
-from framescope.agent.intake import fill, outline, plain_stages, read_threads
+from framescope.agent.intake import PlainStages, fill, outline, owned_by_stage, plain_stages, read_threads
 from framescope.agent.keeper import Judged, keep
 from framescope.agent.metrics import Beginnings, metrics_data
 from framescope.agent.record import frame_records
@@ -68,8 +68,10 @@ class _Pipeline:
     """What the agent remembers of one pipeline."""
 
     def __init__(self, definition: PipelineDefinition, totals: Totals) -> None:
-        self.definition = definition
         self.counts = FrameCounts(totals, definition)
+        self.queues = False
+        """Whether frames may wait in a queue: then who waited behind whom is looked at in every one."""
+        self.redefine(definition)
         self.baseline = Baseline()
         self.backlog = Backlog()
         self.burst = BurstTrigger()
@@ -101,11 +103,7 @@ class _Pipeline:
     def redefine(self, definition: PipelineDefinition) -> None:
         """It has got more stages, or another budget."""
         self.definition = self.counts.definition = definition
-
-    @property
-    def queues(self) -> bool:
-        """Whether frames may wait in a queue: then who waited behind whom is looked at in every one."""
-        return any(kind == "queue" for _, kind in self.definition.stages)
+        self.queues = any(kind == "queue" for _, kind in definition.stages)
 
     def reason(self, given: str) -> str:
         """A drop reason as a label: the user's own words are bounded, the rest is ``other``."""
@@ -320,8 +318,9 @@ class Agent:
 
     def _judge(self, number: int, records: list[FrameRecord]) -> list[Judged]:
         pipeline = self._pipelines[number]
-        window: list[Judged] = []
+        window: list[tuple[Judged, PlainStages | None]] = []
         for record in records:
+            stages = None
             try:
                 judged = Judged(outline(record, pipeline.definition, partial(self._lose, number)), record)
                 frame = judged.frame
@@ -331,34 +330,29 @@ class Agent:
                 _decide_outcome(frame)
                 if judged.disturbed or record.works:
                     self._read(number, judged)
+                elif not pipeline.queues:
+                    stages = plain_stages(record)
                 pipeline.baseline.saw(frame.latency_ns)
                 if not judged.disturbed and pipeline.baseline.wants(frame.start_ns):
-                    self._learn(number, judged)
+                    self._learn(number, judged, record, stages)
             except (TypeError, ValueError, IndexError, KeyError):
                 # One record that makes no sense must not take the others with it.
                 self._lose(number, "malformed")
                 self.settled += 1
                 continue
-            window.append(judged)
+            window.append((judged, stages))
         pipeline.baseline.settle()
-        return [judged for judged in window if self._verdict(number, judged)]
+        return [judged for judged, stages in window if self._verdict(number, judged, stages)]
 
-    def _learn(self, number: int, judged: Judged) -> None:
-        """Learn from a frame what is usual; of a plain one without building its stages."""
-        pipeline, frame, record = self._pipelines[number], judged.frame, judged.unread
-        stages = plain_stages(record) if record is not None and not pipeline.queues else None
-        if record is None or stages is None or self._collections_over(record):
+    def _learn(self, number: int, judged: Judged, record: FrameRecord, stages: PlainStages | None) -> None:
+        """Learn from a frame what is usual; of a plain one (``stages``) without building its stages."""
+        pipeline, frame = self._pipelines[number], judged.frame
+        if stages is None or self._collections_over(record):
             pipeline.baseline.take(self._read(number, judged))
             return
         read_threads(frame, record, ())
         self._add_machine_evidence(frame, None)
-        owned: dict[str, int] = {}
-        if frame.due_ns < frame.start_ns:
-            owned["gap"] = frame.start_ns - frame.due_ns
-        for index, _, own_ns in stages:
-            name, _ = pipeline.definition.stages[index]
-            owned[name] = owned.get(name, 0) + own_ns
-        pipeline.baseline.take_plain(frame, owned)
+        pipeline.baseline.take_plain(frame, owned_by_stage(frame, stages, pipeline.definition))
 
     def _read(self, number: int, judged: Judged) -> Frame:
         """The frame with its inside, read from its record where that was not done yet."""
@@ -391,21 +385,20 @@ class Agent:
                 found.append(collection)
         return found
 
-    def _verdict(self, number: int, judged: Judged) -> bool:
-        """Judge a frame where that is worth it, and count it; False for one that makes no sense."""
+    def _verdict(self, number: int, judged: Judged, stages: PlainStages | None) -> bool:
+        """Judge a frame where that is worth it, and count it, from its plain ``stages`` where they are all
+        there is to it; False for one that makes no sense."""
         pipeline, frame = self._pipelines[number], judged.frame
         expected = pipeline.baseline.expected_ns
         lost = frame.latency_ns - expected if expected is not None else 0
         worth = frame.budget_ns is not None and lost > WORTH_JUDGING * frame.budget_ns
         judged_at_all = frame.outcome == "slow" or (frame.outcome == "on_time" and (frame.late or worth))
         record = judged.unread
+        if stages is not None and record is not None and not judged_at_all:
+            pipeline.backlog.served(record.segments[0][0], frame.due_ns, frame.start_ns, frame.end_ns)
+            pipeline.counts.plain(frame, stages)
+            return True
         try:
-            if record is not None and not judged_at_all and not pipeline.queues:
-                stages = plain_stages(record)
-                if stages is not None:
-                    pipeline.backlog.served(record.segments[0][0], frame.due_ns, frame.start_ns, frame.end_ns)
-                    pipeline.counts.plain(frame, stages)
-                    return True
             self._read(number, judged)
         except (TypeError, ValueError, IndexError, KeyError):
             self._lose(number, "malformed")

@@ -6,9 +6,8 @@ histogram at hand.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from framescope import signals as sig
+from framescope.agent.intake import PlainStages
 from framescope.agent.totals import Distribution, Labels, Totals
 from framescope.handover import PipelineDefinition
 from framescope.judge.model import Frame, Verdict
@@ -27,8 +26,8 @@ class FrameCounts:
         self._known: dict[Key, Distribution] = {}
         self._by_index: dict[int, Distribution] = {}
 
-    def plain(self, frame: Frame, stages: Sequence[tuple[int, int, int]]) -> None:
-        """Count a frame that was on time by what ``plain_stages`` tells of it."""
+    def plain(self, frame: Frame, stages: PlainStages) -> None:
+        """Count a frame that was on time by its plain stages."""
         self._whole(frame)
         if frame.due_ns < frame.start_ns:
             self._stage("gap", "gap", frame.start_ns - frame.due_ns)

@@ -54,12 +54,16 @@ def outline(record: FrameRecord, definition: PipelineDefinition, count: Callable
     )
 
 
-def plain_stages(record: FrameRecord) -> list[tuple[int, int, int]] | None:
-    """(stage index, ns, ns without the stages inside it) of a frame on one thread whose stages ran one by one
-    or one in another; None: there is more to this frame, and it takes ``fill`` to read it."""
+PlainStages = list[tuple[int, int, int]]
+"""(stage index, ns, ns without the stages inside it), in the order they were left."""
+
+
+def plain_stages(record: FrameRecord) -> PlainStages | None:
+    """The stages of a frame on one thread that ran one by one or one in another; None: there is more to this
+    frame, and it takes ``fill`` to read it."""
     if len(record.segments) != 1 or record.works:
         return None
-    found: list[tuple[int, int, int]] = []
+    found: PlainStages = []
     opened: list[list[int]] = []
     newest = record.start_ns
     pairs = iter(record.marks)
@@ -82,6 +86,15 @@ def plain_stages(record: FrameRecord) -> list[tuple[int, int, int]] | None:
                 opened[-1][2] += took
             found.append((~index, took, took - inside))
     return None if opened or newest > record.end_ns else found
+
+
+def owned_by_stage(frame: Frame, stages: PlainStages, definition: PipelineDefinition) -> dict[str, int]:
+    """Each stage's own part of a plain frame, in ns, by name, the gap before it included."""
+    owned = {"gap": frame.start_ns - frame.due_ns} if frame.due_ns < frame.start_ns else {}
+    for index, _, own_ns in stages:
+        name, _ = definition.stages[index]
+        owned[name] = owned.get(name, 0) + own_ns
+    return owned
 
 
 def read_threads(frame: Frame, record: FrameRecord, collections: Sequence[Collection]) -> None:

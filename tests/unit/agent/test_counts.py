@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from framescope import signals as sig
 from framescope.agent.counts import FrameCounts
-from framescope.agent.intake import fill, outline, plain_stages, read_threads
+from framescope.agent.intake import fill, outline, owned_by_stage, plain_stages, read_threads
 from framescope.agent.totals import Totals
 from framescope.handover import DEPTH, TRACE, PipelineDefinition
 from framescope.judge.baseline import Baseline
@@ -77,10 +77,7 @@ def test_the_marks_alone_and_the_whole_frame_teach_the_same(drawn, waited, first
     quick, slow = Baseline(), Baseline()
     frame = outline(one, DEFINITION, str)
     read_threads(frame, one, ())
-    owned = {"gap": waited} if waited else {}
-    for index, _, own_ns in stages:
-        owned[STAGES[index][0]] = owned.get(STAGES[index][0], 0) + own_ns
-    quick.take_plain(frame, owned)
+    quick.take_plain(frame, owned_by_stage(frame, stages, DEFINITION))
     whole = outline(one, DEFINITION, str)
     fill(whole, one, DEFINITION, {}, (), str)
     slow.take(whole)
