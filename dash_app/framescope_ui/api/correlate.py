@@ -8,15 +8,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from framescope_ui.api.asked import PipelineRange, pipeline_range
 from framescope_ui.api.plain import plain
-from framescope_ui.api.problems import BadParameter, NotFound
-from framescope_ui.api.times import in_order, time_ns
+from framescope_ui.api.problems import BadParameter
 from framescope_ui.questions.correlate import correlate
 from framescope_ui.questions.correlate_views import Correlation
-from framescope_ui.questions.pipelines import chosen
-from framescope_ui.questions.stores import NS, Stores
+from framescope_ui.questions.stores import Stores
 
-DEFAULT_SECONDS = 3600
 ONLY_DRAWN = ("latency", "slow_marks")
 """What the page draws beside the answer: ``/api/frames`` and ``/api/metrics/history`` have it."""
 
@@ -24,15 +22,11 @@ ONLY_DRAWN = ("latency", "slow_marks")
 def correlate_routes(stores: Stores, clock_ns: Callable[[], int] = time.time_ns) -> APIRouter:
     """The one question."""
     router = APIRouter(tags=["correlate"])
+    of = pipeline_range(stores, clock_ns, "a second; a minute is little already")
 
     @router.get("/api/correlate", summary="How much likelier slow frames are, by every signal")
     async def correlation(
-        service: str | None = None,
-        pipeline: str | None = None,
-        start: Annotated[
-            str | None, Query(description="unix seconds or RFC 3339; an hour before end")
-        ] = None,
-        end: Annotated[str | None, Query(description="the same, not included; now")] = None,
+        asked: PipelineRange = of,
         signal: Annotated[
             str | None, Query(description="name of the signal whose doses and lags are told as `chosen`")
         ] = None,
@@ -44,22 +38,16 @@ def correlate_routes(stores: Stores, clock_ns: Callable[[], int] = time.time_ns)
 
         Without `service` and `pipeline`: the first running pipeline. Associations, not causes.
         """
-        end_ns = time_ns("end", end)
-        end_ns = clock_ns() if end_ns is None else end_ns
-        start_ns = time_ns("start", start)
-        start_ns = end_ns - DEFAULT_SECONDS * NS if start_ns is None else start_ns
-        in_order(start_ns, end_ns)
-        if end_ns - start_ns < NS:
-            raise BadParameter("end", "end: give a range of at least a second; a minute is little already")
         if stages not in ("true", "false"):
             raise BadParameter("stages", f"stages: {stages[:40]!r} is not one of true, false")
-        if service is None or pipeline is None:
-            first = await chosen(stores, clock_ns(), service, pipeline)
-            if first is None:
-                raise NotFound("No pipeline fits: /api/pipelines lists those heard of in the last day.")
-            service, pipeline = first.service, first.pipeline
         found = await correlate(
-            stores, service, pipeline, start_ns / NS, end_ns / NS, signal, stages=stages == "true"
+            stores,
+            asked.service,
+            asked.pipeline,
+            asked.start,
+            asked.end,
+            signal,
+            stages=stages == "true",
         )
         if signal is not None and (found.chosen is None or found.chosen.name != signal):
             names = ", ".join(one.name for one in found.signals) or "none"
