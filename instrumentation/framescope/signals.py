@@ -203,6 +203,8 @@ PROCESS_DISK_IO: Final = "process.disk.io"
 PROCESS_MEMORY_VIRTUAL: Final = "process.memory.virtual"
 PROCESS_FILE_DESCRIPTORS: Final = "process.open_file_descriptor.count"
 PROCESS_THREADS: Final = "process.thread.count"
+THREAD_ID: Final = "thread.id"
+THREAD_NAME: Final = "thread.name"
 CPU_MODE: Final = "cpu.mode"
 PROCESS_CONTEXT_SWITCH_TYPE: Final = "process.context_switch.type"
 DISK_IO_DIRECTION: Final = "disk.io.direction"
@@ -584,6 +586,8 @@ _TOLD: Final = (
     ),
     Attribute(FRAME_STAGE_STACK_COUNTS, "stage", "int[]", "", "how often each was seen"),
     Attribute(FRAME_QUEUE_DEPTH_AT_ENTRY, "stage", "int", "{item}", "items found in the queue"),
+    Attribute(THREAD_ID, "stage", "int", "", "the thread it began on, where the frame was on several"),
+    Attribute(THREAD_NAME, "stage", "string", "", "its name; read where others send it"),
     Attribute(FRAME_QUEUE_NAME, "metrics", "string", "", "the queue"),
     Attribute(CPU_TIME, "root, stage", "double", "s", "CPU time of the threads"),
     Attribute(RUNQUEUE_TIME, "root, stage", "double", "s", "ready to run and not running"),

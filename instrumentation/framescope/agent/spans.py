@@ -19,6 +19,8 @@ from framescope.judge.reading import EVIDENCE_ATTRIBUTES, GPU_ATTRIBUTES
 Value = str | bool | int | float | Sequence[int] | Sequence[str]
 Attributes = dict[str, Value]
 _SCOPE = InstrumentationScope(sig.SCOPE, "0.1.0")
+_JSON_SAFE = 2**53 - 1
+"""The integers that every reader of JSON keeps as they are."""
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
@@ -55,10 +57,13 @@ class SpanMaker:
         lost = _lost_by_stage(verdict)
         told: set[str] = set()
         contexts: list[SpanContext] = []
+        crossing = len({stage.thread for stage in frame.stages if stage.thread is not None}) > 1
         for stage in frame.stages:
             context = self._context(trace)
             contexts.append(context)
             attributes = _stage_attributes(stage)
+            if crossing and stage.thread is not None:
+                attributes[sig.THREAD_ID] = stage.thread & _JSON_SAFE
             if stage.name not in told:  # a repeated stage's loss is told once
                 told.add(stage.name)
                 attributes.update(lost.get(stage.name, {}))

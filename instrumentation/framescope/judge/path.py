@@ -19,6 +19,31 @@ def own(stages: Sequence[Stage], start_ns: int, end_ns: int) -> int:
     if end_ns <= start_ns:
         return 0
     outer, inner = _split_nested(stages)
+    path, unowned = _walked_back(outer, start_ns, end_ns)
+    for begin, finish, stage in path:
+        stage.owned_ns += finish - begin
+    for stage, parent in inner:
+        if parent.owned_ns:
+            part = min(max(0, stage.end_ns - stage.start_ns), parent.owned_ns)
+            stage.owned_ns = part
+            parent.owned_ns -= part
+    return unowned
+
+
+def critical_path(stages: Sequence[Stage], start_ns: int, end_ns: int) -> list[tuple[int, int, Stage]]:
+    """The stretches (begin, end, outermost stage) that made the frame as long as it was, first one first.
+
+    They do not overlap; between two of them lies time that no stage covers.
+    """
+    outer, _ = _split_nested(stages)
+    path, _ = _walked_back(outer, start_ns, end_ns)
+    return path[::-1]
+
+
+def _walked_back(
+    outer: Sequence[Stage], start_ns: int, end_ns: int
+) -> tuple[list[tuple[int, int, Stage]], int]:
+    """The critical path, last stretch first, and the time that no stage covers."""
     path: list[tuple[int, int, Stage]] = []
     unowned = 0
     now = end_ns
@@ -32,14 +57,7 @@ def own(stages: Sequence[Stage], start_ns: int, end_ns: int) -> int:
         path.append((begin, finish, stage))
         now = begin
     unowned += max(0, now - start_ns)
-    for begin, finish, stage in path:
-        stage.owned_ns += finish - begin
-    for stage, parent in inner:
-        if parent.owned_ns:
-            part = min(max(0, stage.end_ns - stage.start_ns), parent.owned_ns)
-            stage.owned_ns = part
-            parent.owned_ns -= part
-    return unowned
+    return path, unowned
 
 
 def _split_nested(stages: Sequence[Stage]) -> tuple[list[Stage], list[tuple[Stage, Stage]]]:

@@ -228,6 +228,7 @@ def _stage(span: SpanLike, work: SpanLike | None) -> Stage:
         kind=str(told.get(sig.FRAME_STAGE_KIND, "cpu")),
         start_ns=span.start_ns,
         end_ns=span.end_ns,
+        thread=_thread(told.get(sig.THREAD_ID)),
         expected_ns=ns(told.get(sig.FRAME_STAGE_EXPECTED)),
         evidence=_evidence(told),
         expected=_expected_evidence(told),
@@ -266,6 +267,10 @@ def stacks_in(told: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
         return ()
     seen = counts if isinstance(counts, Sequence) and len(counts) == len(stacks) else [1] * len(stacks)
     return tuple((str(stack), max(1, _whole(count))) for stack, count in zip(stacks, seen, strict=True))
+
+
+def _thread(told: object) -> int | None:
+    return told if isinstance(told, int) and not isinstance(told, bool) else None
 
 
 def _evidence(told: Mapping[str, Any]) -> Evidence:
