@@ -28,7 +28,8 @@ import store  # type: ignore[import-not-found]  # beside this file
 from framescope import signals
 from framescope_ui.backends.embedded import EmbeddedStore
 from framescope_ui.backends.protocols import FrameRow, Mark, Series
-from framescope_ui.questions.correlate import Answers, correlate, correlated
+from framescope_ui.questions.correlate import correlate
+from framescope_ui.questions.correlate_answer import Answers, correlated
 from framescope_ui.questions.latencies import Latencies
 from framescope_ui.questions.stores import Stores
 

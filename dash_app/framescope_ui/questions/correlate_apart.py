@@ -7,7 +7,7 @@ share of them (post-stratification: Kish 1965, ch. 3.4).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,12 @@ import numpy.typing as npt
 
 from framescope import signals
 from framescope_ui.backends.protocols import Attributes, FrameRow, Trace
+from framescope_ui.questions.correlate_views import Difference, Found, SignalRisk
 from framescope_ui.questions.frame_item import number
 from framescope_ui.questions.latencies import Latencies
 from framescope_ui.questions.stores import NS
 from framescope_ui.statistics.contrast import FEWEST, contrast, median, ranks, windows_of
+from framescope_ui.statistics.discoveries import LEVEL
 from framescope_ui.statistics.long_run import Floats
 
 SLICES = 10
@@ -70,24 +72,6 @@ class Kept:
     weight: float
     attributes: Attributes
     stages: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One difference before its p-value is adjusted; see ``correlate_views.Difference``."""
-
-    name: str
-    title: str
-    kind: str
-    value: str | None
-    unit: str
-    slow: float
-    on_time: float
-    effect: float
-    interval: tuple[float, float] | None
-    n_slow: int
-    n_on_time: int
-    p: float
 
 
 def sample(
@@ -256,3 +240,38 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+
+
+def differences(
+    apart: Sequence[Found], after: Sequence[float], risks: Sequence[SignalRisk]
+) -> list[Difference]:
+    """Conditions on signals, over all frames, and what the kept sample tells, the clearest first."""
+    found: list[Difference] = []
+    for risk in risks:
+        on_time_above, on_time_below = risk.n_above - risk.slow_above, risk.n_below - risk.slow_below
+        slow, on_time = risk.slow_above + risk.slow_below, on_time_above + on_time_below
+        if risk.p is None or risk.p_adjusted is None or not slow or not on_time or risk.threshold is None:
+            continue
+        shares = risk.slow_above / slow, on_time_above / on_time
+        found.append(
+            Difference(
+                risk.name,
+                risk.title,
+                "signal",
+                f"> {risk.threshold:.6g}",
+                risk.unit,
+                shares[0],
+                shares[1],
+                shares[0] - shares[1],
+                None,
+                slow,
+                on_time,
+                risk.p,
+                risk.p_adjusted,
+                risk.claimed,
+            )
+        )
+    for one, p in zip(apart, after, strict=True):
+        sure = one.interval is not None and not one.interval[0] <= 0 <= one.interval[1]
+        found.append(Difference(**asdict(one), p_adjusted=p, claimed=p <= LEVEL and sure))
+    return sorted(found, key=lambda one: (not one.claimed, -abs(one.effect)))

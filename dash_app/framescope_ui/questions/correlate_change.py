@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from framescope_ui.backends.protocols import Mark
+from framescope_ui.questions.correlate_risk import claimed, ends
+from framescope_ui.questions.correlate_views import CauseChange, Change
 from framescope_ui.questions.latencies import Latencies
-from framescope_ui.questions.stores import NS
+from framescope_ui.questions.stores import NS, seconds
 from framescope_ui.statistics.long_run import MOST_WINDOWS, Floats
 from framescope_ui.statistics.risk import FEWEST_SLOW, RiskRatio, Windows, risk_ratio
 
@@ -95,4 +97,29 @@ def before_and_after(frames: Latencies, time_ns: int, start_ns: int, end_ns: int
         int((~after).sum()),
         int(after.sum()),
         [sides(None), *(sides(name) for name in common[:MOST_CAUSES])],
+    )
+
+
+def change_view(around: Around, after: Mapping[int, float]) -> Change:
+    def cause(one: Sides) -> CauseChange:
+        p = after.get(id(one))
+        return CauseChange(
+            one.cause,
+            one.slow_before,
+            one.slow_after,
+            None if one.ratio is None else one.ratio.estimate,
+            None if one.ratio is None else ends(one.ratio),
+            None if one.ratio is None else one.ratio.p,
+            p,
+            claimed(one.ratio, p),
+        )
+
+    return Change(
+        seconds(around.time_ns),
+        around.text,
+        seconds(around.start_ns),
+        seconds(around.end_ns),
+        around.frames_before,
+        around.frames_after,
+        [cause(one) for one in around.causes],
     )

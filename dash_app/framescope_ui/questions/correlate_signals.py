@@ -41,6 +41,7 @@ _NOT_SIGNALS = frozenset(
         signals.FS_PROBE_DURATION,
         signals.FS_PROBE_WINDOW,
         signals.FS_CLOCK_ERROR,
+        signals.HW_STATUS,  # a state's name, not a quantity
     }
 )
 GAUGES = tuple(
@@ -51,6 +52,7 @@ GAUGES = tuple(
 """Every reading of the table of names that says how something was at a time."""
 COUNTERS = (signals.FS_GPU_THROTTLE_TIME, signals.FRAME_QUEUE_BLOCKED_TIME)
 """Counters of seconds: as shares of each second."""
+COUNTER_STEP_NS = NS
 _IDENTITY = frozenset({signals.FRAME_PIPELINE, signals.HW_ID, signals.HW_NAME, signals.FS_GPU_SIMULATED})
 _TITLES = {
     signals.HW_GPU_UTILIZATION: "GPU load",

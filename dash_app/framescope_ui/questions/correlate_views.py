@@ -77,7 +77,7 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class Found:
     """Something slow frames have more (or less) of than frames on time.
 
     ``kind`` is ``signal``, ``attribute``, ``reading`` or ``stage``. With a ``value`` (a condition), ``slow``
@@ -98,6 +98,12 @@ class Difference:
     n_slow: int
     n_on_time: int
     p: float
+
+
+@dataclass(frozen=True, slots=True)
+class Difference(Found):
+    """The same, with what is left of it after every question of the page was counted."""
+
     p_adjusted: float
     claimed: bool
 

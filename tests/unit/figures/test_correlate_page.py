@@ -9,17 +9,10 @@ import numpy as np
 import pytest
 
 from framescope_ui.figures.correlate import dose_figure, dose_names, joined, lag_figure, time_figure
-from framescope_ui.pages.correlate import (
-    correlate_page,
-    finding,
-    interval_text,
-    lag_words,
-    longer,
-    ratio,
-    sentence,
-)
+from framescope_ui.pages.correlate import correlate_page, longer
+from framescope_ui.pages.correlate_words import finding, interval_text, lag_words, ratio, sentence
 from framescope_ui.pages.viewer import Viewer, viewer_of
-from framescope_ui.questions.correlate import ends
+from framescope_ui.questions.correlate_risk import ends
 from framescope_ui.questions.correlate_views import (
     CauseCourse,
     Chosen,

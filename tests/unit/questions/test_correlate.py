@@ -10,7 +10,8 @@ from memory_stores import MemoryMetrics, MemoryTraces, away
 
 from framescope import signals as sig
 from framescope_ui.backends.protocols import FrameBatch, Mark, Series, Span, Trace
-from framescope_ui.questions.correlate import Answers, correlate, correlated
+from framescope_ui.questions.correlate import correlate
+from framescope_ui.questions.correlate_answer import Answers, correlated
 from framescope_ui.questions.correlate_apart import compared, sample
 from framescope_ui.questions.correlate_change import before_and_after
 from framescope_ui.questions.correlate_signals import (
