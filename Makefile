@@ -56,7 +56,8 @@ test-compose: $(VENV)/.dev
 test-gpu: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/gpu --timeout 300 $(ARGS)
 
-# How right the verdicts are, against faults of known kind and size: some ten minutes on a quiet machine.
+# How right the verdicts are, against faults of known kind and size: every run is recorded, and can be judged
+# again without running anything (ARGS="--rescore"). A part of nine minutes at a time: ARGS="--part 1".
 truth: $(VENV)/.dev
 	$(BIN)/python tests/truth/run.py --seeds 1 3 5 $(ARGS)
 

@@ -1,7 +1,8 @@
 """A pipeline of known shape with faults of known kind and time: its hand-over goes to its output.
 
-Usage: python faulty_host.py PROGRAMME-FILE. The file is one JSON object: shape, frames, seed, and episodes as
-[kind, strength in ms, first frame, frame after the last]; without episodes it is the paired replay.
+Usage: python faulty_host.py PROGRAMME-FILE. The file is one JSON object: shape, frames, seed, mode (what the
+accelerator tells), and episodes as [kind, strength in ms, first frame, frame after the last]; without any it
+is the paired replay.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ def main() -> None:
         if shape == "accelerator":
             from graphics import Graphics
 
-            graphics = stack.enter_context(Graphics(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            graphics = stack.enter_context(Graphics(directory, told["mode"]))
             pipeline.watch_device(graphics.status_page)
             arguments = (graphics.client,)
         gc.collect()

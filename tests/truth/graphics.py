@@ -18,11 +18,11 @@ CLOCK = 0.3
 class Graphics:
     """One accelerator process and this process's connection to it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, mode: str) -> None:
+        """``mode``: what it tells of itself, as ``ultrasound.accelerator``'s."""
         self.socket, self.status_page = directory / "socket", directory / "status"
-        self._child = children.start(
-            "ultrasound.accelerator", "--socket", str(self.socket), "--status-page", str(self.status_page)
-        )
+        places = ("--socket", str(self.socket), "--status-page", str(self.status_page))
+        self._child = children.start("ultrasound.accelerator", *places, "--mode", mode)
         self.client = AcceleratorClient(self.socket, "truth", timeout=5.0)
 
     def __enter__(self) -> Graphics:

@@ -7,16 +7,17 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
+from recording import SETTINGS, OverheardProbes, Recording
 
 from framescope import signals as sig
 from framescope.agent.__main__ import Inbox
 from framescope.agent.agent import Agent
-from framescope.agent.settings import AgentSettings
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -76,11 +77,28 @@ class Heard:
 def listen(program: str, *arguments: str, **environment: str) -> Heard:
     """Run ``program`` (of this folder) to its end and judge its frames."""
     heard = Heard()
+    _attend(Agent(heard, lambda batch: Resource({}), SETTINGS), Recording(), program, arguments, environment)
+    return heard
+
+
+def record(program: str, *arguments: str, **environment: str) -> Recording:
+    """Run ``program`` (of this folder) to its end and write down all that its agent takes in."""
+    recording = Recording()
     agent = Agent(
-        heard,
-        lambda batch: Resource({}),
-        AgentSettings(keep_budget=1000, baseline_every=20, probe_gpu=False, probe_host=False),
+        Heard(), lambda batch: Resource({}), SETTINGS, lambda pid: OverheardProbes(pid, SETTINGS, recording)
     )
+    _attend(agent, recording, program, arguments, environment)
+    return recording
+
+
+def _attend(
+    agent: Agent,
+    recording: Recording,
+    program: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+) -> None:
+    """Be the agent of a host until it ends."""
     host = subprocess.Popen(
         [sys.executable, str(HERE / program), *arguments],
         stdout=subprocess.PIPE,
@@ -93,16 +111,18 @@ def listen(program: str, *arguments: str, **environment: str) -> Heard:
     try:
         while (chunk := host.stdout.read(1 << 20)) != b"":
             for message in inbox.add(chunk or b""):
+                recording.message(*message)
                 agent.take(*message)
             now = time.monotonic_ns()
             agent.poll(now)
             if now >= next_tick:
                 next_tick = now + TICK_NS
+                recording.tick(now)
                 agent.tick(now)
             time.sleep(0.05)
     finally:
         host.kill()
         host.wait()
         host.stdout.close()
+        recording.tick(time.monotonic_ns())
         agent.close()
-    return heard

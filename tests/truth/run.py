@@ -1,7 +1,22 @@
-"""Run every shape with every fault it can have, and once more without: how right are the verdicts?
+"""How right are the verdicts? Runs pipelines with faults of known cause, and again without; judges; counts.
 
-Usage: python tests/truth/run.py [--shape NAME…] [--kind NAME…] [--seeds 1 2] [--frames 120]. Even seeds are
-for development, odd ones for the report. Tables go to standard output, JSON to bench-results/truth.json.
+Usage, from the repository's root:
+
+    python tests/truth/run.py                    every shape with every fault, seed 2
+    … --shapes chain service --faults "held lock" --seeds 2 4 --frames 60
+    … --double                                   pairs of faults at once
+    … --modes nvml                               less is told of the accelerator
+    … --part 1                                   of all that the first nine minutes; --plan tells the parts
+    python tests/truth/run.py --rescore [FILE…]  judges recorded frames again by today's judge, runs nothing
+
+Each run is recorded in test-results/truth/SHAPE-SEED-WHAT-MODE.jsonl.gz: all that its agent took in, with
+faults and without (``recording.py``). --rescore without a FILE takes all of them. It takes seconds, and the
+same recording gives the same verdicts: all that is needed to work at the judge. --details writes every slow
+frame beside its recording, a JSON object a line: truth (what was done, what the replay says it took, what was
+named), frame (all the judge was told: stages, threads' evidence, what is usual), verdict.
+
+Even seeds are for development, odd ones for the report. Tables go to standard output, JSON to
+bench-results/truth.json.
 """
 
 from __future__ import annotations
@@ -9,123 +24,96 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import recording
 import shapes
-from faults import KINDS, OF_THE_ACCELERATOR
-from listening import Heard, listen
-from score import CLEARLY_MS, Row, report
-
-from framescope import signals as sig
+from listening import record
+from paired import details, latencies, rows
+from programmes import Programme, parts, programme, programme_of
+from score import Row, report
 
 ROOT = Path(__file__).resolve().parents[2]
-CALM_S = 6.0
-REST_S = 2.0
-AFTERMATH_S = 0.5
-STRENGTHS_MS = (5.0, 14.0)
+RECORDINGS = ROOT / "test-results" / "truth"
+RESULT = ROOT / "bench-results" / "truth.json"
+PART_S = 540.0
+"""No part takes longer: a machine that others use as well is quiet for ten minutes at most."""
 ENVIRONMENT = {
     "FRAMESCOPE_PROBES_SYSTEM_CALLS": "1",
     "PYTHONPATH": os.pathsep.join(str(ROOT / place) for place in ("instrumentation", "examples")),
 }
+WITH, WITHOUT = "with faults", "without"
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """A fault from one frame to before another."""
-
-    kind: str
-    strength_ms: float
-    first: int
-    after: int
+# -- run ----------------------------------------------------------------------------------------------------
 
 
-def causes_of(shape: str) -> dict[str, str]:
-    """The faults that make sense in a shape, and the cause of each."""
-    found = {kind: one.cause for kind, one in KINDS.items() if shape in one.shapes}
-    return found | OF_THE_ACCELERATOR if shape == "accelerator" else found
-
-
-def programme(shape: str, seed: int, frames: int, kinds: Sequence[str]) -> tuple[list[Episode], int]:
-    """Each fault once for so many frames, in an order and of a strength that the seed gives; a control among
-    them; and the frames in all."""
-    chance = random.Random(f"{shape} {seed}")
-    chosen = [kind for kind in causes_of(shape) if not kinds or kind in kinds]
-    chance.shuffle(chosen)
-    at = round(CALM_S * shapes.FPS[shape])
-    found = []
-    for kind in chosen:
-        found.append(Episode(kind, round(chance.uniform(*STRENGTHS_MS), 1), at, at + frames))
-        at += frames + round(REST_S * shapes.FPS[shape])
-    return found, at
-
-
-def hear(shape: str, seed: int, frames: int, episodes: Sequence[Episode]) -> Heard:
+def hear(programme: Programme, episodes: bool) -> recording.Recording:
     """One run of a host, with its faults or (without episodes) as its replay."""
-    told = {
-        "shape": shape,
-        "seed": seed,
-        "frames": frames,
-        "episodes": [[one.kind, one.strength_ms, one.first, one.after] for one in episodes],
-    }
+    told = programme.told() | ({} if episodes else {"episodes": []})
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(told, file)
         file.flush()
-        return listen("faulty_host.py", file.name, **ENVIRONMENT)
+        return record("faulty_host.py", file.name, **ENVIRONMENT)
 
 
-def latencies(heard: Heard) -> dict[int, float]:
-    """Every frame's latency by its number, in ms."""
-    found: dict[int, float] = {}
-    for group in heard.groups:
-        told: Mapping[str, Any] = group[0].attributes or {}
-        if group[0].name == sig.SPAN_FRAMES:
-            for place, latency in enumerate(told[sig.BATCH_LATENCIES_US]):
-                found[told[sig.BATCH_FIRST_ID] + place] = latency / 1e3
-    return found
+def run(programme: Programme) -> Path:
+    """Run a programme and its replay; answers where they are recorded."""
+    began = time.monotonic()
+    told = programme.told() | {"load_before": os.getloadavg()[0], "python": sys.version.split()[0]}
+    runs = [(WITH, hear(programme, True)), (WITHOUT, hear(programme, False))]
+    path = RECORDINGS / f"{programme.name}.jsonl.gz"
+    recording.write(path, told, runs)
+    print(f"{path.relative_to(ROOT)}: {time.monotonic() - began:.0f} s", flush=True)
+    return path
 
 
-def rows(shape: str, disturbed: Heard, replay: Heard, episodes: Sequence[Episode]) -> list[Row]:
-    """The slow frames with what is known of them. A frame shortly after an episode is the episode's where it
-    clearly lost time against its replay; one that nothing was done to is a control."""
-    causes, usual = causes_of(shape), latencies(replay)
-    after = round(AFTERMATH_S * shapes.FPS[shape])
-    found = []
-    for root, *_ in disturbed.slow():
-        told: Mapping[str, Any] = root.attributes or {}
-        number = told[sig.FRAME_ID]
-        latency = ((root.end_time or 0) - (root.start_time or 0)) / 1e6
-        if number not in usual or sig.FRAME_CAUSE_NAME not in told:
-            continue
-        injected = latency - usual[number]
-        on = [one for one in episodes if one.first <= number < one.after + after]
-        during = any(one.first <= number < one.after for one in on)
-        if on and injected < CLEARLY_MS:
-            continue  # slow, but not by this fault
-        if on and not during and injected < CLEARLY_MS:
-            on = []
-        found.append(
-            Row(
-                shape,
-                tuple(one.kind for one in on),
-                tuple(causes[one.kind] for one in on),
-                injected,
-                told[sig.FRAME_CAUSE_NAME],
-                told.get(sig.FRAME_CAUSE_CONFIDENCE, 0.0),
-                told.get(sig.FRAME_LOST_TOTAL, 0.0) * 1e3,
-                {
-                    cause: told[sig.FRAME_LOST_PREFIX + cause] * 1e3
-                    for cause in sig.CAUSES
-                    if sig.FRAME_LOST_PREFIX + cause in told
-                },
-            )
-        )
-    return found
+# -- judge --------------------------------------------------------------------------------------------------
+
+
+def judge(path: Path, with_details: bool) -> list[Row]:
+    """The slow frames of one recorded run and of its replay, judged by today's judge."""
+    told, runs = recording.read(path)
+    done = programme_of(told)
+    disturbed, calm = recording.judged(runs[WITH]), recording.judged(runs[WITHOUT])
+    usual = latencies(calm)
+    found = rows(done, disturbed, usual)
+    if with_details:
+        file = path.with_name(path.name.removesuffix(".jsonl.gz") + ".frames.jsonl")
+        file.write_text("".join(json.dumps(one) + "\n" for one in details(found, disturbed)))
+        print(file.relative_to(ROOT))
+    return found + rows(Programme(done.shape, done.seed, done.mode, done.frames, ()), calm, usual)
+
+
+def tell(rows: Sequence[Row]) -> dict[str, Any]:
+    """Print the tables; answers them as JSON."""
+    single = [row for row in rows if row.mode == "full" and len(row.causes) < 2]
+    results: dict[str, Any] = {"shapes": {}}
+    for shape in sorted({row.shape for row in rows}):
+        of_shape = [row for row in rows if row.shape == shape]
+        results["shapes"][shape] = report([row for row in of_shape if row in single])
+        print(f"== {shape}\n{table(results['shapes'][shape])}")
+        for kind, some in by_kind(of_shape):
+            named = Counter(row.named for row in some).most_common()
+            print(f"     {kind:40} {len(some):4} slow: {', '.join(f'{name} {n}' for name, n in named)}")
+    results["all"] = report([row for row in rows if row.mode == "full"])
+    print(f"== all\n{table(results['all'])}")
+    return results
+
+
+def by_kind(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        mode = "" if row.mode == "full" else f" ({row.mode})"
+        found.setdefault((" + ".join(row.kinds) or "nothing") + mode, []).append(row)
+    return sorted(found.items())
 
 
 def table(found: Mapping[str, Any]) -> str:
@@ -136,53 +124,64 @@ def table(found: Mapping[str, Any]) -> str:
 
     lines = [
         f"{found['frames']} slow frames; macro-F1 {number(found['macro_f1'])}, "
-        f"right family {number(found['right_family'])}, calibration error "
-        f"{number(found['calibration_error'])}, AUROC {number(found['auroc'])}; share error median "
-        f"{number(found['share_error_median'])}, p90 {number(found['share_error_p90'])}",
+        f"right family {number(found['right_family'])}, both of two {number(found['both_of_two'])} of "
+        f"{found['frames_of_two']}, calibration error {number(found['calibration_error'])}, "
+        f"AUROC {number(found['auroc'])}; share error median {number(found['share_error_median'])}, "
+        f"p90 {number(found['share_error_p90'])}",
     ]
     for cause, named in found["confusion"].items():
         told = ", ".join(f"{name} {count}" for name, count in named.items())
         unknown = found["unknown_part"].get(cause)
         lines.append(f"  {cause:16} F1 {found['f1'][cause]:.2f}  unknown {number(unknown)}  {told}")
-    lines.append(f"  controls: {found['control_frames']} frames, named with confidence > 0.5: "
+    lines.append(f"  controls: {found['control_frames']} frames, impossible "
+                 f"{number(found['control_impossible'])}, named with confidence > 0.5: "
                  f"{found['control_named'] or 'none'}")  # fmt: skip
     return "\n".join(lines)
 
 
+# -- the command line ---------------------------------------------------------------------------------------
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--shape", nargs="*", default=list(shapes.FPS), choices=list(shapes.FPS))
-    parser.add_argument("--kind", nargs="*", default=[])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--shapes", nargs="*", default=list(shapes.FPS), choices=list(shapes.FPS))
+    parser.add_argument("--faults", nargs="*", default=[])
     parser.add_argument("--seeds", nargs="*", type=int, default=[2])
     parser.add_argument("--frames", type=int, default=120, help="frames an episode lasts")
+    parser.add_argument("--double", action="store_true", help="faults in pairs, instead of one by one")
+    parser.add_argument("--modes", nargs="*", default=["full"], choices=["full", "nvml", "stub"])
+    parser.add_argument("--part", type=int, help="of all that, the K-th part of nine minutes at most")
+    parser.add_argument("--plan", action="store_true", help="say what would be run, and how long it takes")
+    parser.add_argument("--rescore", nargs="*", type=Path, metavar="FILE", help="run nothing")
+    parser.add_argument("--details", action="store_true", help="write every slow frame beside its recording")
     asked = parser.parse_args()
-    everything: list[Row] = []
-    results: dict[str, Any] = {"seeds": asked.seeds, "shapes": {}}
-    for shape in asked.shape:
-        of_shape: list[Row] = []
-        for seed in asked.seeds:
-            episodes, frames = programme(shape, seed, asked.frames, asked.kind)
-            disturbed = hear(shape, seed, frames, episodes)
-            replay = hear(shape, seed, frames, ())
-            of_shape += rows(shape, disturbed, replay, episodes)
-            of_shape += rows(shape, replay, replay, ())
-        everything += of_shape
-        results["shapes"][shape] = report(of_shape)
-        print(f"== {shape}\n{table(results['shapes'][shape])}", flush=True)
-        by_kind: dict[str, list[Row]] = {}
-        for row in of_shape:
-            by_kind.setdefault(" + ".join(row.kinds) or "nothing", []).append(row)
-        for kind, some in by_kind.items():
-            named: dict[str, int] = {}
-            for row in some:
-                named[row.named] = named.get(row.named, 0) + 1
-            print(f"     {kind:22} {len(some):4} slow: {named}")
-    results["all"] = report(everything)
-    results["rows"] = [asdict(row) for row in everything]
-    print(f"== all\n{table(results['all'])}")
-    folder = ROOT / "bench-results"
-    folder.mkdir(exist_ok=True)
-    (folder / "truth.json").write_text(json.dumps(results, indent=1) + "\n")
+    if asked.rescore is not None:
+        paths = asked.rescore or sorted(RECORDINGS.glob("*.jsonl.gz"))
+    else:
+        planned = [
+            programme(shape, seed, asked.frames, asked.faults, mode, asked.double)
+            for shape in asked.shapes
+            for seed in asked.seeds
+            for mode in asked.modes
+            if mode == "full" or shape == "accelerator"
+        ]
+        divided = parts(planned, PART_S)
+        if asked.plan:
+            for place, some in enumerate(divided, 1):
+                print(f"part {place}, {sum(one.seconds for one in some):.0f} s:", *(one.name for one in some))
+            return 0
+        if asked.part is not None:
+            if not 1 <= asked.part <= len(divided):
+                parser.error(f"--part {asked.part}: there are {len(divided)} parts")
+            planned = divided[asked.part - 1]
+        print(f"{len(planned)} runs with their replays, about {sum(one.seconds for one in planned):.0f} s")
+        paths = [run(one) for one in planned]
+    everything = [row for path in paths for row in judge(path, asked.details)]
+    results = {"recordings": [path.name for path in paths], **tell(everything)}
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(results | {"rows": [asdict(row) for row in everything]}, indent=1) + "\n")
     return 0
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
 from framescope import signals
 
@@ -13,22 +15,28 @@ CLEARLY_MS = 2.0
 """A frame that lost less than this against its replay is no frame of the fault."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One slow frame: what was done to it, and what was said of it. All times in ms.
+    """One slow frame: what was done to it, and what was said of it. All durations in ms.
 
     ``injected`` is its latency less that of the same frame in the replay; ``causes`` are those of the faults
-    that were on, none in a control.
+    that were on, none in a control. ``sure``: of two faults, what one of them is known to have taken.
     """
 
     shape: str
+    mode: str = "full"
+    seed: int = 0
+    frame: int = 0
     kinds: tuple[str, ...]
     causes: tuple[str, ...]
     injected: float
+    sure: float | None = None
     named: str
     confidence: float
     lost: float
     shares: Mapping[str, float] = field(default_factory=dict)
+    start_ns: int = 0
+    end_ns: int = 0
 
 
 def parent(cause: str) -> str:
@@ -82,13 +90,37 @@ def unknown_parts(rows: Iterable[Row]) -> dict[str, float]:
     return {cause: median(parts) for cause, parts in sorted(found.items())}
 
 
+BOTH_TOOK = 0.25
+"""A frame tells of two faults where each took at least this part of what was injected."""
+
+
+def of_two(rows: Iterable[Row]) -> list[Row]:
+    """The frames that two faults of different causes both took their part of."""
+    return [
+        row
+        for row in rows
+        if len(set(row.causes)) == 2
+        and row.sure is not None
+        and row.lost > 0
+        and BOTH_TOOK <= row.sure / row.injected <= 1 - BOTH_TOOK
+    ]
+
+
 def both_found(rows: Iterable[Row], least: float = 0.15) -> float | None:
     """Of frames of double faults: in how many both causes have at least ``least`` of the loss."""
-    double = [row for row in rows if len(set(row.causes)) == 2 and row.lost > 0]
+    double = of_two(rows)
     if not double:
         return None
     found = sum(all(row.shares.get(c, 0.0) >= least * row.lost for c in row.causes) for row in double)
     return found / len(double)
+
+
+def wrong_instead(rows: Iterable[Row]) -> float | None:
+    """Of frames of single faults: how many were given a cause that is neither theirs nor its parent, nor
+    ``unknown``."""
+    single = [row for row in rows if len(row.causes) == 1]
+    wrong = sum(row.named not in (row.causes[0], parent(row.causes[0]), "unknown") for row in single)
+    return wrong / len(single) if single else None
 
 
 def calibration_error(pairs: Sequence[tuple[float, bool]], bins: int = 10) -> float | None:
@@ -104,13 +136,29 @@ def calibration_error(pairs: Sequence[tuple[float, bool]], bins: int = 10) -> fl
     )
 
 
+def reliability(pairs: Sequence[tuple[float, bool]], bins: int = 10) -> list[dict[str, float]]:
+    """By confidence: how many frames, their mean confidence, and how often these were right."""
+    binned: defaultdict[int, list[tuple[float, bool]]] = defaultdict(list)
+    for confidence, was_right in pairs:
+        binned[min(bins - 1, int(confidence * bins))].append((confidence, was_right))
+    return [
+        {
+            "from": place / bins,
+            "frames": len(some),
+            "confidence": sum(c for c, _ in some) / len(some),
+            "right": sum(r for _, r in some) / len(some),
+        }
+        for place, some in sorted(binned.items())
+    ]
+
+
 def auroc(pairs: Sequence[tuple[float, bool]]) -> float | None:
     """The chance that a right verdict has a higher confidence than a wrong one, ties counted half."""
-    good = sorted(c for c, was_right in pairs if was_right)
-    bad = [c for c, was_right in pairs if not was_right]
+    good = [c for c, was_right in pairs if was_right]
+    bad = sorted(c for c, was_right in pairs if not was_right)
     if not good or not bad:
         return None
-    wins = sum((b < g) + 0.5 * (b == g) for g in good for b in bad)
+    wins = sum((bisect_left(bad, g) + bisect_right(bad, g)) / 2 for g in good)
     return wins / (len(good) * len(bad))
 
 
@@ -119,8 +167,25 @@ def quantile(values: Sequence[float], q: float) -> float | None:
     return sorted(values)[min(len(values) - 1, int(q * len(values)))] if values else None
 
 
-def report(rows: Sequence[Row]) -> dict[str, object]:
-    """Every figure of the suite over these frames."""
+NOISE = frozenset({"unknown", "blocked", "cpu", "cpu_contention", "cpu_work", "late_input"})
+"""What a slow frame of an undisturbed pipeline can be: the machine's own doing, or the source's sleep."""
+POSSIBLE: Mapping[str, frozenset[str]] = {
+    "one_thread": NOISE,
+    "chain": NOISE | {"queue_wait", "python_gil"},
+    "service": NOISE | {"loop_wait"},
+    "accelerator": NOISE | {"gpu", "gpu_work"},
+}
+"""By shape: a chain has threads that want the interpreter lock, and a service has a loop, also when calm."""
+SURELY = 0.5
+
+
+def impossible(row: Row) -> bool:
+    """Whether a frame that nothing was done to was surely given a cause that it cannot have."""
+    return row.confidence > SURELY and row.named not in POSSIBLE[row.shape]
+
+
+def report(rows: Sequence[Row]) -> dict[str, Any]:
+    """The figures of these frames, of single faults but for ``both_of_two``."""
     table = confusion(rows)
     scores = f1(table)
     single = [row for row in rows if len(row.causes) == 1]
@@ -135,13 +200,16 @@ def report(rows: Sequence[Row]) -> dict[str, object]:
         "right_family": sum(parent(r.named) == parent(r.causes[0]) for r in single) / len(single)
         if single
         else None,
+        "frames_of_two": len(of_two(rows)),
         "both_of_two": both_found(rows),
         "share_error_median": quantile(errors, 0.5),
         "share_error_p90": quantile(errors, 0.9),
         "unknown_part": unknown_parts(rows),
         "calibration_error": calibration_error(pairs),
         "auroc": auroc(pairs),
+        "reliability": reliability(pairs),
         "control_frames": len(control),
-        "control_named": dict(Counter(row.named for row in control if row.confidence > 0.5).most_common()),
+        "control_impossible": sum(map(impossible, control)) / len(control) if control else None,
+        "control_named": dict(Counter(row.named for row in control if row.confidence > SURELY).most_common()),
         "confusion": table,
     }

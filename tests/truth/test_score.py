@@ -9,17 +9,30 @@ from score import (
     calibration_error,
     confusion,
     f1,
+    of_two,
+    reliability,
     report,
     share_errors,
     unknown_parts,
+    wrong_instead,
 )
 
 from framescope import signals
 
 
-def row(cause, named, injected=10.0, confidence=0.8, lost=10.0, **shares):
+def row(cause, named, injected=10.0, confidence=0.8, lost=10.0, sure=None, shape="one_thread", **shares):
     causes = () if cause is None else tuple(cause.split("+"))
-    return Row("one_thread", causes, causes, injected, named, confidence, lost, shares)
+    return Row(
+        shape=shape,
+        kinds=causes,
+        causes=causes,
+        injected=injected,
+        sure=sure,
+        named=named,
+        confidence=confidence,
+        lost=lost,
+        shares=shares,
+    )
 
 
 def test_f1_counts_what_was_missed_and_what_was_named_in_vain():
@@ -39,9 +52,11 @@ def test_a_share_is_compared_with_what_the_replay_says_the_fault_took():
 
 
 def test_of_two_faults_both_must_have_a_share_worth_telling():
-    both = row("io_wait+cpu_work", "io_wait", io_wait=7.0, cpu_work=2.0)
-    one = row("io_wait+cpu_work", "io_wait", io_wait=9.0, cpu_work=1.0)
+    both = row("io_wait+cpu_work", "io_wait", sure=6.0, io_wait=7.0, cpu_work=2.0)
+    one = row("io_wait+cpu_work", "io_wait", sure=6.0, io_wait=9.0, cpu_work=1.0)
+    little = row("io_wait+cpu_work", "io_wait", sure=9.0, io_wait=9.0, cpu_work=1.0)
     assert both_found([both, one, row("io_wait", "io_wait")]) == 0.5
+    assert of_two([both, little]) == [both]  # where one of the two hardly took anything there is one to find
     assert both_found([row("io_wait", "io_wait")]) is None
 
 
@@ -51,6 +66,24 @@ def test_confidence_is_calibrated_where_it_is_as_often_right():
     assert auroc([(0.9, True), (0.8, True), (0.3, False)]) == 1.0
     assert auroc([(0.5, True), (0.5, False)]) == 0.5
     assert auroc([(0.5, True)]) is None
+
+
+def test_without_its_evidence_a_cause_may_be_unknown_or_its_parent_and_no_other():
+    rows = [row("io_wait", named) for named in ("io_wait", "unknown", "blocked", "lock_wait")]
+    assert wrong_instead(rows) == 0.25
+    assert wrong_instead([row(None, "io_wait")]) is None
+
+
+def test_how_often_a_confidence_was_right():
+    told = reliability([(0.95, True)] * 3 + [(0.95, False), (0.2, False)])
+    assert [(one["from"], one["frames"], one["right"]) for one in told] == [(0.2, 1, 0.0), (0.9, 4, 0.75)]
+
+
+def test_a_control_may_be_noise_but_nothing_that_cannot_be_there():
+    calm = [row(None, "cpu_contention"), row(None, "io_wait", confidence=0.5)]
+    assert report(calm)["control_impossible"] == 0
+    assert report([*calm, row(None, "loop_wait")])["control_impossible"] == 1 / 3
+    assert report([row(None, "loop_wait", shape="service")])["control_impossible"] == 0
 
 
 def test_controls_are_told_apart():

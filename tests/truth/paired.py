@@ -1,0 +1,79 @@
+"""A run beside its replay without faults: what is known of each slow frame, and what was said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import shapes
+from programmes import SURE, Programme, causes_of
+from score import CLEARLY_MS, Row
+
+from framescope.agent.keeper import Judged
+
+AFTERMATH_S = 0.5
+"""A frame this long after an episode is the episode's where it clearly lost time against its replay."""
+
+
+def latencies(frames: Iterable[Judged]) -> dict[int, float]:
+    """Every frame's latency by its number, in ms."""
+    return {
+        one.frame.id: one.frame.latency_ns / 1e6 for one in frames if one.frame.outcome in ("on_time", "slow")
+    }
+
+
+def rows(programme: Programme, disturbed: Sequence[Judged], usual: Mapping[int, float]) -> list[Row]:
+    """The slow frames with what is known of them. One that nothing was done to is a control."""
+    causes = causes_of(programme.shape)
+    after = round(AFTERMATH_S * shapes.FPS[programme.shape])
+    found = []
+    for one in disturbed:
+        frame, verdict = one.frame, one.verdict
+        if frame.outcome != "slow" or verdict is None or frame.id not in usual:
+            continue
+        injected = frame.latency_ns / 1e6 - usual[frame.id]
+        on = [one for one in programme.episodes if one.first <= frame.id < one.after + after]
+        if on and injected < CLEARLY_MS:
+            continue  # slow, but not by this fault
+        shares: dict[str, float] = {}
+        for share in verdict.shares:
+            shares[share.cause] = shares.get(share.cause, 0.0) + share.lost_ns / 1e6
+        sure = [one.strength_ms for one in on if one.kind in SURE]
+        found.append(
+            Row(
+                shape=programme.shape,
+                mode=programme.mode,
+                seed=programme.seed,
+                frame=frame.id,
+                kinds=tuple(one.kind for one in on),
+                causes=tuple(causes[one.kind] for one in on),
+                injected=injected,
+                sure=sure[0] if sure and len(on) > 1 else None,
+                named=verdict.cause,
+                confidence=verdict.confidence,
+                lost=verdict.lost_ns / 1e6,
+                shares=shares,
+                start_ns=frame.start_ns,
+                end_ns=frame.end_ns,
+            )
+        )
+    return found
+
+
+def details(rows: Sequence[Row], disturbed: Sequence[Judged]) -> Iterable[dict[str, Any]]:
+    """Each row with the whole frame that was judged, and the whole verdict."""
+    by_id = {one.frame.id: one for one in disturbed}
+    for row in rows:
+        one = by_id[row.frame]
+        yield {"truth": plain(row), "frame": plain(one.frame), "verdict": plain(one.verdict)}
+
+
+def plain(value: Any) -> Any:
+    """A value object as JSON; what is not told is left out."""
+    if is_dataclass(value) and not isinstance(value, type):
+        told = {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+        return {name: one for name, one in told.items() if one is not None}
+    if isinstance(value, Mapping):
+        return {str(name): plain(one) for name, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, list | tuple) else value

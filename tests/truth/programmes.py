@@ -1,0 +1,148 @@
+"""What is done to a pipeline, and when: a programme of faults, the same for the same seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import shapes
+from faults import KINDS, OF_THE_ACCELERATOR
+
+CALM_S = 6.0
+REST_S = 2.0
+STRENGTHS_MS = (5.0, 14.0)
+ENDING_S = 4.0
+"""A host's start and its farewell, beside its frames."""
+
+Mode = Literal["full", "nvml", "stub"]
+"""What is told of the accelerator: all of it; what NVML tells; the same by way of NVML's own library."""
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """A fault from one frame to before another."""
+
+    kind: str
+    strength_ms: float
+    first: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Programme:
+    """One run: its episodes, one after the other, of a fault or of two at once."""
+
+    shape: str
+    seed: int
+    mode: Mode
+    frames: int
+    episodes: tuple[Episode, ...]
+    double: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.shape}-{self.seed}-{'double' if self.double else 'single'}-{self.mode}"
+
+    @property
+    def seconds(self) -> float:
+        """How long the run and its replay take, about."""
+        return 2 * (self.frames / shapes.FPS[self.shape] + ENDING_S)
+
+    def told(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "shape": self.shape,
+            "seed": self.seed,
+            "mode": self.mode,
+            "frames": self.frames,
+            "double": self.double,
+            "episodes": [[one.kind, one.strength_ms, one.first, one.after] for one in self.episodes],
+        }
+
+
+def programme_of(told: Mapping[str, Any]) -> Programme:
+    """The programme that ``told`` was. Raises ``KeyError`` where it was none."""
+    return Programme(
+        told["shape"],
+        told["seed"],
+        told["mode"],
+        told["frames"],
+        tuple(Episode(*one) for one in told["episodes"]),
+        told["double"],
+    )
+
+
+def causes_of(shape: str) -> dict[str, str]:
+    """The faults that make sense in a shape, and the cause of each."""
+    found = {kind: one.cause for kind, one in KINDS.items() if shape in one.shapes}
+    return found | OF_THE_ACCELERATOR if shape == "accelerator" else found
+
+
+OF_THE_GPU = frozenset({"larger kernel", "larger copy", *OF_THE_ACCELERATOR})
+SURE = {
+    "heavier work": "in_work",
+    "collection": "in_work",
+    "contended lock": "in_work",
+    "synchronous write": "in_output",
+    "slow pipe": "in_output",
+    "late source": "delay_s",
+}
+"""Faults that take from every frame what they are meant to, and the point of the pipeline they hold: of two
+such at once it is known how much each took. Two cannot hold the same point."""
+
+
+def doubles_of(shape: str) -> list[tuple[str, str]]:
+    """Pairs of faults with different causes that may be at once: one that is sure, and another."""
+    causes = causes_of(shape)
+    return [
+        (one, other)
+        for place, one in enumerate(causes)
+        for other in list(causes)[place + 1 :]
+        if causes[one] != causes[other]
+        and (one in SURE or other in SURE)
+        and (one not in SURE or SURE[one] != SURE.get(other))
+    ]
+
+
+def programme(
+    shape: str,
+    seed: int,
+    frames: int,
+    kinds: Sequence[str] = (),
+    mode: Mode = "full",
+    double: bool = False,
+    pairs: int = 6,
+) -> Programme:
+    """Each fault (of ``kinds``, where given) once for so many frames, in an order and of a strength that the
+    seed gives; or ``pairs`` pairs of them, of about the same strength. With less than everything told of the
+    accelerator, its own faults alone."""
+    chance = random.Random(f"{shape} {seed} {double}")
+    alone: list[tuple[str, ...]] = [(kind,) for kind in causes_of(shape)]
+    together = [
+        some
+        for some in (doubles_of(shape) if double else alone)
+        if (not kinds or set(kinds) & set(some)) and (mode == "full" or set(some) & OF_THE_GPU)
+    ]
+    chance.shuffle(together)
+    at = round(CALM_S * shapes.FPS[shape])
+    found: list[Episode] = []
+    for some in together[:pairs] if double else together:
+        strength = chance.uniform(*STRENGTHS_MS)
+        found += [Episode(kind, round(strength, 1), at, at + frames) for kind in some]
+        at += frames + round(REST_S * shapes.FPS[shape])
+    return Programme(shape, seed, mode, at, tuple(found), double)
+
+
+def parts(programmes: Sequence[Programme], seconds: float) -> list[list[Programme]]:
+    """The programmes in parts that take no longer than this each, where one alone does not."""
+    found: list[list[Programme]] = []
+    room = 0.0
+    for one in sorted(programmes, key=lambda one: -one.seconds):
+        if one.seconds > room:
+            found.append([])
+            room = seconds
+        found[-1].append(one)
+        room -= one.seconds
+    return found
