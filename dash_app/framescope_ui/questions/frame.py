@@ -41,12 +41,15 @@ from framescope_ui.questions.views import (
     SpanView,
     StageRow,
 )
-from framescope_ui.questions.waterfall import is_foreign, root_of, stages_of, with_losses
+from framescope_ui.questions.waterfall import is_foreign, root_of, stages_of, with_losses, with_path
+from framescope_ui.questions.withheld import without_secrets
 
 LATER_STEPS_SECONDS = (2, 16, 128, 1024)
 """Stores answer newest first, so the next slow frame is looked for in growing stretches after this one."""
 PAGE = 500
 PAGES = 10
+KEPT_NEAR = 60
+"""Kept frames looked up around a frame: more than the figure of its neighbours has room for."""
 
 
 async def frame(
@@ -73,10 +76,11 @@ async def frame(
     near = unpacked([])
     earlier: str | None = None
     later: str | None = None
+    kept: Sequence[FrameItem] = ()
     beside: Usual | None = None
     if service is not None and pipeline is not None:
         near_ns = max(around_ns, _neighbour_span(root, neighbours))
-        gauges, (near, _), earlier, later = await asyncio.gather(
+        gauges, (near, _), earlier, later, kept = await asyncio.gather(
             _gauges(stores.metrics, troubles, service, pipeline, start_ns, end_ns),
             troubles.answer_or(
                 latencies(
@@ -90,6 +94,7 @@ async def frame(
             ),
             troubles.answer_or(_earlier(stores, service, pipeline, root), None),
             troubles.answer_or(_later(stores, service, pipeline, root), None),
+            troubles.answer_or(_kept(stores, service, pipeline, root, near_ns), ()),
         )
         if not tells_what_is_usual(trace.spans):
             beside = await usual(stores, troubles, service, pipeline, trace_id, root.start_ns)
@@ -97,6 +102,7 @@ async def frame(
     stages = stages_of(root, trace.spans)
     if verdict is not None and signals.FRAME_CAUSE_NAME not in root.attributes:
         stages = with_losses(stages, verdict)
+    stages = with_path(stages, root, trace.spans)
     gpu_id = text(root.attributes, signals.GPU_ID)
     devices = [label for label in gpus.labels(gauges) if gpu_id in (None, label.id)]
     label = next(iter(devices), None)
@@ -122,6 +128,7 @@ async def frame(
         verdict=None if verdict is None else view_of(verdict),
         series=_series(gauges, devices, near.between(start_ns, end_ns)),
         neighbours=strip_of(_nearest(near, root, neighbours)) if len(near) else None,
+        kept_near=kept,
         earlier_slow=earlier,
         later_slow=later,
         attributes=[*_shown(trace.resource), *_shown(root.attributes)],
@@ -153,10 +160,13 @@ def _span(span: Span) -> SpanView:
         name=span.name,
         start=seconds(span.start_ns),
         end=seconds(span.end_ns) if span.end_ns >= span.start_ns else None,
-        attributes=span.attributes,
+        attributes=_without_secrets(span.attributes),
         status=span.status,
         status_message=span.status_message,
-        events=[SpanEventView(event.name, seconds(event.time_ns), event.attributes) for event in span.events],
+        events=[
+            SpanEventView(event.name, seconds(event.time_ns), _without_secrets(event.attributes))
+            for event in span.events
+        ],
     )
 
 
@@ -187,6 +197,19 @@ async def _earlier(stores: Stores, service: str, pipeline: str, root: Span) -> s
         FrameQuery(service, pipeline, end_ns=root.start_ns, outcomes=("slow",), order="time", limit=1)
     )
     return page.frames[0].trace_id if page.frames else None
+
+
+async def _kept(
+    stores: Stores, service: str, pipeline: str, root: Span, around_ns: int
+) -> Sequence[FrameItem]:
+    """The frames kept whole on either side, by time; this one is not among them."""
+    sides = (
+        FrameQuery(service, pipeline, root.start_ns - around_ns, root.start_ns, limit=KEPT_NEAR // 2),
+        FrameQuery(service, pipeline, root.start_ns + 1, root.start_ns + around_ns, limit=KEPT_NEAR),
+    )
+    before, after = await asyncio.gather(*(stores.traces.frames(query) for query in sides))
+    # Answers come newest first: of those after, the last ones are the nearest.
+    return [item_of(row) for row in (*before.frames[::-1], *after.frames[::-1][: KEPT_NEAR // 2])]
 
 
 async def _later(stores: Stores, service: str, pipeline: str, root: Span) -> str | None:
@@ -285,7 +308,11 @@ def _queue_lines(near: Latencies, gauge: Sequence[Series]) -> list[Line]:
 
 
 def _shown(attributes: Mapping[str, object]) -> list[tuple[str, str]]:
-    return sorted((name, _text(value)) for name, value in attributes.items())
+    return sorted((name, _text(value)) for name, value in _without_secrets(attributes).items())
+
+
+def _without_secrets(attributes: Mapping[str, object]) -> dict[str, object]:
+    return {name: without_secrets(name, value) for name, value in attributes.items()}
 
 
 def _text(value: object) -> str:

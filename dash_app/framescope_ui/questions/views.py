@@ -79,6 +79,8 @@ class QueueNow:
     capacity: float | None
     dropped_per_minute: float | None
     blocked_seconds_per_second: float | None
+    drop_reasons: Sequence[tuple[str, float]] = ()
+    """Of the dropped a minute: why, most first; none where the emitter gave no reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,20 @@ class GpuNow:
 
 
 @dataclass(frozen=True, slots=True)
+class Heat:
+    """Frames counted by latency and time.
+
+    Row ``r`` counts those above ``bounds[r]`` and up to ``bounds[r + 1]``, s (the last may be infinite); column
+    ``c`` those that ended in the ``column_seconds`` from ``start + c · column_seconds``. None is unknown.
+    """
+
+    start: float
+    column_seconds: float
+    bounds: Sequence[float]
+    counts: Sequence[Sequence[float | None]]
+
+
+@dataclass(frozen=True, slots=True)
 class SlowMark:
     """One slow frame on a chart."""
 
@@ -128,8 +144,9 @@ class Live:
 
     Rates are frames per second over the last few whole seconds; quantiles in s over the last 10 s.
     ``history`` holds lines by key: ``latency_p50 latency_p95 latency_p99`` (s), ``fps_in fps_out`` (1/s),
-    ``cpu memory`` (1), and lists in ``gpu_utilization gpu_others gpu_clock`` (by GPU) and ``queue_depth``
-    (by queue).
+    ``sync_gap`` (1/s, in minus out), ``cpu memory`` (1), and lists in ``gpu_utilization gpu_others gpu_clock
+    gpu_memory gpu_temperature gpu_power`` (by GPU), ``queue_depth queue_drops`` (by queue), ``drops`` (by queue
+    and reason) and ``custom`` (by name).
     """
 
     time: float
@@ -150,6 +167,15 @@ class Live:
     memory_utilization: float | None
     process_cpu_utilization: float | None
     process_memory_bytes: float | None
+    sync_gap: float | None = None
+    """Frames in minus frames out, 1/s."""
+    sync_trend: Literal["growing", "shrinking", "steady"] | None = None
+    """Where that went in the last minute."""
+    missed_per_minute: float | None = None
+    """Frames that the source numbered and the pipeline never began; None where it gives no numbers."""
+    heat: Heat | None = None
+    limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """By signal, in its unit: from where on it is a warning, and from where on critical."""
     frames_late_seconds: float | None = None
     """How far the `frames` records are behind the metrics, where that is much: metrics then tell of now."""
     queues: Sequence[QueueNow] = ()
@@ -237,6 +263,10 @@ class StageRow:
     stacks: Sequence[tuple[str, int]] = ()
     """Where its thread was in its Python code once it took longer than usual: a line a call, the innermost
     last; each with how often it was seen."""
+    thread: str | None = None
+    """The thread it began on: its name, or a number within this frame; None where the trace does not tell."""
+    on_path: Sequence[tuple[float, float]] = ()
+    """Stretches of the critical path that it holds, offsets in s; none where its work was hidden."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +383,8 @@ class FrameView:
     series: dict[str, Sequence[Line]] = field(default_factory=dict)
     """Around the frame, by key: gpu_utilization, gpu_others, gpu_clock, queue_depth."""
     neighbours: EveryFrame | None = None
+    kept_near: Sequence[FrameItem] = ()
+    """Frames among the neighbours that were kept whole, so that they can be opened or compared with."""
     earlier_slow: str | None = None
     later_slow: str | None = None
     attributes: Sequence[tuple[str, str]] = ()

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from framescope import signals
 from framescope.judge import Verdict
-from framescope.judge.reading import stacks_in
+from framescope.judge.path import critical_path
+from framescope.judge.reading import read_frame, stacks_in
 from framescope_ui.backends.protocols import Span
 from framescope_ui.questions.frame_item import integer, number, seconds_by_cause, text
 from framescope_ui.questions.stores import NS
@@ -48,6 +49,7 @@ def stages_of(root: Span, spans: Sequence[Span]) -> list[StageRow]:
         children.setdefault(parent or root.span_id, []).append(span)
     for siblings in children.values():
         siblings.sort(key=lambda s: (s.start_ns, s.end_ns))
+    threads = _threads(root, spans)
     rows: list[StageRow] = []
     seen: set[str] = {root.span_id}
     # A stack, not recursion: a foreign trace can be thousands of spans deep.
@@ -57,10 +59,45 @@ def stages_of(root: Span, spans: Sequence[Span]) -> list[StageRow]:
         if span.span_id in seen:
             continue
         seen.add(span.span_id)
-        rows.append(_row(root, span, parent_name))
+        rows.append(_row(root, span, parent_name, threads.get(span.span_id)))
         stack.extend((s, _name(span)) for s in reversed(children.get(span.span_id, [])))
     ringed = [span for span in spans if span.span_id not in seen]
-    return rows + [_row(root, span, None) for span in sorted(ringed, key=lambda s: s.start_ns)]
+    return rows + [_row(root, span, None, None) for span in sorted(ringed, key=lambda s: s.start_ns)]
+
+
+def _threads(root: Span, spans: Sequence[Span]) -> dict[str, str]:
+    """The thread of each span that tells one: its name, or where none has one a number in order of time.
+
+    Nothing where they all ran on one thread.
+    """
+    told = [
+        (span, integer(span.attributes, signals.THREAD_ID), text(span.attributes, signals.THREAD_NAME))
+        for span in sorted(spans, key=lambda s: s.start_ns)
+        if span.span_id != root.span_id
+    ]
+    numbers: dict[int | None, int] = {}
+    found: dict[str, str] = {}
+    for span, number_of, name in told:
+        if number_of is not None:
+            numbers.setdefault(number_of, len(numbers) + 1)
+        if number_of is not None or name is not None:
+            found[span.span_id] = name or f"thread {numbers[number_of]}"
+    return found if len(set(found.values())) > 1 else {}
+
+
+def with_path(rows: Sequence[StageRow], root: Span, spans: Sequence[Span]) -> list[StageRow]:
+    """The bars with the stretches of the critical path that each holds."""
+    frame = read_frame(spans)
+    if frame is None:
+        return list(rows)
+    held: dict[tuple[str, float, float], list[tuple[float, float]]] = {}
+    for begin, end, stage in critical_path(frame.stages, frame.due_ns, frame.end_ns):
+        of = (stage.name, (stage.start_ns - root.start_ns) / NS, (stage.end_ns - root.start_ns) / NS)
+        held.setdefault(of, []).append(((begin - root.start_ns) / NS, (end - root.start_ns) / NS))
+    return [
+        replace(row, on_path=held.get((row.name, row.start, row.end), ())) if row.parent is None else row
+        for row in rows
+    ]
 
 
 def with_losses(rows: Sequence[StageRow], verdict: Verdict) -> list[StageRow]:
@@ -86,7 +123,7 @@ def _name(span: Span) -> str:
     return text(span.attributes, signals.FRAME_STAGE_NAME) or span.name
 
 
-def _row(root: Span, span: Span, parent: str | None) -> StageRow:
+def _row(root: Span, span: Span, parent: str | None, thread: str | None) -> StageRow:
     attributes = span.attributes
     lost = seconds_by_cause(attributes, signals.FRAME_LOST_PREFIX)
     total = number(attributes, signals.FRAME_LOST_TOTAL)
@@ -108,4 +145,5 @@ def _row(root: Span, span: Span, parent: str | None) -> StageRow:
         status=span.status,
         message=span.status_message,
         stacks=stacks_in(attributes),
+        thread=thread,
     )
