@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 import cv2
 import psutil
@@ -66,21 +66,27 @@ class Disturbance(Protocol):
 
 
 class _Timed:
-    """Counts the calls of some real work and the time they took, on the thread that does them."""
+    """Counts the calls of some real work and the time they took, on the thread that does them.
 
-    def __init__(self, work: Callable[[], object]) -> None:
+    A call under way counts as far as it has got: one that hangs beyond the end of its turn took that, too.
+    """
+
+    def __init__(self, work: Callable[[Any], object]) -> None:
         self._work = work
-        self.calls = 0
-        self.seconds = 0.0
+        self._calls = 0
+        self._so_far: tuple[float, float | None] = (0.0, None)  # s of calls that ended; when one began
 
-    def __call__(self, _: object) -> None:
-        began = time.perf_counter()
-        self._work()
-        self.seconds += time.perf_counter() - began
-        self.calls += 1
+    def __call__(self, on: object) -> None:
+        began, ended = time.perf_counter(), self._so_far[0]
+        self._calls += 1
+        self._so_far = ended, began
+        self._work(on)
+        self._so_far = ended + time.perf_counter() - began, None
 
     def measures(self) -> dict[str, float | int | str]:
-        return {"frames": self.calls, "seconds": round(self.seconds, 6)}
+        ended, began = self._so_far
+        under_way = 0.0 if began is None else time.perf_counter() - began
+        return {"frames": self._calls, "seconds": round(ended + under_way, 6)}
 
 
 class GpuClient:
@@ -231,7 +237,7 @@ class GcStorm:
 
     def close(self) -> None: ...
 
-    def _collect(self) -> None:
+    def _collect(self, _: Image) -> None:
         garbage: list[list[object]] = [[] for _ in range(self.GARBAGE)]
         for one in garbage:
             one.append(one)
@@ -250,18 +256,20 @@ class SlowWrite:
         self._load = around.load
         self._directory = around.directory
         self._file: int | None = None
-        self._frames, self._writes, self._seconds = 0, 0, 0.0
+        self._writes = 0
+        self._timed = _Timed(self._write)
 
     def start(self) -> None:
         self.close()
         self._file, path = tempfile.mkstemp(prefix="slow-write-", dir=self._directory)
         Path(path).unlink()  # it goes with its descriptor, however this process ends
-        self._frames, self._writes, self._seconds = 0, 0, 0.0
-        self._load.in_encode = self._write
+        self._writes = 0
+        self._timed = _Timed(self._write)
+        self._load.in_encode = self._timed
 
     def stop(self) -> Measures:
         self._load.in_encode = None
-        return {"frames": self._frames, "seconds": round(self._seconds, 6), "writes": self._writes}
+        return {**self._timed.measures(), "writes": self._writes}
 
     def close(self) -> None:
         # Not in stop: the frame under way may still be writing.
@@ -279,8 +287,6 @@ class SlowWrite:
             self._writes += 1
             if time.perf_counter() - began >= self.SECONDS:
                 break
-        self._frames += 1
-        self._seconds += time.perf_counter() - began
 
 
 class LateSource:
@@ -312,17 +318,21 @@ class SlowConsumer:
     def __init__(self, around: Surroundings) -> None:
         self.strength = {"archived_per_frame": self.PICTURES}
         self._load = around.load
-        self._timed: _Archive = _Archive(self.PICTURES)
+        self._timed = _Timed(self._archive)
 
     def start(self) -> None:
-        self._timed = _Archive(self.PICTURES)
+        self._timed = _Timed(self._archive)
         self._load.after_frame = self._timed
 
     def stop(self) -> Measures:
         self._load.after_frame = None
-        return {"frames": self._timed.calls, "seconds": round(self._timed.seconds, 6)}
+        return self._timed.measures()
 
     def close(self) -> None: ...
+
+    def _archive(self, image: Image) -> None:
+        for _ in range(self.PICTURES):
+            cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 6])
 
 
 class HeavyHost:
@@ -334,40 +344,21 @@ class HeavyHost:
     def __init__(self, around: Surroundings) -> None:
         self.strength = {"denoised_share": self.SHARE}
         self._load = around.load
-        self._calls, self._seconds = 0, 0.0
+        self._timed = _Timed(self._filter)
 
     def start(self) -> None:
-        self._calls, self._seconds = 0, 0.0
-        self._load.in_overlay = self._filter
+        self._timed = _Timed(self._filter)
+        self._load.in_overlay = self._timed
 
     def stop(self) -> Measures:
         self._load.in_overlay = None
-        return {"frames": self._calls, "seconds": round(self._seconds, 6)}
+        return self._timed.measures()
 
     def close(self) -> None: ...
 
     def _filter(self, image: Image) -> None:
-        began = time.perf_counter()
         part = image[: round(image.shape[0] * self.SHARE), :, 0]
         part[:] = cv2.fastNlMeansDenoising(part.copy(), None, 8, 3, 9)
-        self._seconds += time.perf_counter() - began
-        self._calls += 1
-
-
-class _Archive:
-    """Encodes a picture without loss, several times over (as for several archives)."""
-
-    def __init__(self, pictures: int) -> None:
-        self._pictures = pictures
-        self.calls = 0
-        self.seconds = 0.0
-
-    def __call__(self, image: Image) -> None:
-        began = time.perf_counter()
-        for _ in range(self._pictures):
-            cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 6])
-        self.seconds += time.perf_counter() - began
-        self.calls += 1
 
 
 KINDS: dict[str, Callable[[Surroundings], Disturbance]] = {

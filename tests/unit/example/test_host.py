@@ -128,8 +128,21 @@ def test_the_truth_log_says_what_was_on_when_and_what_it_took(tmp_path: Path) ->
         assert following is None or line["end_monotonic_ns"] <= following["start_monotonic_ns"]
     for line in lines:
         if line["name"] in ("gc_storm", "slow_write", "heavy_host", "slow_consumer"):
-            assert line["took"]["seconds"] > 0
+            assert line["took"]["seconds"] > 0, line
     assert load == Load()  # nothing stays behind
+
+
+def test_work_that_hangs_beyond_the_end_of_its_turn_took_that_long() -> None:
+    reached, go_on = threading.Event(), threading.Event()
+    timed = disturb._Timed(lambda _: (reached.set(), go_on.wait(30)))
+    hung = threading.Thread(target=timed, args=(None,))
+    hung.start()
+    assert reached.wait(30)
+    first, second = timed.measures(), timed.measures()
+    go_on.set()
+    hung.join(30)
+    assert first["frames"] == second["frames"] == timed.measures()["frames"] == 1
+    assert 0 < float(first["seconds"]) <= float(second["seconds"]) <= float(timed.measures()["seconds"])
 
 
 def test_a_disturbance_by_neighbours_is_measured(accelerator: Running, tmp_path: Path) -> None:
