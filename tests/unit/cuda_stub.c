@@ -35,7 +35,7 @@ static int64_t now_ns, offset_ns, record_delay_ns, block_ns;
 static double rate = 1.0;
 static uint64_t next_id = 1, launches;
 static int64_t kernel_ns = 20000;
-static struct { char name[48]; int code, times; } failing[16];
+static struct { char name[48]; int code, times, after; } failing[16];
 static struct { char name[48]; int count; } called[64];
 
 static int64_t host_ns(void) {
@@ -60,7 +60,7 @@ static int enter(const char *name) {
             break;
         }
     for (int i = 0; i < 16; i++)
-        if (failing[i].times && !strcmp(failing[i].name, name)) {
+        if (failing[i].times && !strcmp(failing[i].name, name) && failing[i].after-- <= 0) {
             if (failing[i].times > 0) failing[i].times--;
             code = failing[i].code;
         }
@@ -114,13 +114,15 @@ int stub_calls(const char *name) {
     return 0;
 }
 
-/* The next ``times`` calls of a function answer ``code``; a negative number: all of them, 0: none. */
-void stub_fail(const char *name, int code, int times) {
+/* The next ``times`` calls of a function, but for the first ``after``, answer ``code``; a negative number: all of
+   them, 0: none. */
+void stub_fail(const char *name, int code, int times, int after) {
     for (int i = 0; i < 16; i++)
         if (!strcmp(failing[i].name, name) || (!failing[i].times && times)) {
             strncpy(failing[i].name, name, 47);
             failing[i].code = code;
             failing[i].times = times;
+            failing[i].after = after;
             return;
         }
 }

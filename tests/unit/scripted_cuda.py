@@ -83,8 +83,8 @@ class ScriptedCuda:
     def advance(self, ns: int) -> None:
         self.library.stub_advance(ctypes.c_int64(ns))
 
-    def fail(self, call: str, code: int, times: int = -1) -> None:
-        self.library.stub_fail(call.encode(), code, times)
+    def fail(self, call: str, code: int, times: int = -1, after: int = 0) -> None:
+        self.library.stub_fail(call.encode(), code, times, after)
 
     def calls(self, name: str) -> int:
         return int(self.library.stub_calls(name.encode()))

@@ -25,6 +25,7 @@ from typing import Any, Final
 from framescope.probes.cuda_canary import Canary, CanaryReading
 from framescope.probes.cuda_driver import (
     CAPTURE_IMPLICIT,
+    GONE,
     LAST_DEFAULT_STREAM,
     NOT_READY,
     STREAM_NON_BLOCKING,
@@ -56,7 +57,7 @@ ABANDONED_NS: Final = 60_000_000_000
 CANARY_AFTER_NS: Final = 1_000_000_000
 """How long after the last GPU stage canaries go on: an idle device is not to be woken by them."""
 RETRY_NS: Final = 1_000_000_000
-"""Pause before a context that could not be used is tried again."""
+"""Pause before a context that could not be used is looked at again."""
 AT_ONCE: Final = 16
 """Pairs looked at before other threads get a turn: 50 µs with the interpreter lock held, at 3 µs a pair."""
 
@@ -92,7 +93,8 @@ class _Lane:
 
 
 class _Context:
-    """A CUDA context's events."""
+    """A CUDA context's events. It keeps them when it rests after an error: made anew each time, those of
+    before would stay on the device for as long as the context lives."""
 
     def __init__(self, handle: int, identity: int) -> None:
         self.handle = c_void_p(handle)
@@ -104,6 +106,8 @@ class _Context:
         self.anchor: _Anchor | None = None
         self.canary: Canary | None = None
         self.used_ns = 0
+        self.resting = False
+        self.rests_until_ns = 0
 
 
 class _Anchor:
@@ -116,11 +120,18 @@ class _Anchor:
         self._driver = driver
         self._clock = clock
         self._stream = c_void_p()
-        # A stream of its own: an event on the user's would wait for the work there.
-        driver.call("cuStreamCreateWithPriority", byref(self._stream), STREAM_NON_BLOCKING, 0)
         self.event, self._next = c_void_p(), c_void_p()
-        driver.call("cuEventCreate", byref(self.event), 0)
-        driver.call("cuEventCreate", byref(self._next), 0)
+        try:
+            # A stream of its own: an event on the user's would wait for the work there.
+            driver.call("cuStreamCreateWithPriority", byref(self._stream), STREAM_NON_BLOCKING, 0)
+            driver.call("cuEventCreate", byref(self.event), 0)
+            driver.call("cuEventCreate", byref(self._next), 0)
+        except CudaError:  # it will be tried again, every second
+            if self.event:
+                driver.free.cuEventDestroy_v2(self.event)
+            if self._stream:
+                driver.free.cuStreamDestroy_v2(self._stream)
+            raise
         self.low_ns = self.high_ns = NOT_TIMED
 
     @property
@@ -164,7 +175,7 @@ class EventPairs:
     def forget(self) -> None:
         """Start afresh, in a forked child: contexts and events are the parent's."""
         self.bursts = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may make a frame while its own thread holds it
         self._collecting = threading.Lock()
         self._contexts: dict[int, _Context] = {}
         self._lanes: dict[int, _Lane] = {}
@@ -249,6 +260,9 @@ class EventPairs:
         context = self._contexts.get(handle.value)
         if context is None and (context := self._open_context(handle.value, lose)) is None:
             return None
+        if context.resting:
+            lose("gpu_error")
+            return None
         lane = context.lanes.get(stream)
         if lane is None or stream > LAST_DEFAULT_STREAM:
             with self._lock:
@@ -292,8 +306,12 @@ class EventPairs:
         code = hot.cuCtxPushCurrent_v2(context.handle)
         if not code:
             code = hot.cuEventCreate(byref(start), 0) or hot.cuEventCreate(byref(end), 0)
+            if code and start:
+                hot.cuEventDestroy_v2(start)
             hot.cuCtxPopCurrent_v2(byref(c_void_p()))
         if code:
+            with self._lock:
+                context.made -= 1
             lose("gpu_error")
             return None
         return _Pair(start, end)
@@ -319,18 +337,24 @@ class EventPairs:
             self._collecting.release()
 
     def _collect_from(self, context: _Context, works: list[GpuWork]) -> None:
+        now = self._clock()
+        if context.resting and now < context.rests_until_ns:
+            return
         try:
             if self._driver.identity(context.handle) != context.identity:
-                self._retire(context, "gpu_context_gone")
+                self._forget_context(context)
                 return
-        except CudaError:
-            self._retire(context, "gpu_context_gone")
+        except CudaError as error:
+            if error.code in GONE:
+                self._forget_context(context)
+            else:
+                self._rest(context)
             return
         lanes = [lane for lane in list(context.lanes.values()) if lane.pending]
-        now = self._clock()
         if lanes:
             context.used_ns = now
-        if not lanes and not (self.with_canary and now - context.used_ns < CANARY_AFTER_NS):
+        with_canary = self.with_canary and now - context.used_ns < CANARY_AFTER_NS
+        if not (lanes or context.resting or with_canary):
             return
         try:
             with self._driver.current(context.handle):
@@ -343,9 +367,9 @@ class EventPairs:
                     self._collect_lane(lane, context.anchor, works)
                 if self.with_canary and context.anchor.known:
                     self._look_at_canary(context, context.anchor)
+            context.resting = False
         except CudaError:
-            self._not_before_ns = self._clock() + RETRY_NS
-            self._retire(context, "gpu_error")
+            self._rest(context)
 
     def _look_at_canary(self, context: _Context, anchor: _Anchor) -> None:
         try:
@@ -402,20 +426,34 @@ class EventPairs:
             if turn % AT_ONCE == 0:
                 time.sleep(0)
 
-    def _retire(self, context: _Context, reason: str) -> None:
-        """The context is of no use any more. Its events go with it: to touch them now would be an error."""
+    def _rest(self, context: _Context) -> None:
+        """Nothing is timed in it for a while; what is under way is lost."""
+        context.rests_until_ns = self._clock() + RETRY_NS
+        context.resting = True
+        context.free.extend(self._lose_all(context, "gpu_error"))
+
+    def _forget_context(self, context: _Context) -> None:
+        """It was destroyed, and its events with it: to touch them now would be an error."""
         with self._lock:
             self._contexts.pop(context.handle.value or 0, None)
+        self._lose_all(context, "gpu_context_gone")
+
+    def _lose_all(self, context: _Context, reason: str) -> list[_Pair]:
+        """Take back every pair under way in it; frames ask anew whose stream theirs is."""
+        with self._lock:
             for stream, lane in list(self._lanes.items()):
                 if lane.context is context:
                     del self._lanes[stream]
-        pairs = [pair for lane in list(context.lanes.values()) for pair in lane.pending]
+        pairs: list[_Pair] = []
+        for lane in list(context.lanes.values()):
+            pairs += [lane.pending.popleft() for _ in range(len(lane.pending))]
         for token, pair in list(self._open.items()):
             if pair.lane.context is context and self._open.pop(token, None) is not None:
                 pairs.append(pair)
         for pair in pairs:
             pair.lose(reason)
             self._lost.append(pair.token)
+        return pairs
 
     def _give_up_abandoned(self) -> None:
         while self._open:

@@ -19,6 +19,8 @@ from typing import Any, Final
 SUCCESS: Final = 0
 NOT_READY: Final = 600
 CAPTURE_IMPLICIT: Final = 906
+GONE: Final = (201, 709)
+"""What a destroyed context answers: CUDA_ERROR_INVALID_CONTEXT, CUDA_ERROR_CONTEXT_IS_DESTROYED."""
 
 CAPTURE_RELAXED: Final = 2
 STREAM_NON_BLOCKING: Final = 1
@@ -27,8 +29,9 @@ LAST_DEFAULT_STREAM: Final = 2
 
 _NEEDED: Final = (
     "cuCtxGetCurrent", "cuCtxPushCurrent_v2", "cuCtxPopCurrent_v2", "cuCtxGetDevice", "cuDeviceGetUuid",
-    "cuEventCreate", "cuEventElapsedTime", "cuEventQuery", "cuEventRecord", "cuStreamCreateWithPriority",
-    "cuStreamGetCtx", "cuStreamIsCapturing", "cuThreadExchangeStreamCaptureMode",
+    "cuEventCreate", "cuEventDestroy_v2", "cuEventElapsedTime", "cuEventQuery", "cuEventRecord",
+    "cuStreamCreateWithPriority", "cuStreamDestroy_v2", "cuStreamGetCtx", "cuStreamIsCapturing",
+    "cuThreadExchangeStreamCaptureMode",
 )  # fmt: skip
 """CUDA 10.1 (2019) has all of them."""
 

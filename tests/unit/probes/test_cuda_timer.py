@@ -352,10 +352,13 @@ def test_a_lost_device_is_counted_not_hammered_and_used_again_when_it_is_back(sc
     scene.cuda.advance(MS)
     scene.cuda.library.stub_lose(719)
     assert scene.collect() == [GpuWork.lost(token)]
+    calls = scene.cuda.calls("cuEventRecord")
     for _ in range(100):
         assert scene.timer.begin() == NOT_TIMED
+    assert scene.cuda.calls("cuEventRecord") == calls
     scene.cuda.library.stub_lose(0)
     scene.cuda.advance(2_000 * MS)
+    assert scene.collect() == []  # which looks at it again
     token = scene.stage(MS)
     scene.cuda.advance(MS)
     assert [work.token for work in scene.collect()] == [token]
@@ -368,6 +371,45 @@ def test_a_driver_that_forgets_its_events_costs_what_was_under_way(scene: Scene)
     scene.cuda.fail("cuEventElapsedTime", 700, times=1)
     assert scene.collect() == [GpuWork.lost(token) for token in tokens]
     assert scene.lost == {"gpu_error": 2}
+
+
+@pytest.mark.parametrize("call", ["cuEventElapsedTime", "cuCtxGetId", "cuEventCreate", "cuEventRecord"])
+def test_a_context_that_keeps_failing_keeps_its_events_and_makes_no_others(scene: Scene, call: str) -> None:
+    for _ in range(20):
+        scene.stage(MS)
+        scene.cuda.advance(MS)
+        scene.collect()
+        scene.cuda.fail(call, 999, times=2)
+        scene.stage(MS)
+        scene.cuda.advance(MS)
+        scene.collect()
+        scene.cuda.fail(call, 0, times=0)
+        scene.cuda.advance(2_000 * MS)
+        scene.collect()
+    assert scene.cuda.library.stub_events_live() <= 6  # two pairs and the anchor's own
+    (work,) = [scene.stage(MS)]
+    scene.cuda.advance(MS)
+    assert [one.token for one in scene.collect()] == [work]
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_device_without_room_for_events_leaves_none_behind(scene: Scene, nth: int) -> None:
+    """Two are made for a pair: whichever fails, the other goes and the pool is as large as before."""
+    for _ in range(2 * PAIRS):
+        scene.cuda.fail("cuEventCreate", 2, times=1, after=nth - 1)
+        assert scene.timer.begin() == NOT_TIMED
+    assert scene.cuda.library.stub_events_live() == 0
+    assert scene.lost == {"gpu_error": 2 * PAIRS}
+    token = scene.stage(MS)
+    scene.cuda.advance(MS)
+    assert [work.token for work in scene.collect()] == [token]
+
+
+def test_a_signal_handler_may_enter_a_stage_while_its_thread_is_at_the_pool(scene: Scene) -> None:
+    with scene.pairs._lock:  # as the thread holds it that the handler interrupts
+        token = scene.stage(MS)
+    scene.cuda.advance(MS)
+    assert [work.token for work in scene.collect()] == [token]
 
 
 def test_a_stream_that_its_package_does_not_tell_is_counted(scene: Scene) -> None:
