@@ -35,8 +35,7 @@ architecture: $(VENV)/.dev
 
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest --ignore tests/ui --ignore tests/stack --ignore tests/compose --ignore tests/gpu $(ARGS)
-	FRAMESCOPE_COMPILED=0 $(BIN)/python -m pytest tests/unit/recorder $(ARGS)
-	FRAMESCOPE_COMPILED=0 $(BIN)/python -m pytest tests/safety $(ARGS)
+	FRAMESCOPE_COMPILED=0 $(BIN)/python -m pytest tests/unit/recorder tests/safety $(ARGS)
 
 # In a process of its own: the browser's driver keeps an event loop running on the main thread.
 ui: $(VENV)/.dev

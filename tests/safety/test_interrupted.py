@@ -94,6 +94,10 @@ def test_an_interrupt_between_any_two_bytecodes_leaves_the_pipeline_whole(
     assert_it_works(p)
 
 
+@pytest.mark.skipif(
+    sys.version_info < (3, 12),
+    reason="CPython 3.11 itself crashes where a handler sets the context variable being set (docs/safety.md)",
+)
 def test_a_handler_may_make_frames_of_its_own(storm: Callable[[Callable[..., None]], None]) -> None:
     p = pipeline()
     a = p.stage("a")
