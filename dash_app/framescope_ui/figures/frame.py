@@ -49,7 +49,7 @@ def shown_rows(view: FrameView, *, every: bool, phone: bool = False) -> Sequence
     return [view.stages[i] for i in sorted(by_weight[:most])]
 
 
-def _around(lines: Sequence[Line], due: float, start: float, end: float, window: float) -> list[Line]:
+def around(lines: Sequence[Line], due: float, start: float, end: float, window: float) -> list[Line]:
     """Lines moved to the frame's own time, with what lies in the range and one reading on either side."""
     found = []
     for line in lines:
@@ -62,7 +62,7 @@ def _around(lines: Sequence[Line], due: float, start: float, end: float, window:
     return found
 
 
-def _as_wide_as_its_window(line: Line, window: float | None) -> Line:
+def as_wide_as_its_window(line: Line, window: float | None) -> Line:
     """A reading stands for the time before it: each becomes a step from its window's start to its time."""
     if not window:
         return line
@@ -92,13 +92,13 @@ def waterfall_figure(
     start, end = shown_range(view)
     window = view.gpu_window_seconds or 0.0
     rows = shown_rows(view, every=every_row, phone=phone)
-    flights = _in_flight(view.neighbours, view, start, end)
+    flights = in_flight(view.neighbours, view, start, end)
     stages = Lane("", "", ROW * max(len(rows), 1), len(rows) - 0.4, -0.6, ())
-    load = _around(view.series.get("gpu_utilization", ()), view.due, start, end, window)
-    others = _around(view.series.get("gpu_others", ()), view.due, start, end, window)
-    clock = _around(view.series.get("gpu_clock", ()), view.due, start, end, window)
-    depth = _around(view.series.get("queue_depth", ()), view.due, start, end, 0.0)
-    places = _packed(flights)
+    load = around(view.series.get("gpu_utilization", ()), view.due, start, end, window)
+    others = around(view.series.get("gpu_others", ()), view.due, start, end, window)
+    clock = around(view.series.get("gpu_clock", ()), view.due, start, end, window)
+    depth = around(view.series.get("queue_depth", ()), view.due, start, end, 0.0)
+    places = packed(flights)
     deep = max(places, default=0) + 1
     top = Lane("frames", "", deep * (ROW - 3), deep - 0.4, -0.6, ())
     simulated = "%, simulated" if view.gpu_simulated else "%"
@@ -138,7 +138,7 @@ def waterfall_figure(
         split = {line.name: line for line in others}
         dim = window > (view.item.latency_seconds or 0.0)
         for line in load[:1]:
-            wide = _as_wide_as_its_window(line, window)
+            wide = as_wide_as_its_window(line, window)
             draw_load(figure, load_lane, wide, split.get(line.name), at, dim=dim)
             lanes.draw_gaps(figure, load_lane, wide, start, end, at)
         if window:
@@ -216,7 +216,7 @@ def _frame_itself(figure: go.Figure, view: FrameView, at: Theme, phone: bool) ->
         )
 
 
-def _in_flight(
+def in_flight(
     every: EveryFrame | None, view: FrameView, start: float, end: float
 ) -> list[tuple[float, float, int]]:
     if every is None:
@@ -228,7 +228,7 @@ def _in_flight(
     return [one for one in found if one[1] > start and one[0] < end][:40]
 
 
-def _packed(flights: Sequence[tuple[float, float, int]]) -> list[int]:
+def packed(flights: Sequence[tuple[float, float, int]]) -> list[int]:
     """A row for each frame in flight, the first one free, so that none lies on another."""
     free_from: list[float] = []
     places = []
@@ -459,7 +459,7 @@ def _columns(figure: go.Figure, lane: Lane, rows: Sequence[StageRow], guilty: st
 
 
 def _draw_clock(figure: go.Figure, lane: Lane, line: Line, window: float, at: Theme) -> None:
-    wide = _as_wide_as_its_window(line, window)
+    wide = as_wide_as_its_window(line, window)
     ink = theme.token("ink", at)
     figure.add_scatter(
         x=lanes.times(wide.x),
@@ -488,9 +488,9 @@ def neighbours_figure(view: FrameView, at: Theme, *, phone: bool = False) -> go.
         "Latency", "ms", 64, 0, lanes.round_up(max(worst, (view.budget_seconds or 0) * 1.2) * 1.05e3)
     )
     window = view.gpu_window_seconds or 0.0
-    load = _around(view.series.get("gpu_utilization", ()), view.due, start, end, window)
+    load = around(view.series.get("gpu_utilization", ()), view.due, start, end, window)
     others = {
-        line.name: line for line in _around(view.series.get("gpu_others", ()), view.due, start, end, window)
+        line.name: line for line in around(view.series.get("gpu_others", ()), view.due, start, end, window)
     }
     unit = "%, simulated" if view.gpu_simulated else "%"
     load_lane = Lane(f"{gpu_title(view.gpu_id)} load", unit, 40, 0, 105, (0, 100))
@@ -529,7 +529,7 @@ def neighbours_figure(view: FrameView, at: Theme, *, phone: bool = False) -> go.
     )
     if load_lane in shown:
         for line in load[:1]:
-            wide = _as_wide_as_its_window(line, window)
+            wide = as_wide_as_its_window(line, window)
             draw_load(figure, load_lane, wide, others.get(line.name), at)
             lanes.draw_gaps(figure, load_lane, wide, start, end, at)
         load_lane.labels.clear()

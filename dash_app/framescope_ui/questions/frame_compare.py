@@ -45,7 +45,7 @@ DEVICE: Final[dict[str, tuple[str, str, str | None]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One thing in both frames; ``stage`` None for the whole frame. What one of them does not tell is None."""
+    """One thing in both frames; ``stage`` None for the whole frame. What one does not tell is None."""
 
     name: str
     unit: str

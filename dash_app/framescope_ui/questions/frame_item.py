@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from framescope import signals
 from framescope.judge import outcome_of
-from framescope_ui.backends.protocols import Attributes, FrameRow
+from framescope_ui.backends.protocols import FrameRow
 from framescope_ui.questions.stores import NS, seconds
 from framescope_ui.questions.views import FrameItem
 
@@ -38,13 +39,13 @@ def item_of(row: FrameRow) -> FrameItem:
     )
 
 
-def seconds_by_cause(attributes: Attributes, prefix: str) -> list[tuple[str, float]]:
+def seconds_by_cause(attributes: Mapping[str, object], prefix: str) -> list[tuple[str, float]]:
     """``<prefix><cause>`` attributes as (cause, s), most first; zeros are left out."""
     found = [(cause, number(attributes, prefix + cause)) for cause in signals.CAUSES]
     return sorted(((c, s) for c, s in found if s), key=lambda share: -share[1])
 
 
-def number(attributes: Attributes, name: str) -> float | None:
+def number(attributes: Mapping[str, object], name: str) -> float | None:
     """A finite number, or None where the attribute is absent or something else."""
     value = attributes.get(name)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
@@ -52,13 +53,13 @@ def number(attributes: Attributes, name: str) -> float | None:
     return float(value)
 
 
-def integer(attributes: Attributes, name: str) -> int | None:
+def integer(attributes: Mapping[str, object], name: str) -> int | None:
     """An integer, or None."""
     value = attributes.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def text(attributes: Attributes, name: str) -> str | None:
+def text(attributes: Mapping[str, object], name: str) -> str | None:
     """A string, or None."""
     value = attributes.get(name)
     return value if isinstance(value, str) and value else None

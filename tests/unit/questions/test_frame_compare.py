@@ -39,7 +39,8 @@ async def test_beside_another_frame_differences_are_signed_and_sorted() -> None:
     this = await seen(1499)
     found = compared(shorter(this, "render", 0.002), this)
     assert found.sentence == "2.0 ms shorter than frame 1499: render −2.0 ms."
-    assert [(one.name, round(one.difference or 0.0, 6)) for one in found.stages][0] == ("render", -0.002)
+    first = found.stages[0]
+    assert (first.name, first.difference) == ("render", pytest.approx(-0.002))
     assert all(one.difference == 0 for one in found.stages[1:])
     assert compared(this, this).sentence == "It took as long as frame 1499."
 
