@@ -26,6 +26,10 @@ _log = logging.getLogger(__name__)
 
 _NAME: Final = re.compile(r"^(\d{8})-(\d{10})\.duckdb$")
 _SET_ASIDE: Final = "set-aside"
+_CHECKPOINT_AFTER: Final = "64MB"
+"""Log after which rows move into the file. Each time the last, unfinished group of rows is written anew: with
+DuckDB's own 16 MB a kept frame cost 61 us of CPU, with 64 MB 39, with 128 MB 36, for a longer start after a
+crash."""
 _PASSING: Final = (
     "No space left",
     "Could not write",
@@ -173,6 +177,7 @@ class Segments:
             config={
                 "threads": 2,
                 "memory_limit": "768MB",
+                "checkpoint_threshold": _CHECKPOINT_AFTER,
                 "temp_directory": str(self.data_dir / "spill"),
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,

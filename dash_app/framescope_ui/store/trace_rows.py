@@ -40,6 +40,7 @@ _HOT: Final = frozenset(
         signals.FRAME_BUDGET_LIMIT,
     }
 )
+_TOLD: Final = _HOT | {signals.FRAME_STAGE_NAME}
 _SLOW: Final = frozenset({"slow", "failed", "dropped"})
 _LOST: Final = signals.FRAME_LOST_PREFIX.encode()
 _SPANS_TAG: Final = bytes([ScopeSpans.SPANS_FIELD_NUMBER << 3 | 2])
@@ -319,10 +320,8 @@ def _descendants(root: Span, spans: Iterable[Span]) -> list[Span]:
 def _root_attributes(span: Span) -> dict[str, Any] | None:
     """The hot attributes of a frame's root; None for a span that is something else, such as a stage that its
     user called "frame"."""
-    values = {pair.key: pair.value for pair in span.attributes}
-    if signals.FRAME_STAGE_NAME in values or signals.FRAME_PIPELINE not in values:
-        return None
-    return {name: plain(values[name]) for name in _HOT if name in values}
+    told = {key: plain(pair.value) for pair in span.attributes if (key := pair.key) in _TOLD}
+    return told if signals.FRAME_PIPELINE in told and signals.FRAME_STAGE_NAME not in told else None
 
 
 def _origin(resource: Resource, body: bytes) -> _Origin:
