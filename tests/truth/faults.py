@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import itertools
 import os
 import random
 import subprocess
@@ -213,21 +214,68 @@ class Quota:
         self._group.rmdir()
 
 
-def collection(strength_ms: float) -> Act:
-    """A full collection of about this length: cyclic garbage, beside a live heap that makes it long."""
-    live = [[None] for _ in range(20_000)]
-    took = min(_timed(gc.collect) for _ in range(3))
-    live += [[None] for _ in range(round(20_000 * max(0.0, strength_ms / 1e3 / took - 1)))]
+class Heap:
+    """A live heap that makes a full collection take about so long; it is there only while it is wanted, so
+    that it makes no other fault's collections longer."""
 
-    def collect() -> None:
-        assert live
+    def __init__(self, strength_ms: float) -> None:
+        live = [[None] for _ in range(20_000)]
+        took = min(_timed(gc.collect) for _ in range(3))
+        del live
+        self._size = 20_000 + round(20_000 * max(0.0, strength_ms / 1e3 / took - 1))
+        self._live: list[list[None]] = []
+
+    def grow(self) -> None:
+        self._live = [[None] for _ in range(self._size)]
+
+    def shrink(self) -> None:
+        self._live = []
+
+    def collect(self) -> None:
+        """A full collection, of some cyclic garbage."""
         garbage: list[list[object]] = [[] for _ in range(500)]
         for one in garbage:
             one.append(one)
         del garbage, one
         gc.collect()
 
-    return collect
+
+class WithHeap:
+    """A fault whose collections need a heap."""
+
+    def __init__(self, fault: Fault, heap: Heap) -> None:
+        self._fault, self._heap = fault, heap
+        self.close = fault.close
+
+    def start(self) -> None:
+        self._heap.grow()
+        self._fault.start()
+
+    def stop(self) -> None:
+        self._fault.stop()
+        self._heap.shrink()
+
+
+def _collection(points: Points, strength_ms: float, seed: int) -> Fault:
+    heap = Heap(strength_ms)
+    return WithHeap(At(points, "in_work", heap.collect), heap)
+
+
+def _collection_elsewhere(points: Points, strength_ms: float, seed: int) -> Fault:
+    heap = Heap(strength_ms)
+    return WithHeap(Beside(heap.collect, 3.0 * strength_ms / 1e3, seed), heap)
+
+
+def slow_consumer(strength_ms: float) -> Act:
+    """Every third time it is busy with something of its own, for so long beyond two frames of 60 FPS: who
+    comes next waits, and it catches up."""
+    turn = itertools.cycle((True, False, False))
+
+    def wait() -> None:
+        if next(turn):
+            time.sleep(0.033 + strength_ms / 1e3)
+
+    return wait
 
 
 def synchronous_write(strength_ms: float) -> Act:
@@ -328,18 +376,18 @@ KINDS: dict[str, Kind] = {
     "heavier work": Kind("cpu_work", _at("in_work", _heavier), EVERY),
     "neighbours": Kind("cpu_contention", _neighbours, EVERY),
     "quota": Kind("cpu_quota", lambda points, ms, seed: Quota(0.2), frozenset({"one_thread", "chain"})),
-    "collection": Kind("gc_pause", _at("in_work", collection), EVERY),
-    "collection elsewhere": Kind("gc_pause", _beside(collection, 3.0), THREADS | {"service"}),
+    "collection": Kind("gc_pause", _collection, EVERY),
+    "collection elsewhere": Kind("gc_pause", _collection_elsewhere, THREADS | {"service"}),
     "held lock": Kind("python_gil", _beside(long_call, 3.0), THREADS | {"service"}),
     "synchronous write": Kind("io_wait", _at("in_output", synchronous_write), EVERY),
     "slow pipe": Kind("io_wait", _at("in_output", slow_pipe), THREADS),
     "contended lock": Kind("lock_wait", _at("in_work", contended_lock), THREADS),
     "late source": Kind("late_input", lambda points, ms, seed: Set(points, "delay_s", ms / 1e3),
                         THREADS | {"accelerator"}),
-    "slow consumer": Kind("queue_wait", _at("after", _heavier), frozenset({"chain"})),
+    "slow consumer": Kind("queue_wait", _at("after", slow_consumer), frozenset({"chain"})),
     "busy loop": Kind("loop_wait", lambda points, ms, seed: Set(points, "delay_s", ms / 1e3),
                       frozenset({"service"})),
-    "larger kernel": Kind("gpu_work", lambda points, ms, seed: Set(points, "enlarged", 2.2),
+    "larger kernel": Kind("gpu_work", lambda points, ms, seed: Set(points, "enlarged", 3.5),
                           frozenset({"accelerator"})),
     "larger copy": Kind("gpu_transfer", lambda points, ms, seed: Set(points, "copied", 24),
                         frozenset({"accelerator"})),

@@ -1,8 +1,8 @@
 """A pipeline of known shape with faults of known kind and time: its hand-over goes to its output.
 
 Usage: python faulty_host.py PROGRAMME-FILE. The file is one JSON object: shape, frames, seed, mode (what the
-accelerator tells), and episodes as [kind, strength in ms, first frame, frame after the last]; without any it
-is the paired replay.
+accelerator tells), directory (for its socket and its status page), and episodes as [kind, strength in ms,
+first frame, frame after the last]; without any it is the paired replay.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import contextlib
 import gc
 import json
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +51,9 @@ def main() -> None:
         if shape == "accelerator":
             from graphics import Graphics
 
-            directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            graphics = stack.enter_context(Graphics(directory, told["mode"]))
-            pipeline.watch_device(graphics.status_page)
+            graphics = stack.enter_context(Graphics(Path(told["directory"]), told["mode"]))
+            if told["mode"] != "stub":  # NVML's devices are found by the agent itself
+                pipeline.watch_device(graphics.status_page)
             arguments = (graphics.client,)
         gc.collect()
         gc.freeze()  # as a real-time program does; what a fault makes is not frozen

@@ -8,7 +8,9 @@ from types import TracebackType
 
 import numpy as np
 from faults import Fault
+from scripted_nvml import DEVICE
 
+from framescope.probes.device import GpuWork
 from ultrasound import children
 from ultrasound.accelerator_client import AcceleratorAway, AcceleratorClient
 
@@ -19,11 +21,14 @@ class Graphics:
     """One accelerator process and this process's connection to it."""
 
     def __init__(self, directory: Path, mode: str) -> None:
-        """``mode``: what it tells of itself, as ``ultrasound.accelerator``'s."""
+        """``mode``: what it tells of itself, as ``ultrasound.accelerator``'s; ``stub``: what NVML tells, by
+        NVML's own library, where it has another name."""
         self.socket, self.status_page = directory / "socket", directory / "status"
         places = ("--socket", str(self.socket), "--status-page", str(self.status_page))
-        self._child = children.start("ultrasound.accelerator", *places, "--mode", mode)
-        self.client = AcceleratorClient(self.socket, "truth", timeout=5.0)
+        told = "nvml" if mode == "stub" else mode
+        self._child = children.start("ultrasound.accelerator", *places, "--mode", told)
+        kind = NamedByNvml if mode == "stub" else AcceleratorClient
+        self.client = kind(self.socket, "truth", timeout=5.0)
 
     def __enter__(self) -> Graphics:
         for _ in range(200):
@@ -45,6 +50,13 @@ class Graphics:
         if kind == "other client":
             return Client(self.socket)
         return Clock(self.socket) if kind == "clocked down" else None
+
+
+class NamedByNvml(AcceleratorClient):
+    """Times work as of the device that the scripted NVML tells of."""
+
+    def collect(self) -> list[GpuWork]:
+        return [work._replace(device=DEVICE) for work in super().collect()]
 
 
 class Client:

@@ -8,8 +8,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from company import Company
 from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -81,13 +83,14 @@ def listen(program: str, *arguments: str, **environment: str) -> Heard:
     return heard
 
 
-def record(program: str, *arguments: str, **environment: str) -> Recording:
-    """Run ``program`` (of this folder) to its end and write down all that its agent takes in."""
-    recording = Recording()
+def record(program: str, *arguments: str, nvml: bool = False, **environment: str) -> Recording:
+    """Run ``program`` (of this folder) to its end and write down all that its agent takes in, of NVML too."""
+    recording, settings = Recording(), replace(SETTINGS, probe_gpu=nvml)
     agent = Agent(
-        Heard(), lambda batch: Resource({}), SETTINGS, lambda pid: OverheardProbes(pid, SETTINGS, recording)
+        Heard(), lambda batch: Resource({}), settings, lambda pid: OverheardProbes(pid, settings, recording)
     )
-    _attend(agent, recording, program, arguments, environment)
+    with Company(recording.company):
+        _attend(agent, recording, program, arguments, environment)
     return recording
 
 

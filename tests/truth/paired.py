@@ -8,9 +8,11 @@ from typing import Any
 
 import shapes
 from programmes import SURE, Programme, causes_of
-from score import CLEARLY_MS, Row
+from score import CLEARLY_MS, Row, Span
 
 from framescope.agent.keeper import Judged
+from framescope.judge.incidents import LEAST, SlowFrame, incidents
+from framescope.judge.model import Frame
 
 AFTERMATH_S = 0.5
 """A frame this long after an episode is the episode's where it clearly lost time against its replay."""
@@ -23,14 +25,25 @@ def latencies(frames: Iterable[Judged]) -> dict[int, float]:
     }
 
 
-def rows(programme: Programme, disturbed: Sequence[Judged], usual: Mapping[int, float]) -> list[Row]:
-    """The slow frames with what is known of them. One that nothing was done to is a control."""
+def touches(frame: Frame, spans: Iterable[Span]) -> bool:
+    """Whether any of these stretches touches the frame."""
+    return any(start < frame.end_ns and frame.due_ns < end for start, end in spans)
+
+
+def rows(
+    programme: Programme,
+    disturbed: Sequence[Judged],
+    usual: Mapping[int, float],
+    crowded: Sequence[Span] = (),
+) -> list[Row]:
+    """The slow frames with what is known of them. One that nothing was done to is a control. While others
+    used the machine (``crowded``) nothing is known."""
     causes = causes_of(programme.shape)
     after = round(AFTERMATH_S * shapes.FPS[programme.shape])
     found = []
     for one in disturbed:
         frame, verdict = one.frame, one.verdict
-        if frame.outcome != "slow" or verdict is None or frame.id not in usual:
+        if frame.outcome != "slow" or verdict is None or frame.id not in usual or touches(frame, crowded):
             continue
         injected = frame.latency_ns / 1e6 - usual[frame.id]
         on = [one for one in programme.episodes if one.first <= frame.id < one.after + after]
@@ -59,6 +72,28 @@ def rows(programme: Programme, disturbed: Sequence[Judged], usual: Mapping[int, 
             )
         )
     return found
+
+
+def episodes_told(programme: Programme, disturbed: Sequence[Judged], rows: Sequence[Row]) -> list[Span]:
+    """When something was done that made enough frames slow to be an incident (monotonic ns)."""
+    by_id = {one.frame.id: one.frame for one in disturbed}
+    after = round(AFTERMATH_S * shapes.FPS[programme.shape])
+    found = []
+    for first, last in sorted({(one.first, one.after) for one in programme.episodes}):
+        if sum(first <= row.frame < last + after for row in rows if row.causes) >= LEAST:
+            there = [by_id[number] for number in range(first, last + after) if number in by_id]
+            found.append((there[0].due_ns, max(one.end_ns for one in there)))
+    return found
+
+
+def incidents_told(disturbed: Sequence[Judged], crowded: Sequence[Span] = ()) -> list[Span]:
+    """The incidents among the slow frames of a run, those aside that others may have made slow."""
+    slow = [
+        SlowFrame(one.frame.id, one.frame.start_ns, one.frame.end_ns, one.verdict.cause, one.verdict.lost_ns)
+        for one in disturbed
+        if one.frame.outcome == "slow" and one.verdict is not None and not touches(one.frame, crowded)
+    ]
+    return [(one.start_ns, one.end_ns) for one in incidents(slow)]
 
 
 def details(rows: Sequence[Row], disturbed: Sequence[Judged]) -> Iterable[dict[str, Any]]:

@@ -12,7 +12,7 @@ from faults import KINDS, OF_THE_ACCELERATOR
 
 CALM_S = 6.0
 REST_S = 2.0
-STRENGTHS_MS = (5.0, 14.0)
+STRENGTHS_MS = (5.0, 10.0)
 ENDING_S = 4.0
 """A host's start and its farewell, beside its frames."""
 

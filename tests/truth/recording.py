@@ -1,8 +1,8 @@
 """Everything that an agent took in, in its order, in a file: the same frames can be judged again and again.
 
 A recording holds the host's messages as they came, what the agent's own probes read, the system calls it
-saw, and when it judged. ``judged`` feeds them to an agent of today's code: the same way, baseline and ledger,
-with no clock and no machine in it, so that the same recording always gives the same verdicts. Only errors that
+saw, and when it judged. ``judged`` feeds them to an agent of today's code: the same way, baseline, ledger,
+with no clock and no machine in it: the same recording always gives the same verdicts. Only errors that
 a GPU's driver tells of (NVML's events) are not in it.
 
 The file: gzip, a JSON array a line. Its first line is an object: what was run, for whoever reads it.
@@ -24,24 +24,33 @@ from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 
-from framescope.agent.agent import Agent, PlainStages
+from framescope.agent.agent import Agent
 from framescope.agent.anchor import WallAnchor
 from framescope.agent.evidence import EvidenceProbes
+from framescope.agent.intake import PlainStages
 from framescope.agent.keeper import Judged
 from framescope.agent.poller import Scheduled
 from framescope.agent.settings import AgentSettings
 from framescope.agent.totals import Totals
 from framescope.agent.waits import Sample
 from framescope.handover import Batch, unpack
+from framescope.probes.nvml import Tiers
 
-SETTINGS = AgentSettings(keep_budget=1000, baseline_every=20, probe_gpu=False, probe_host=False)
-"""What the agent of a recording was told; one that judges it again keeps nothing, to be quick."""
+SETTINGS = AgentSettings(
+    keep_budget=1000, baseline_every=20, probe_gpu=False, gpu_tiers=Tiers(events=False), probe_host=False
+)
+"""What the agent of a recording is told, but for ``probe_gpu``; one that judges it again keeps nothing."""
+
+
+CROWDED = 0.25
+"""Cores: what others may use before a frame's loss may be theirs. A desk's own noise, and a tick or two."""
 
 
 @dataclass(slots=True)
 class Recording:
     """One run. ``events`` are (``message``, frames, body), (``reading``, probe, which of that name, reading),
-    (``sample``, sample) and (``tick``, monotonic ns), as they happened; the last tick takes everything."""
+    (``sample``, sample) and (``tick``, monotonic ns), as they happened; the last tick takes everything. And
+    (``company``, start, end, ns of CPU that others used), which no agent is told."""
 
     events: list[tuple[Any, ...]] = field(default_factory=list)
 
@@ -56,6 +65,19 @@ class Recording:
 
     def tick(self, now_ns: int) -> None:
         self.events.append(("tick", now_ns))
+
+    def company(self, start_ns: int, end_ns: int, others_ns: int) -> None:
+        self.events.append(("company", start_ns, end_ns, others_ns))
+
+    def crowded(self) -> list[tuple[int, int]]:
+        """When others used more than ``CROWDED`` of a core."""
+        return [
+            (start, end)
+            for what, *told in self.events
+            if what == "company"
+            for start, end, others in (told,)
+            if others > CROWDED * (end - start)
+        ]
 
 
 class OverheardProbes(EvidenceProbes):
@@ -143,7 +165,7 @@ def judged(
     made: list[RecordedProbes] = []
 
     def probes(pid: int) -> RecordedProbes:
-        made.append(RecordedProbes(pid, SETTINGS, lambda: now_ns))
+        made.append(RecordedProbes(pid, replace(SETTINGS, probe_gpu=True), lambda: now_ns))
         return made[0]
 
     agent = JudgingAgent(
@@ -162,11 +184,9 @@ def judged(
         elif what == "tick":
             now_ns = told[0]
             agent.tick(now_ns, everything=place == last)
-        elif not made or told[0] in deaf_to:
-            continue  # a probe cannot speak before there is anybody to listen
-        elif what == "reading":
+        elif what == "reading" and made and told[0] not in deaf_to:
             made[0].given(*told)
-        elif "system_calls" not in deaf_to:
+        elif what == "sample" and made and "system_calls" not in deaf_to:
             made[0].waits.saw(told[0])
     return agent.seen
 

@@ -22,23 +22,25 @@ bench-results/truth.json.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import recording
 import shapes
+import tables
 from listening import record
-from paired import details, latencies, rows
+from paired import details, episodes_told, incidents_told, latencies, rows
 from programmes import Programme, parts, programme, programme_of
-from score import Row, report
+from score import BARS, Row, matched, report, wrong_instead
+from scripted_nvml import ScriptedNvml
+from withheld import PROBES
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDINGS = ROOT / "test-results" / "truth"
@@ -57,11 +59,14 @@ WITH, WITHOUT = "with faults", "without"
 
 def hear(programme: Programme, episodes: bool) -> recording.Recording:
     """One run of a host, with its faults or (without episodes) as its replay."""
-    told = programme.told() | ({} if episodes else {"episodes": []})
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(told, file)
-        file.flush()
-        return record("faulty_host.py", file.name, **ENVIRONMENT)
+    with contextlib.ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        told = programme.told() | {"directory": str(directory)} | ({} if episodes else {"episodes": []})
+        (directory / "programme").write_text(json.dumps(told))
+        nvml = programme.mode == "stub"
+        if nvml:
+            stack.enter_context(ScriptedNvml(directory, directory / "status"))
+        return record("faulty_host.py", str(directory / "programme"), nvml=nvml, **ENVIRONMENT)
 
 
 def run(programme: Programme) -> Path:
@@ -78,65 +83,94 @@ def run(programme: Programme) -> Path:
 # -- judge --------------------------------------------------------------------------------------------------
 
 
-def judge(path: Path, with_details: bool) -> list[Row]:
-    """The slow frames of one recorded run and of its replay, judged by today's judge."""
+@dataclass(slots=True)
+class Found:
+    """What was found in recorded runs."""
+
+    rows: list[Row] = field(default_factory=list)
+    withheld: dict[str, list[Row]] = field(default_factory=dict)
+    """By what was withheld: the frames of the faults that rest on it."""
+    left_out: int = 0
+    """Slow frames of a time when others used the machine."""
+    episodes: int = 0
+    incidents: int = 0
+    matched: int = 0
+
+
+def judge(path: Path, found: Found, withholding: bool, with_details: bool, also_crowded: bool) -> None:
+    """Add the slow frames of one recorded run and of its replay, judged by today's judge."""
     told, runs = recording.read(path)
     done = programme_of(told)
     disturbed, calm = recording.judged(runs[WITH]), recording.judged(runs[WITHOUT])
     usual = latencies(calm)
-    found = rows(done, disturbed, usual)
+    crowded = [] if also_crowded else runs[WITH].crowded()
+    slow = rows(done, disturbed, usual, crowded)
     if with_details:
         file = path.with_name(path.name.removesuffix(".jsonl.gz") + ".frames.jsonl")
-        file.write_text("".join(json.dumps(one) + "\n" for one in details(found, disturbed)))
-        print(file.relative_to(ROOT))
-    return found + rows(Programme(done.shape, done.seed, done.mode, done.frames, ()), calm, usual)
+        file.write_text("".join(json.dumps(one) + "\n" for one in details(slow, disturbed)))
+        print(file)
+    found.rows += slow + rows(
+        replace(done, episodes=()), calm, usual, [] if also_crowded else runs[WITHOUT].crowded()
+    )
+    found.left_out += len(rows(done, disturbed, usual)) - len(slow)
+    episodes, incidents = episodes_told(done, disturbed, slow), incidents_told(disturbed, crowded)
+    found.episodes += len(episodes)
+    found.incidents += len(incidents)
+    found.matched += matched(episodes, incidents)
+    if withholding and not done.double:
+        for name, one in PROBES.items():
+            if one.causes & {row.causes[0] for row in slow if row.causes}:
+                without = rows(done, recording.judged(runs[WITH], one.change, one.deaf_to), usual, crowded)
+                found.withheld.setdefault(name, []).extend(
+                    row for row in without if row.causes and row.causes[0] in one.causes
+                )
 
 
-def tell(rows: Sequence[Row]) -> dict[str, Any]:
+def tell(found: Found) -> dict[str, Any]:
     """Print the tables; answers them as JSON."""
-    single = [row for row in rows if row.mode == "full" and len(row.causes) < 2]
+    full = [row for row in found.rows if row.mode == "full"]
     results: dict[str, Any] = {"shapes": {}}
-    for shape in sorted({row.shape for row in rows}):
-        of_shape = [row for row in rows if row.shape == shape]
-        results["shapes"][shape] = report([row for row in of_shape if row in single])
-        print(f"== {shape}\n{table(results['shapes'][shape])}")
-        for kind, some in by_kind(of_shape):
-            named = Counter(row.named for row in some).most_common()
-            print(f"     {kind:40} {len(some):4} slow: {', '.join(f'{name} {n}' for name, n in named)}")
-    results["all"] = report([row for row in rows if row.mode == "full"])
-    print(f"== all\n{table(results['all'])}")
-    return results
-
-
-def by_kind(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        mode = "" if row.mode == "full" else f" ({row.mode})"
-        found.setdefault((" + ".join(row.kinds) or "nothing") + mode, []).append(row)
-    return sorted(found.items())
-
-
-def table(found: Mapping[str, Any]) -> str:
-    """The figures for people."""
-
-    def number(value: float | None, form: str = ".2f") -> str:
-        return "–" if value is None else format(value, form)
-
-    lines = [
-        f"{found['frames']} slow frames; macro-F1 {number(found['macro_f1'])}, "
-        f"right family {number(found['right_family'])}, both of two {number(found['both_of_two'])} of "
-        f"{found['frames_of_two']}, calibration error {number(found['calibration_error'])}, "
-        f"AUROC {number(found['auroc'])}; share error median {number(found['share_error_median'])}, "
-        f"p90 {number(found['share_error_p90'])}",
+    for shape in sorted({row.shape for row in found.rows}):
+        of_shape = [row for row in found.rows if row.shape == shape]
+        results["shapes"][shape] = report([row for row in of_shape if row.mode == "full"])
+        print(f"== {shape}\n{tables.figures(results['shapes'][shape])}\n{tables.kinds(of_shape)}")
+    results["all"] = report(full)
+    results["modes"] = {
+        mode: report([row for row in found.rows if row.mode == mode])
+        for mode in sorted({row.mode for row in found.rows} - {"full"})
+    }
+    results["withheld"] = {name: wrong_instead(some) for name, some in found.withheld.items()}
+    results["incidents"] = {
+        "episodes": found.episodes,
+        "incidents": found.incidents,
+        "precision": found.matched / found.incidents if found.incidents else None,
+        "recall": found.matched / found.episodes if found.episodes else None,
+    }
+    pairs_alone = [row for row in found.rows if row.mode != "full" and len(row.causes) == 1]
+    all_withheld = [row for some in found.withheld.values() for row in some]
+    overall = results["all"]
+    values = (
+        overall["macro_f1"],
+        min(overall["f1"].values(), default=None),
+        report(pairs_alone)["right_family"],
+        overall["both_of_two"],
+        overall["share_error_median"],
+        overall["share_error_p90"],
+        max(overall["unknown_part"].values(), default=None),
+        wrong_instead(all_withheld),
+        overall["control_impossible"],
+        overall["calibration_error"],
+        overall["auroc"],
+        results["incidents"]["precision"],
+        results["incidents"]["recall"],
+    )
+    results["left_out"] = found.left_out
+    results["bars"] = [
+        {**asdict(bar), "value": value, "reached": bar.reached(value)}
+        for bar, value in zip(BARS, values, strict=True)
     ]
-    for cause, named in found["confusion"].items():
-        told = ", ".join(f"{name} {count}" for name, count in named.items())
-        unknown = found["unknown_part"].get(cause)
-        lines.append(f"  {cause:16} F1 {found['f1'][cause]:.2f}  unknown {number(unknown)}  {told}")
-    lines.append(f"  controls: {found['control_frames']} frames, impossible "
-                 f"{number(found['control_impossible'])}, named with confidence > 0.5: "
-                 f"{found['control_named'] or 'none'}")  # fmt: skip
-    return "\n".join(lines)
+    print(f"== all\n{tables.figures(overall)}\n{tables.rest(results)}\n== bars\n{tables.bars(results)}")
+    return results
 
 
 # -- the command line ---------------------------------------------------------------------------------------
@@ -155,6 +189,8 @@ def main() -> int:
     parser.add_argument("--part", type=int, help="of all that, the K-th part of nine minutes at most")
     parser.add_argument("--plan", action="store_true", help="say what would be run, and how long it takes")
     parser.add_argument("--rescore", nargs="*", type=Path, metavar="FILE", help="run nothing")
+    parser.add_argument("--withheld", action="store_true", help="judge again without each kind of evidence")
+    parser.add_argument("--crowded", action="store_true", help="count frames while others used the machine")
     parser.add_argument("--details", action="store_true", help="write every slow frame beside its recording")
     asked = parser.parse_args()
     if asked.rescore is not None:
@@ -178,10 +214,12 @@ def main() -> int:
             planned = divided[asked.part - 1]
         print(f"{len(planned)} runs with their replays, about {sum(one.seconds for one in planned):.0f} s")
         paths = [run(one) for one in planned]
-    everything = [row for path in paths for row in judge(path, asked.details)]
-    results = {"recordings": [path.name for path in paths], **tell(everything)}
+    found = Found()
+    for path in paths:
+        judge(path, found, asked.withheld, asked.details, asked.crowded)
+    results = {"recordings": [path.name for path in paths], **tell(found)}
     RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(results | {"rows": [asdict(row) for row in everything]}, indent=1) + "\n")
+    RESULT.write_text(json.dumps(results, indent=1) + "\n")
     return 0
 
 

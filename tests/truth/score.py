@@ -184,6 +184,21 @@ def impossible(row: Row) -> bool:
     return row.confidence > SURELY and row.named not in POSSIBLE[row.shape]
 
 
+Span = tuple[int, int]
+
+
+def matched(episodes: Sequence[Span], incidents: Sequence[Span]) -> int:
+    """How many episodes are told by an incident: each incident tells of the one episode that it lies in for
+    the most part, and of an episode that two tell of only one counts."""
+    found = set()
+    for start, end in incidents:
+        shared = [max(0, min(end, last) - max(start, first)) for first, last in episodes]
+        most = max(shared, default=0)
+        if 2 * most > end - start:
+            found.add(shared.index(most))
+    return len(found)
+
+
 def report(rows: Sequence[Row]) -> dict[str, Any]:
     """The figures of these frames, of single faults but for ``both_of_two``."""
     table = confusion(rows)
@@ -213,3 +228,37 @@ def report(rows: Sequence[Row]) -> dict[str, Any]:
         "control_named": dict(Counter(row.named for row in control if row.confidence > SURELY).most_common()),
         "confusion": table,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What a figure must reach: at least, or at most."""
+
+    name: str
+    limit: float
+    at_least: bool = True
+
+    def reached(self, value: float | None) -> bool | None:
+        """None where there is nothing to tell."""
+        if value is None:
+            return None
+        return value >= self.limit if self.at_least else value <= self.limit
+
+
+BARS = (
+    Bar("macro-F1, single faults", 0.9),
+    Bar("lowest F1 of a cause", 0.8),
+    Bar("right family, by event pairs and NVML alone", 0.9),
+    Bar("both of two faults among the shares of 15 %", 0.85),
+    Bar("error of the right share, median", 0.15, at_least=False),
+    Bar("error of the right share, p90", 0.35, at_least=False),
+    Bar("unknown part, highest median of a cause", 0.2, at_least=False),
+    Bar("evidence withheld: a wrong cause", 0.02, at_least=False),
+    Bar("controls: an impossible cause, surely", 0.02, at_least=False),
+    Bar("expected calibration error", 0.05, at_least=False),
+    Bar("AUROC of the confidence", 0.8),
+    Bar("incidents: precision", 0.9),
+    Bar("incidents: recall", 0.9),
+)
+ENOUGH = 200
+"""Slow frames of a cause that make its figures worth telling."""

@@ -3,12 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 from score import (
+    Bar,
     Row,
     auroc,
     both_found,
     calibration_error,
     confusion,
     f1,
+    matched,
     of_two,
     reliability,
     report,
@@ -91,6 +93,20 @@ def test_controls_are_told_apart():
     assert told["control_frames"] == 2
     assert told["control_named"] == {"unknown": 1}
     assert told["macro_f1"] is None
+
+
+def test_one_episode_is_one_incident():
+    episodes = [(0, 10), (20, 30)]
+    assert matched(episodes, [(1, 9), (21, 33)]) == 2
+    assert matched(episodes, [(1, 4), (5, 9)]) == 1  # told twice, counted once
+    assert matched(episodes, [(2, 28)]) == 0  # one for both tells of neither
+    assert matched(episodes, [(12, 18)]) == matched(episodes, []) == 0
+
+
+def test_a_bar_is_reached_from_its_own_side():
+    assert Bar("a", 0.9).reached(0.9) and not Bar("a", 0.9).reached(0.8)
+    assert Bar("a", 0.02, at_least=False).reached(0.01) and not Bar("a", 0.02, at_least=False).reached(0.03)
+    assert Bar("a", 0.9).reached(None) is None
 
 
 def test_the_unknown_part_is_a_median():
