@@ -231,13 +231,15 @@
   });
 
   // ---- points on charts, and ranges dragged on the strip --------------------------------------------
+  function frameHref(trace) {
+    const query = new URLSearchParams(window.location.search);
+    ["cause", "stage", "order", "rows", "signal"].forEach((name) => query.delete(name));
+    return `/frames/${encodeURIComponent(trace)}${query.size ? `?${query}` : ""}`;
+  }
+
   function openPoint(data) {
     const trace = data && data.points && data.points.map((point) => point.customdata).find((id) => typeof id === "string");
-    if (trace) {
-      const query = new URLSearchParams(window.location.search);
-      ["cause", "stage", "order", "rows", "signal"].forEach((name) => query.delete(name));
-      go(`/frames/${encodeURIComponent(trace)}${query.size ? `?${query}` : ""}`);
-    }
+    if (trace) go(frameHref(trace));
     return window.dash_clientside.no_update;
   }
 
@@ -283,6 +285,6 @@
     return window.dash_clientside.no_update;
   }
 
-  window.framescope = { screen, place, openPoint, openMoment, narrowed, arrived };
+  window.framescope = { screen, place, frameHref, openPoint, openMoment, narrowed, arrived };
   setInterval(watch, 1000);
 })();

@@ -69,9 +69,12 @@ def stack(
         separators=".\u202f",
         xaxis={"anchor": "free", "position": 0, "type": "date"},
     )
+    named: dict[str, str] = {}
     used = 0
     for number, lane in enumerate(lanes, start=1):
         lane.axis = "y" if number == 1 else f"y{number}"
+        unit = lane.unit.split(",")[0]
+        named[lane.axis] = f"{lane.title}, {unit}" if unit else lane.title
         upper, lower = 1 - used / plot, 1 - (used + lane.height) / plot
         used += lane.height + between
         axis: dict[str, Any] = {
@@ -88,6 +91,8 @@ def stack(
                 axis |= {"ticktext": list(lane.tick_text)}
         figure.update_layout({lane.layout_axis: axis})
         _title(figure, lane, upper, at, phone)
+    # For files and tables made of the figure; a picture shows the titles anyway.
+    figure.update_layout(meta={"lanes": named})
     return figure
 
 

@@ -73,27 +73,62 @@ def notice(sentence: str, *more: Part, kind: str = "empty") -> html.Div:
     )
 
 
-def chart(figure: go.Figure, label: str, *, id: str, table: Part = None) -> html.Div:
-    """A figure with its finding as label, and its numbers as a table for who cannot see it."""
+SAVED_AS = (("png", "PNG"), ("svg", "SVG"), ("csv", "CSV"), ("json", "JSON"))
+"""The files a chart can be saved as: ending, name shown."""
+
+
+def chart(figure: go.Figure, label: str, *, id: str, table: Part = None) -> html.Figure:
+    """A figure with its finding as label, a table behind it, and buttons that save it.
+
+    This is all a page does to have a chart that can be saved: as a picture by Plotly's own means, as CSV or
+    JSON of what is drawn (``assets/saving.js``; a row a drawn point). The file's name is made of the pipeline
+    that the page is of, ``id`` and the range of the time axis. ``table`` is for who cannot see the chart; not
+    given, it is made of the drawn series when it is opened, a row a moment. Point out a frame by its trace id
+    as ``customdata``: files and table lead to it. Lanes (``figures.lanes.stack``) name themselves in both.
+    """
     # The mode bar's buttons may not stand inside an image, so the image is a sibling that is only read.
-    parts: list[Part] = [
-        html.Span(id=f"{id}-label", role="img", className="fs-only-read", **{"aria-label": label}),
-        dcc.Graph(
-            id=id,
-            figure=figure,
-            config={
-                "displaylogo": False,
-                "displayModeBar": "hover",
-                "responsive": True,
-                "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
-                "toImageButtonOptions": {"format": "svg", "filename": id},
-            },
-            style={"height": f"{figure.layout.height}px"},
-        ),
-    ]
-    if table is not None:
-        parts.append(html.Details([html.Summary("Show as a table"), table], className="fs-as-table"))
-    return html.Figure(parts, className="fs-chart")
+    return html.Figure(
+        [
+            html.Span(id=f"{id}-label", role="img", className="fs-only-read", **{"aria-label": label}),
+            dcc.Graph(
+                id=id,
+                figure=figure,
+                config={
+                    "displaylogo": False,
+                    "displayModeBar": "hover",
+                    "responsive": True,
+                    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "toImage"],
+                },
+                style={"height": f"{figure.layout.height}px"},
+            ),
+            html.Div(
+                [
+                    html.Details(
+                        [
+                            html.Summary("Show as a table"),
+                            html.Div(className="fs-drawn") if table is None else table,
+                        ],
+                        className="fs-as-table",
+                    ),
+                    html.Div(
+                        [
+                            html.Span("Save", **{"aria-hidden": "true"}),
+                            *(
+                                html.Button(name, className="fs-save", **{"data-save": ending})
+                                for ending, name in SAVED_AS
+                            ),
+                        ],
+                        className="fs-saves",
+                        role="group",
+                        **{"aria-label": "Save this chart as"},
+                    ),
+                ],
+                className="fs-chart-foot",
+            ),
+        ],
+        className="fs-chart",
+        **{"data-chart": id.removesuffix("-figure")},
+    )
 
 
 def table(

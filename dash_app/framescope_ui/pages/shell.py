@@ -298,6 +298,8 @@ class Pages:
                 viewer = viewer.with_(service=first.service, pipeline=first.pipeline)
             body, seen = await self._page(viewer, now)
             self._away_since.clear()
+            if not viewer.path.startswith("/frames/"):
+                body = [_of(viewer.service, viewer.pipeline), *body]
         except BackendError as error:
             body = self._trouble(error, now)
         current = push.bar(seen) if seen is not None and viewer.paused is None else None
@@ -317,7 +319,9 @@ class Pages:
         if viewer.path.startswith("/frames/"):
             trace_id = viewer.path.removeprefix("/frames/").strip("/")
             view = await frame(self._stores, trace_id)
-            return unknown_page(trace_id, viewer) if view is None else frame_page(view, viewer)
+            if view is None:
+                return unknown_page(trace_id, viewer)
+            return [_of(view.item.service, view.item.pipeline), *frame_page(view, viewer)]
         return [
             html.H1("There is no page at this address.", className="fs-sentence"),
             elements.notice(
@@ -396,6 +400,11 @@ class Pages:
                 id="retry",
             ),
         ]
+
+
+def _of(service: str | None, pipeline: str | None) -> Part:
+    """What the page is of, for the names of files saved from it."""
+    return html.Span(hidden=True, **{"data-service": service, "data-pipeline": pipeline})
 
 
 def _paused_line(paused: float) -> Part:

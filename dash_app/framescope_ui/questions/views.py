@@ -117,8 +117,8 @@ class GpuNow:
 class Heat:
     """Frames counted by latency and time.
 
-    Row ``r`` counts those above ``bounds[r]`` and up to ``bounds[r + 1]``, s (the last may be infinite); column
-    ``c`` those that ended in the ``column_seconds`` from ``start + c · column_seconds``. None is unknown.
+    Row ``r`` counts those above ``bounds[r]`` and up to ``bounds[r + 1]``, s (the last may be infinite);
+    column ``c`` those that ended in the ``column_seconds`` from ``start + c · column_seconds``. None is unknown.
     """
 
     start: float
@@ -145,8 +145,8 @@ class Live:
     Rates are frames per second over the last few whole seconds; quantiles in s over the last 10 s.
     ``history`` holds lines by key: ``latency_p50 latency_p95 latency_p99`` (s), ``fps_in fps_out`` (1/s),
     ``sync_gap`` (1/s, in minus out), ``cpu memory`` (1), and lists in ``gpu_utilization gpu_others gpu_clock
-    gpu_memory gpu_temperature gpu_power`` (by GPU), ``queue_depth queue_drops`` (by queue), ``drops`` (by queue
-    and reason) and ``custom`` (by name).
+    gpu_memory gpu_temperature gpu_power`` (by GPU), ``queue_depth queue_drops`` (by queue), ``drops`` (by
+    queue and reason) and ``custom`` (by name).
     """
 
     time: float
