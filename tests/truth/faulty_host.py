@@ -1,7 +1,7 @@
 """A pipeline of known shape with faults of known kind and time: its hand-over goes to its output.
 
-Usage: python faulty_host.py PROGRAMME-FILE. The file is one JSON object: shape, frames, seed, mode (what the
-accelerator tells), directory (for its socket and its status page), and episodes as [kind, strength in ms,
+Usage: python faulty_host.py PROGRAMME-FILE. The file is one JSON object: shape, frames, seed, what (as
+``programmes.What``), directory (for its socket and its status page), and episodes as [kind, strength in ms,
 first frame, frame after the last]; without any it is the paired replay.
 """
 
@@ -51,8 +51,8 @@ def main() -> None:
         if shape == "accelerator":
             from graphics import Graphics
 
-            graphics = stack.enter_context(Graphics(Path(told["directory"]), told["mode"]))
-            if told["mode"] != "stub":  # NVML's devices are found by the agent itself
+            graphics = stack.enter_context(Graphics(Path(told["directory"]), told["what"]))
+            if told["what"] != "stub":  # NVML's devices are found by the agent itself
                 pipeline.watch_device(graphics.status_page)
             arguments = (graphics.client,)
         gc.collect()

@@ -20,14 +20,14 @@ CLOCK = 0.3
 class Graphics:
     """One accelerator process and this process's connection to it."""
 
-    def __init__(self, directory: Path, mode: str) -> None:
-        """``mode``: what it tells of itself, as ``ultrasound.accelerator``'s; ``stub``: what NVML tells, by
-        NVML's own library, where it has another name."""
+    def __init__(self, directory: Path, what: str) -> None:
+        """``what`` is run (``programmes.What``): with ``nvml`` and ``stub`` it tells what NVML tells, with
+        ``stub`` under the name that NVML's own library has for it."""
         self.socket, self.status_page = directory / "socket", directory / "status"
         places = ("--socket", str(self.socket), "--status-page", str(self.status_page))
-        told = "nvml" if mode == "stub" else mode
-        self._child = children.start("ultrasound.accelerator", *places, "--mode", told)
-        kind = NamedByNvml if mode == "stub" else AcceleratorClient
+        mode = "nvml" if what in ("nvml", "stub") else "full"
+        self._child = children.start("ultrasound.accelerator", *places, "--mode", mode)
+        kind = NamedByNvml if what == "stub" else AcceleratorClient
         self.client = kind(self.socket, "truth", timeout=5.0)
 
     def __enter__(self) -> Graphics:

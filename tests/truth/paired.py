@@ -56,7 +56,7 @@ def rows(
         found.append(
             Row(
                 shape=programme.shape,
-                mode=programme.mode,
+                what=programme.what,
                 seed=programme.seed,
                 frame=frame.id,
                 kinds=tuple(one.kind for one in on),

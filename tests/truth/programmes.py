@@ -16,8 +16,11 @@ STRENGTHS_MS = (5.0, 10.0)
 ENDING_S = 4.0
 """A host's start and its farewell, beside its frames."""
 
-Mode = Literal["full", "nvml", "stub"]
-"""What is told of the accelerator: all of it; what NVML tells; the same by way of NVML's own library."""
+What = Literal["single", "double", "nvml", "stub"]
+"""Faults one by one; two at a time; the accelerator's own, of which only what NVML tells is told; the same by
+way of NVML's own library."""
+LONGER = {"held lock": 2.0, "slow consumer": 1.5}
+"""Episodes that last longer, because they hit fewer of the frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +39,13 @@ class Programme:
 
     shape: str
     seed: int
-    mode: Mode
+    what: What
     frames: int
     episodes: tuple[Episode, ...]
-    double: bool = False
 
     @property
     def name(self) -> str:
-        return f"{self.shape}-{self.seed}-{'double' if self.double else 'single'}-{self.mode}"
+        return f"{self.shape}-{self.seed}-{self.what}"
 
     @property
     def seconds(self) -> float:
@@ -55,9 +57,8 @@ class Programme:
         return {
             "shape": self.shape,
             "seed": self.seed,
-            "mode": self.mode,
+            "what": self.what,
             "frames": self.frames,
-            "double": self.double,
             "episodes": [[one.kind, one.strength_ms, one.first, one.after] for one in self.episodes],
         }
 
@@ -67,10 +68,9 @@ def programme_of(told: Mapping[str, Any]) -> Programme:
     return Programme(
         told["shape"],
         told["seed"],
-        told["mode"],
+        told["what"],
         told["frames"],
         tuple(Episode(*one) for one in told["episodes"]),
-        told["double"],
     )
 
 
@@ -106,33 +106,30 @@ def doubles_of(shape: str) -> list[tuple[str, str]]:
     ]
 
 
-def programme(
-    shape: str,
-    seed: int,
-    frames: int,
-    kinds: Sequence[str] = (),
-    mode: Mode = "full",
-    double: bool = False,
-    pairs: int = 6,
-) -> Programme:
+PAIRS = 6
+"""Of a shape's pairs of faults, so many in a run."""
+
+
+def programme(shape: str, seed: int, what: What, frames: int, kinds: Sequence[str] = ()) -> Programme:
     """Each fault (of ``kinds``, where given) once for so many frames, in an order and of a strength that the
-    seed gives; or ``pairs`` pairs of them, of about the same strength. With less than everything told of the
+    seed gives; or some pairs of them, of about the same strength. With less than everything told of the
     accelerator, its own faults alone."""
-    chance = random.Random(f"{shape} {seed} {double}")
+    chance = random.Random(f"{shape} {seed} {what}")
     alone: list[tuple[str, ...]] = [(kind,) for kind in causes_of(shape)]
     together = [
         some
-        for some in (doubles_of(shape) if double else alone)
-        if (not kinds or set(kinds) & set(some)) and (mode == "full" or set(some) & OF_THE_GPU)
+        for some in (doubles_of(shape) if what == "double" else alone)
+        if (not kinds or set(kinds) & set(some)) and (what in ("single", "double") or set(some) & OF_THE_GPU)
     ]
     chance.shuffle(together)
     at = round(CALM_S * shapes.FPS[shape])
     found: list[Episode] = []
-    for some in together[:pairs] if double else together:
-        strength = chance.uniform(*STRENGTHS_MS)
-        found += [Episode(kind, round(strength, 1), at, at + frames) for kind in some]
-        at += frames + round(REST_S * shapes.FPS[shape])
-    return Programme(shape, seed, mode, at, tuple(found), double)
+    for some in together[:PAIRS] if what == "double" else together:
+        strength = round(chance.uniform(*STRENGTHS_MS), 1)
+        after = at + round(frames * max(LONGER.get(kind, 1.0) for kind in some))
+        found += [Episode(kind, strength, at, after) for kind in some]
+        at = after + round(REST_S * shapes.FPS[shape])
+    return Programme(shape, seed, what, at, tuple(found))
 
 
 def parts(programmes: Sequence[Programme], seconds: float) -> list[list[Programme]]:

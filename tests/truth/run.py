@@ -4,12 +4,12 @@ Usage, from the repository's root:
 
     python tests/truth/run.py                    every shape with every fault, seed 2
     … --shapes chain service --faults "held lock" --seeds 2 4 --frames 60
-    … --double                                   pairs of faults at once
-    … --modes nvml                               less is told of the accelerator
+    … --what single double nvml stub             faults one by one; pairs of them; those of the accelerator,
+                                                 told as NVML does, and by NVML's own library
     … --part 1                                   of all that the first nine minutes; --plan tells the parts
     python tests/truth/run.py --rescore [FILE…]  judges recorded frames again by today's judge, runs nothing
 
-Each run is recorded in test-results/truth/SHAPE-SEED-WHAT-MODE.jsonl.gz: all that its agent took in, with
+Each run is recorded in test-results/truth/SHAPE-SEED-WHAT.jsonl.gz: all that its agent took in, with
 faults and without (``recording.py``). --rescore without a FILE takes all of them. It takes seconds, and the
 same recording gives the same verdicts: all that is needed to work at the judge. --details writes every slow
 frame beside its recording, a JSON object a line: truth (what was done, what the replay says it took, what was
@@ -30,14 +30,14 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import recording
 import shapes
 import tables
 from listening import record
 from paired import details, episodes_told, incidents_told, latencies, rows
-from programmes import Programme, parts, programme, programme_of
+from programmes import Programme, What, parts, programme, programme_of
 from score import BARS, Row, matched, report, wrong_instead
 from scripted_nvml import ScriptedNvml
 from withheld import PROBES
@@ -51,6 +51,8 @@ ENVIRONMENT = {
     "FRAMESCOPE_PROBES_SYSTEM_CALLS": "1",
     "PYTHONPATH": os.pathsep.join(str(ROOT / place) for place in ("instrumentation", "examples")),
 }
+OF_ALL = {"single", "double"}
+"""Runs in which all is told that can be."""
 WITH, WITHOUT = "with faults", "without"
 
 
@@ -63,7 +65,7 @@ def hear(programme: Programme, episodes: bool) -> recording.Recording:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         told = programme.told() | {"directory": str(directory)} | ({} if episodes else {"episodes": []})
         (directory / "programme").write_text(json.dumps(told))
-        nvml = programme.mode == "stub"
+        nvml = programme.what == "stub"
         if nvml:
             stack.enter_context(ScriptedNvml(directory, directory / "status"))
         return record("faulty_host.py", str(directory / "programme"), nvml=nvml, **ENVIRONMENT)
@@ -117,7 +119,7 @@ def judge(path: Path, found: Found, withholding: bool, with_details: bool, also_
     found.episodes += len(episodes)
     found.incidents += len(incidents)
     found.matched += matched(episodes, incidents)
-    if withholding and not done.double:
+    if withholding and done.what == "single":
         for name, one in PROBES.items():
             if one.causes & {row.causes[0] for row in slow if row.causes}:
                 without = rows(done, recording.judged(runs[WITH], one.change, one.deaf_to), usual, crowded)
@@ -128,16 +130,16 @@ def judge(path: Path, found: Found, withholding: bool, with_details: bool, also_
 
 def tell(found: Found) -> dict[str, Any]:
     """Print the tables; answers them as JSON."""
-    full = [row for row in found.rows if row.mode == "full"]
+    full = [row for row in found.rows if row.what in OF_ALL]
     results: dict[str, Any] = {"shapes": {}}
     for shape in sorted({row.shape for row in found.rows}):
         of_shape = [row for row in found.rows if row.shape == shape]
-        results["shapes"][shape] = report([row for row in of_shape if row.mode == "full"])
+        results["shapes"][shape] = report([row for row in of_shape if row.what in OF_ALL])
         print(f"== {shape}\n{tables.figures(results['shapes'][shape])}\n{tables.kinds(of_shape)}")
     results["all"] = report(full)
-    results["modes"] = {
-        mode: report([row for row in found.rows if row.mode == mode])
-        for mode in sorted({row.mode for row in found.rows} - {"full"})
+    results["told_as"] = {
+        what: report([row for row in found.rows if row.what == what])
+        for what in sorted({row.what for row in found.rows} - OF_ALL)
     }
     results["withheld"] = {name: wrong_instead(some) for name, some in found.withheld.items()}
     results["incidents"] = {
@@ -146,7 +148,7 @@ def tell(found: Found) -> dict[str, Any]:
         "precision": found.matched / found.incidents if found.incidents else None,
         "recall": found.matched / found.episodes if found.episodes else None,
     }
-    pairs_alone = [row for row in found.rows if row.mode != "full" and len(row.causes) == 1]
+    pairs_alone = [row for row in found.rows if row.what not in OF_ALL and len(row.causes) == 1]
     all_withheld = [row for some in found.withheld.values() for row in some]
     overall = results["all"]
     values = (
@@ -184,8 +186,7 @@ def main() -> int:
     parser.add_argument("--faults", nargs="*", default=[])
     parser.add_argument("--seeds", nargs="*", type=int, default=[2])
     parser.add_argument("--frames", type=int, default=120, help="frames an episode lasts")
-    parser.add_argument("--double", action="store_true", help="faults in pairs, instead of one by one")
-    parser.add_argument("--modes", nargs="*", default=["full"], choices=["full", "nvml", "stub"])
+    parser.add_argument("--what", nargs="*", default=["single"], choices=get_args(What))
     parser.add_argument("--part", type=int, help="of all that, the K-th part of nine minutes at most")
     parser.add_argument("--plan", action="store_true", help="say what would be run, and how long it takes")
     parser.add_argument("--rescore", nargs="*", type=Path, metavar="FILE", help="run nothing")
@@ -197,11 +198,11 @@ def main() -> int:
         paths = asked.rescore or sorted(RECORDINGS.glob("*.jsonl.gz"))
     else:
         planned = [
-            programme(shape, seed, asked.frames, asked.faults, mode, asked.double)
+            programme(shape, seed, what, asked.frames, asked.faults)
             for shape in asked.shapes
             for seed in asked.seeds
-            for mode in asked.modes
-            if mode == "full" or shape == "accelerator"
+            for what in asked.what
+            if what in ("single", "double") or shape == "accelerator"
         ]
         divided = parts(planned, PART_S)
         if asked.plan:

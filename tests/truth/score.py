@@ -24,7 +24,7 @@ class Row:
     """
 
     shape: str
-    mode: str = "full"
+    what: str = "single"
     seed: int = 0
     frame: int = 0
     kinds: tuple[str, ...]

@@ -39,8 +39,8 @@ def kinds(rows: Sequence[Row]) -> str:
     """What the frames of each fault were called."""
     found: dict[str, Counter[str]] = {}
     for row in rows:
-        mode = "" if row.mode == "full" else f" ({row.mode})"
-        found.setdefault((" + ".join(row.kinds) or "nothing") + mode, Counter())[row.named] += 1
+        told_as = "" if row.what in ("single", "double") else f" ({row.what})"
+        found.setdefault((" + ".join(row.kinds) or "nothing") + told_as, Counter())[row.named] += 1
     return "\n".join(
         f"     {kind:40} {named.total():4} slow: "
         + ", ".join(f"{name} {count}" for name, count in named.most_common())
@@ -60,9 +60,9 @@ def rest(results: Mapping[str, Any]) -> str:
         for name, value in results["withheld"].items()
     ]
     lines += [
-        f"  accelerator told as {mode}: {found['frames']} slow, "
+        f"  accelerator told as {what}: {found['frames']} slow, "
         f"right family {number(found['right_family'])}, {found['confusion']}"
-        for mode, found in results["modes"].items()
+        for what, found in results["told_as"].items()
     ]
     lines.append(f"  left out, because others used the machine: {results['left_out']} slow frames")
     found = results["incidents"]
