@@ -26,6 +26,14 @@ SPANS: Final = {
     sig.SPAN_MARK: "something changed; without length",
 }
 
+MISSING: Final = {
+    "frame": "a frame, counted nowhere",
+    "kept": "a slow frame as a whole; it is counted",
+    "delivery": "a kept frame at its receiver; it is counted",
+    "part": "a part of a frame that is counted",
+    "reading": "a reading beside the frames",
+}
+
 
 def document() -> str:
     """The whole page."""
@@ -68,6 +76,12 @@ def document() -> str:
                     (f"`{c.name}`", c.title, f"`{c.code}`", c.parent or "–", c.meaning)
                     for c in sig.CAUSES.values()
                 ),
+            ),
+            "",
+            f"## Losses\n\nThe `reason` of `{sig.FS_FRAMES_LOST}`.\n",
+            *_table(
+                ("reason", "what is missing", "because"),
+                ((f"`{one.reason}`", MISSING[one.of], one.meaning) for one in sig.LOSSES.values()),
             ),
             "",
         )

@@ -40,7 +40,7 @@ SERVICE: Final = "ultrasound"
 AFTERMATH_NS: Final = 500_000_000
 """A slow frame this soon after a disturbance still counts as its doing (queues drain)."""
 LOSES_A_FRAME: Final = frozenset(
-    {"agent_died", "agent_overloaded", "export_queue_full", "export_refused", "outbox_full"}
+    reason for reason, loss in signals.LOSSES.items() if loss.of in ("frame", "delivery")
 )
 """Losses that take a frame out of the store. Others lose something of it; its record is there."""
 _READY_SECONDS: Final = 60.0

@@ -770,3 +770,84 @@ OUTCOMES: Final = {"on_time": "o", "slow": "s", "dropped": "d", "failed": "f"}
 """Outcome → its letter in ``frame.batch.outcomes``."""
 SOFTWARE_ACCELERATOR: Final = "software accelerator (no GPU found)"
 """The name a simulated device carries wherever it appears."""
+
+
+# --- reasons of framescope.frames.lost ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """One reason why something is missing from the record, and what of it.
+
+    ``of``: ``frame``, a whole one, counted nowhere; ``kept``, one that is counted and was not kept whole;
+    ``delivery``, one that was kept and did not reach its receiver; ``part``, of a frame that is counted;
+    ``reading``, beside the frames.
+    """
+
+    reason: str
+    of: str
+    meaning: str
+
+
+LOSSES: Final[dict[str, Loss]] = {
+    one.reason: one
+    for one in (
+        Loss("outbox_full", "frame", "20 000 frames waited for an agent already"),
+        Loss("agent_died", "frame", "an agent had taken it and died before its receiver confirmed"),
+        Loss("agent_overloaded", "frame", "more frames waited in the agent than it has room for"),
+        Loss("after_close", "frame", "its pipeline was closed"),
+        Loss("begun_before_fork", "frame", "begun in the parent, ended in a forked child"),
+        Loss("interrupted", "frame", "a signal handler raised while it ended"),
+        Loss("fault", "frame", "a fault of framescope's own, or no memory"),
+        Loss("unpackable", "frame", "something in it could not be handed over"),
+        Loss("malformed", "frame", "what was handed over made no sense to the agent"),
+        Loss("keep_budget", "kept", "more were slow than the keep budget takes"),
+        Loss("export_queue_full", "delivery", "the receiver was away for longer than the agent can hold"),
+        Loss("export_refused", "delivery", "the receiver refused the message for good"),
+        Loss("export_rejected", "delivery", "the receiver took a part of the message: at most so many"),
+        Loss("export_at_exit", "delivery", "the receiver was away when the agent ended"),
+        Loss("points_rejected", "reading", "metric points that the receiver did not take"),
+        Loss("reading_limit", "reading", "readings of devices beyond what one message holds"),
+        Loss("collection_limit", "reading", "garbage collections beyond what is held until they are shipped"),
+        Loss("knock_limit", "reading", "knocks at the interpreter lock, likewise"),
+        Loss("stack_limit", "reading", "looks at stacks, likewise"),
+        Loss("wait_limit", "reading", "waits in a watched queue, likewise"),
+        Loss("watch_limit", "reading", "a queue to be watched beyond the 64th of a pipeline"),
+        Loss("gauge_limit", "reading", "custom gauges beyond the limit"),
+        Loss("gauge_not_a_number", "reading", "a custom gauge was set to no number"),
+        Loss("count_limit", "reading", "custom counters beyond the limit"),
+        Loss("count_not_a_number", "reading", "a custom counter was given no number"),
+        Loss("keep_last_not_a_time", "reading", "a wish to keep the last frames told no time"),
+        Loss("attribute_limit", "part", "content attributes beyond the 16th"),
+        Loss("attribute_after_end", "part", "an attribute set when the frame had ended"),
+        Loss("stage_limit", "part", "stages beyond the 1 024th of a frame"),
+        Loss("stage_names", "part", "stages of a name beyond the 256th of a pipeline"),
+        Loss("stage_without_frame", "part", "a stage entered where no frame was open"),
+        Loss("stage_after_end", "part", "a stage entered when the frame had ended"),
+        Loss("stage_of_another_pipeline", "part", "a stage entered in a frame of another pipeline"),
+        Loss("marks_torn", "part", "stages from where a signal handler raised inside framescope"),
+        Loss("ended_twice", "part", "an end after the first"),
+        Loss("left_elsewhere", "part", "a frame left in another context than it was entered in"),
+        Loss("lent_limit", "part", "stages on other threads beyond the 64th of a task's frame"),
+        Loss("sequence_not_a_number", "part", "a sequence number that is none"),
+        Loss("captured_at_not_a_time", "part", "a time of capture that is none"),
+        Loss("carried_nothing", "part", "a frame came from another process without its header"),
+        Loss("carried_malformed", "part", "its header made no sense"),
+        Loss("carried_too_late", "part", "it had been on its way for longer than any frame is"),
+        Loss("carried_cut", "part", "its header had no room for all of it"),
+        Loss("gpu_work_not_carried", "part", "GPU work of a frame that went on in another process"),
+        Loss("spans_not_carried", "part", "spans of a frame that went on in another process"),
+        Loss("span_limit", "part", "spans inside a frame beyond what it holds"),
+        Loss("span_after_frame", "part", "a span that ended after its frame"),
+        Loss("gpu_no_context", "part", "nobody had used CUDA on this thread yet"),
+        Loss("gpu_capturing", "part", "a graph was being captured on the stream"),
+        Loss("gpu_pool_empty", "part", "all event pairs of the context were under way"),
+        Loss("gpu_stream_unknown", "part", "the stream could not be asked for"),
+        Loss("gpu_context_gone", "part", "the context was destroyed with work under way"),
+        Loss("gpu_error", "part", "the CUDA driver answered with an error"),
+        Loss("gpu_stage_never_closed", "part", "a GPU stage was entered a minute ago and never left"),
+        Loss("gpu_work_missing", "part", "GPU work was not over 2 s after its frame"),
+        Loss("gpu_burst_dropped", "part", "CUPTI dropped records of a burst"),
+        Loss("gpu_burst_record", "part", "a record of CUPTI's made no sense"),
+    )
+}

@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 from dash import html
 
 from framescope.judge.gpu import HELD_BY
+from framescope.signals import LOSSES
 from framescope_ui.figures import quantity, theme
 from framescope_ui.figures.live import gpu_title, live_figure
 from framescope_ui.pages import elements
@@ -15,15 +16,17 @@ from framescope_ui.pages.viewer import RANGES, Viewer
 from framescope_ui.questions.sources import missing
 from framescope_ui.questions.views import GpuNow, Live
 
-KEEP_BUDGET = "keep_budget"
-"""The one loss after which a frame is still in every count."""
-LOST_WHOLE = frozenset(
-    ("outbox_full", "agent_died", "agent_overloaded", "after_close", "malformed", "unpackable", "fault",
-     "interrupted")
-)  # fmt: skip
-"""Reasons that say of a whole frame that it is counted nowhere."""
-LOST_ON_THE_WAY = "export_"
-"""How reasons begin that say of a kept frame that its spans did not reach the receiver."""
+MISSING = (
+    (
+        "kept",
+        "{total} slow frames were counted but not kept whole: more were slow than the keep budget takes.",
+    ),
+    ("frame", "At least {total} frames are missing from these counts: {why}."),
+    ("delivery", "At least {total} kept frames were counted but did not arrive: {why}."),
+    ("part", "Left out of frames that are counted: {why}."),
+    ("reading", "Readings beside the frames that are missing: {why}."),
+)
+"""What is said of the losses of each kind; one that an emitter of another make names itself is a part."""
 MOST_LATEST = 7
 MOST_CAUSES = 8
 MOST_LISTED_MARKS = 50
@@ -77,27 +80,11 @@ def alerts(live: Live) -> list[Part]:
                 kind="trouble",
             )
         )
+    losses: dict[str, list[tuple[str, float]]] = {}
+    for reason, count in live.losses:
+        losses.setdefault(LOSSES[reason].of if reason in LOSSES else "part", []).append((reason, count))
     for said, reasons in (
-        (
-            "{total} slow frames were counted but not kept whole: more were slow than the keep budget takes.",
-            [one for one in live.losses if one[0] == KEEP_BUDGET],
-        ),
-        (
-            "At least {total} frames are missing from these counts: {why}.",
-            [one for one in live.losses if one[0] in LOST_WHOLE],
-        ),
-        (
-            "At least {total} kept frames were counted but did not arrive: {why}.",
-            [one for one in live.losses if one[0].startswith(LOST_ON_THE_WAY)],
-        ),
-        (
-            "Left out of frames that are counted: {why}.",
-            [
-                one
-                for one in live.losses
-                if one[0] not in (KEEP_BUDGET, *LOST_WHOLE) and not one[0].startswith(LOST_ON_THE_WAY)
-            ],
-        ),
+        *((said, losses.get(kind, ())) for kind, said in MISSING),
         ("framescope itself failed in places; the frames go on: {why}.", live.faults),
     ):
         if reasons:

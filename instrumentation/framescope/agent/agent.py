@@ -526,6 +526,8 @@ class Agent:
         assert self._probes is not None and self._resource is not None
         for reason, count in self._sink.losses().items():
             self._own_losses[-1, reason] = count
+        if self._probes.missed:
+            self._own_losses[-1, "reading_limit"] = self._probes.missed
         for labels, count in self._by_name(self._own_losses):
             self.totals.reach(sig.FS_FRAMES_LOST, labels, count)
         for labels, count in self._by_name(self._losses):

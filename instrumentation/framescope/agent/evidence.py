@@ -48,6 +48,8 @@ NEWEST: Final = frozenset({sig.FS_PROBE_WINDOW, sig.FS_PROBE_DURATION, sig.FS_CL
 """Of these the newest value says it all, and is sent with every message."""
 POINTS: Final = 1000
 """Points of one metric held for each second between two messages: 10 Hz of many devices."""
+TOLD: Final = 4
+"""Refused points that one line of the log tells of."""
 
 _log: Final = logging.getLogger("framescope")
 
@@ -64,6 +66,7 @@ class EvidenceProbes:
         self._pid = pid
         self._clock = clock
         self._faults = Faults(raising=False, clock=clock)
+        self._missed = 0
         self._poller = Poller(clock)
         self._watched: set[str] = set()
         self._throttled = Running()
@@ -134,6 +137,8 @@ class EvidenceProbes:
             held = self._points.setdefault(sig.FS_GPU_CANARY_DELAY, [])
             if len(held) < self._room:
                 held.append((((sig.HW_ID, device),), at_ns, delay_ns / 1e9))
+            else:
+                self._missed += 1
         if batch.threads is not None and self._calls is None:
             page, lock = batch.threads
             self._calls = CallSampler(batch.pid, page, lock, self.waits.saw)
@@ -145,6 +150,11 @@ class EvidenceProbes:
         if self._calls is None:
             return self._faults.counts
         return {**self._faults.counts, **self._calls.faults}
+
+    @property
+    def missed(self) -> int:
+        """Readings that were sound and had no room in a message."""
+        return self._missed + self.devices.missed
 
     def read(self, now_ns: int, totals: Totals) -> None:
         """Have read every probe that is due, and take in what there is. Raises nothing, waits for nobody."""
@@ -285,18 +295,23 @@ class EvidenceProbes:
                 yield name, (), reading.time_ns, float(value)
 
     def _hold(self, points: Iterable[Point], totals: Totals) -> None:
-        """Hold points for the next message. Raises ``ValueError`` for a value that cannot be, and for
-        a metric that is not in the table of names: whoever makes the message would stumble over it."""
+        """Hold points for the next message; those beyond its room are counted.
+
+        Raises ``ValueError`` for a value that cannot be, and for a metric that is not in the table of names:
+        whoever makes the message would stumble over it. The points beside it are held all the same.
+        """
+        nonsense: list[str] = []
         for metric, labels, at_ns, value in points:
             if metric not in sig.METRICS or not math.isfinite(value) or value < 0:
-                raise ValueError(f"{metric} {dict(labels)}: {value}")
-            if metric in NEWEST:
+                nonsense.append(f"{metric} {dict(labels)}: {value}")
+            elif metric in NEWEST:
                 totals.set(metric, labels, at_ns, value)
-                continue
-            held = self._points.setdefault(metric, [])
-            if len(held) >= self._room:
-                raise OverflowError(f"more than {self._room} points of {metric} wait to be sent")
-            held.append((labels, at_ns, value))
+            elif len(held := self._points.setdefault(metric, [])) < self._room:
+                held.append((labels, at_ns, value))
+            else:
+                self._missed += 1
+        if nonsense:
+            raise ValueError("; ".join(nonsense[:TOLD]))
 
 
 def _remember(reading: PressureReading, io: Amounts, memory: Amounts) -> None:

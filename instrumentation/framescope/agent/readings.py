@@ -15,6 +15,7 @@ NEAR_NS: Final = 3_000_000_000
 """How far from a frame's end a level (memory, temperature, power) may have been read to be told of it."""
 DEVICES: Final = 64
 FRESH: Final = 10_000
+"""Readings held for one message: a minute of them at 10 Hz, of sixteen devices."""
 _OF_THE_WHOLE: Final = (
     "clock_min_hz", "held_share", "held_reason", "io_rate", "temperature_celsius", "power_watts", "errors",
 )  # fmt: skip
@@ -101,16 +102,19 @@ class DeviceReadings:
     def __init__(self) -> None:
         self._by_device: dict[str, _History] = {}
         self._fresh: list[DeviceReading] = []
+        self.missed = 0
+        """Readings that no message tells of: there was no room, or no room for their device."""
 
     def add(self, readings: Sequence[DeviceReading]) -> None:
         """Take in new readings; they are also held for the next export."""
         for reading in readings:
             history = self._history(reading.device)
-            if history is None:
-                continue
-            history.add(reading)
-            if len(self._fresh) < FRESH:
+            if history is not None:
+                history.add(reading)
+            if history is not None and len(self._fresh) < FRESH:
                 self._fresh.append(reading)
+            else:
+                self.missed += 1
 
     def happened(self, event: DeviceEvent) -> None:
         """Take in something that happened to a device."""

@@ -59,6 +59,7 @@ class NoProbes:
         self.devices = DeviceReadings()
         self.waits = Waits()
         self.faults: dict[str, int] = {}
+        self.missed = 0
 
     def watch(self, paths):
         pass

@@ -92,6 +92,28 @@ def test_a_message_a_minute_holds_a_minute_of_readings():
     for tenth in range(600):
         made._hold(many(tenth * 100 * MS), Totals())
     assert len(told(made)) == 3000
+    assert made.missed == 0
+
+
+def test_readings_beyond_a_messages_room_are_counted_as_lost():
+    made = probes()
+    made._hold([(sig.FS_PRESSURE, (), at, 0.1) for at in range(1_003)], Totals())
+    assert len(told(made)) == 1_000
+    whole, sent, held = agent()
+    held.missed = made.missed
+    whole.feed(batch())
+    whole.tick(10_000 * MS, everything=True)
+    lost = sent.counter(sig.FS_FRAMES_LOST)
+    assert lost == {((sig.FRAME_PIPELINE, ""), (sig.REASON, "reading_limit")): 3}
+
+
+def test_points_beside_one_that_makes_no_sense_are_held():
+    points = ((sig.FS_PRESSURE, 0.1), ("process.new", 1.0), (sig.FS_PRESSURE, -1.0), (sig.FS_PRESSURE, 0.2))
+    read = [(name, (), 0, value) for name, value in points]
+    made = probes(Scheduled("torn", 100 * MS, lambda now: now, lambda at: read))
+    made.read(0, Totals())
+    assert told(made) == [0.1, 0.2]
+    assert made.faults == {"probe.torn": 1}
 
 
 @pytest.mark.parametrize(

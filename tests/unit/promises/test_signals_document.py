@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -56,3 +57,16 @@ def test_types_and_instruments_are_ones_there_are() -> None:
 def test_no_attribute_is_another_s_prefix() -> None:
     names = sorted(sig.ATTRIBUTES)
     assert [(a, b) for a in names for b in names if b.startswith(a + ".")] == []
+
+
+def test_every_reason_of_a_loss_is_in_the_table_and_the_other_way_round() -> None:
+    emitter = ROOT / "instrumentation" / "framescope"
+    code = "\n".join(
+        path.read_text(encoding="utf-8") for path in emitter.rglob("*.py") if path.name != "signals.py"
+    )
+    counted = set(re.findall(r"""lose\((?:[\w.-]+, )?"(\w+)\"""", code))
+    counted |= set(re.findall(r"""losses\[[^\]]*"(\w+)"\]""", code))
+    assert len(counted) > 30
+    assert counted - set(sig.LOSSES) == set(), "add them to LOSSES in signals.py"
+    assert {reason for reason in sig.LOSSES if f'"{reason}"' not in code} == set(), "nobody counts these"
+    assert {one.of for one in sig.LOSSES.values()} == set(writer().MISSING)

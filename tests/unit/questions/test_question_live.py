@@ -343,6 +343,9 @@ async def test_what_framescope_lost_is_said_by_reason_whoever_lost_it() -> None:
         ("", "agent_died", 2.0),  # of which pipeline they were, nobody knows any more
         ("", "export_queue_full", 7.0),
         (PIPELINE, "stage_limit", 5.0),
+        (PIPELINE, "begun_before_fork", 1.0),
+        ("", "points_rejected", 9.0),
+        (PIPELINE, "own_reason", 4.0),  # of an emitter that is not ours
         ("another", "outbox_full", 100.0),
     ):
         made.metrics.put(
@@ -357,10 +360,17 @@ async def test_what_framescope_lost_is_said_by_reason_whoever_lost_it() -> None:
         sig.FS_INTERNAL_ERRORS, [NOW_NS - NS], [1.0], service__name=SERVICE, reason="stage.enter"
     )
     now = await seen(made)
-    assert dict(now.losses) == {"outbox_full": 3, "agent_died": 2, "export_queue_full": 7, "stage_limit": 5}
+    assert dict(now.losses) == {
+        "outbox_full": 3, "agent_died": 2, "export_queue_full": 7, "stage_limit": 5, "begun_before_fork": 1,
+        "points_rejected": 9, "own_reason": 4,
+    }  # fmt: skip
     assert dict(now.faults) == {"stage.enter": 1}
     said = str(alerts(now))
-    assert "At least 5 frames are missing from these counts: outbox full 3, agent died 2." in said
+    assert (
+        "At least 6 frames are missing from these counts: outbox full 3, agent died 2, begun before fork 1."
+        in said
+    )
+    assert "Readings beside the frames that are missing: points rejected 9." in said
     assert "At least 7 kept frames were counted but did not arrive: export queue full 7." in said
-    assert "Left out of frames that are counted: stage limit 5." in said
+    assert "Left out of frames that are counted: stage limit 5, own reason 4." in said
     assert "framescope itself failed in places; the frames go on: stage.enter 1." in said
