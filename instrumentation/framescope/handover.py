@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-VERSION: Final = 7
+VERSION: Final = 8
 HEADER: Final = struct.Struct("<II")
 """Message length in bytes, frames in it (so that a reader can count what it could not read)."""
 MAX_MESSAGE: Final = 16 * 1024 * 1024
@@ -26,6 +26,7 @@ TRACE: Final = "trace"
 THREAD: Final = "thread"
 STEPS: Final = "steps"
 SPANS: Final = "spans"
+HELD_UP: Final = "held_up"
 """What a note among a frame's marks can be."""
 
 UNKNOWN: Final = -1
@@ -49,10 +50,11 @@ class FrameRecord(NamedTuple):
 
     ``marks`` is flat, pair by pair: a stage index and a time for an entry, the index's complement and a
     time for an exit, and for a note what it is of which stage, as (``DEPTH``, ``WORK``, ``ERROR``,
-    ``TRACE``, ``THREAD``, ``STEPS`` or ``SPANS``, index), and its value: the items found in a queue, the
-    token of GPU work launched, an exception's type, the frame's own trace and span id in hex, the thread
-    that a task lent its frame to, how a task's steps went (``StepsTaken``), the spans that the host's own
-    OpenTelemetry made meanwhile (``SpanTold`` each).
+    ``TRACE``, ``THREAD``, ``STEPS``, ``SPANS`` or ``HELD_UP``, index), and its value: the items found in a
+    queue, the token of GPU work launched, an exception's type, the frame's own trace and span id in hex, the
+    thread that a task lent its frame to, how a task's steps went (``StepsTaken``), the spans that the host's
+    own OpenTelemetry made meanwhile (``SpanTold`` each), for how long (ns) the thread that handed the frame
+    on was held up by a full queue.
     ``works`` are the notes of GPU work once more, (index, token), to wait for; ``Batch.records`` adds them.
     ``segments`` are (thread, start, evidence, end, evidence, idle) with evidence (cpu ns, run-queue ns,
     block operations), each ``UNKNOWN`` if not read, and idle the run-queue time of that thread since it
@@ -77,9 +79,11 @@ class FrameRecord(NamedTuple):
     works: Sequence[tuple[int, int]] = ()
 
 
-StepsTaken = tuple[int, int, int]
-"""Of a task's frame: how many steps it had, how long they took in all (ns), and how long the task was ready
-while its event loop ran others (ns, at least; ``UNKNOWN`` where the loop cannot be watched)."""
+StepsTaken = tuple[int, int, int, int, int, int]
+"""Of a task's frame, in ns but for the first: how many steps it had; how long they took in all; for how long,
+at most, the task was ready while its event loop was busy with others (``UNKNOWN`` where the loop cannot be
+watched), without the time that the loop's thread waited for a core; that time; how long of the former the
+thread was off the CPU; and how long it was on the CPU for others."""
 
 SpanTold = tuple[str, int, int, str, str, str, int, dict[str, str | int | float | bool]]
 """Name, start and end (monotonic ns), trace id, span id and parent's span id ("" without one) in hex, kind

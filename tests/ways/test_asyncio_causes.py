@@ -41,6 +41,14 @@ async def others_first(infer: framescope.Stage, long: bool) -> None:
         burn(1)
 
 
+async def others_meanwhile(infer: framescope.Stage, long: bool) -> None:
+    if long:
+        asyncio.get_running_loop().call_later(0.0005, burn, LONG_MS)  # under way when the answer comes
+    with infer:
+        await asyncio.sleep(0.002)
+        burn(1)
+
+
 async def an_answer(infer: framescope.Stage, long: bool) -> None:
     with infer:
         await asyncio.sleep(LONG_MS / 1000 if long else 0.001)
@@ -89,6 +97,7 @@ async def lost_to(
     [
         (own_code, "cpu_work"),
         (others_first, "loop_wait"),
+        (others_meanwhile, "loop_wait"),
         (an_answer, "blocked"),
         (an_answer_beside_a_busy_thread, "blocked"),
         (a_lent_thread, "cpu_work"),

@@ -3,8 +3,9 @@
 A frame waits in a queue because the one ahead was still being served. By Lindley's recursion
 (W' = max(0, W + S − T)) its wait is the wait and the service of the one ahead, less the time between their
 arrivals. So a queue keeps a ledger of what its consumer lost, oldest first: each served frame adds what it
-lost in the consumer's hands; idle time, or frames dropped from the queue, drain the oldest entries; what
-the ledger cannot explain is the consumer's own business between frames, and plain queue wait.
+lost in the consumer's hands, and where the next queue was full what held the consumer up there; idle time,
+or frames dropped from the queue, drain the oldest entries; what the ledger cannot explain is the consumer's
+own business between frames, and plain queue wait.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from framescope.judge.model import Frame, Segment, Stage, Verdict
+from framescope.judge.account import apportion
+from framescope.judge.model import Evidence, Frame, Segment, Stage, Verdict
 
 PLAIN: Final = "queue_wait"
 SAYS_NOTHING: Final = frozenset({"unknown", "late_input", "structural"})
@@ -107,8 +109,15 @@ class Backlog:
                 continue
             server = self._server(segment.thread if queue is None else queue.name)
             server.busy_until_ns = segment.end_ns
+            shares = verdict.shares if verdict is not None else ()
             if queue is not None:
-                server.ledger.add("cpu_contention", queue.evidence.runqueue_ns or 0)
+                for cause, amount in _kept_from_running(queue.evidence):
+                    server.ledger.add(cause, amount)
+            else:
+                for gap in (stage for stage in frame.stages if stage.kind == "gap"):
+                    for share in shares:  # what kept the thread from beginning, beyond the frames ahead
+                        if share.stage == gap.name:
+                            server.ledger.add(share.cause, share.lost_ns - gap.ahead_ns.get(share.cause, 0))
             inside = {
                 stage.name
                 for stage in frame.stages
@@ -116,9 +125,15 @@ class Backlog:
                 and stage.thread == segment.thread
                 and segment.start_ns <= stage.start_ns <= segment.end_ns
             }
-            for share in verdict.shares if verdict is not None else ():
+            for share in shares:
                 if share.stage in inside:
                     server.ledger.add(share.cause, share.lost_ns)
+            following = frame.segments[position + 1].start_ns if position + 1 < len(frame.segments) else None
+            full = _queue_out_of(frame, segment.end_ns, following)
+            if full is not None and full.held_up_ns:
+                server.busy_until_ns = full.start_ns + full.held_up_ns
+                for cause, amount in _behind_what(full):
+                    server.ledger.add(cause, amount)
 
     def _server(self, key: str | int) -> Server:
         known = self._servers.get(key)
@@ -138,3 +153,30 @@ def _queue_into(frame: Frame, at: int) -> Stage | None:
     """The queue a frame left when a segment began (within the few µs between the two readings)."""
     queues = [stage for stage in frame.stages if stage.kind == "queue" and stage.start_ns < at]
     return max(queues, key=lambda stage: stage.start_ns, default=None)
+
+
+def _queue_out_of(frame: Frame, since_ns: int, until_ns: int | None) -> Stage | None:
+    """The queue a frame entered when a segment ended."""
+    queues = [
+        stage
+        for stage in frame.stages
+        if stage.kind == "queue"
+        and stage.start_ns >= since_ns
+        and (until_ns is None or stage.start_ns < until_ns)
+    ]
+    return min(queues, key=lambda stage: stage.start_ns, default=None)
+
+
+def _kept_from_running(evidence: Evidence) -> list[tuple[str, int]]:
+    """What kept a thread that was ready to take a frame from running, in ns."""
+    quota = evidence.quota_ns or 0
+    return [("cpu_quota", quota), ("cpu_contention", max(0, (evidence.runqueue_ns or 0) - quota))]
+
+
+def _behind_what(full: Stage) -> list[tuple[str, int]]:
+    """The time a thread was held up by a full queue, by what stands behind the whole wait in it."""
+    took = full.end_ns - full.start_ns
+    causes = dict(full.ahead_ns)
+    causes[PLAIN] = causes.get(PLAIN, 0) + max(0, took - sum(causes.values()))
+    amounts = apportion(list(causes.values()), min(took, full.held_up_ns))
+    return list(zip(causes, amounts, strict=True))

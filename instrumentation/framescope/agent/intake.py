@@ -8,6 +8,7 @@ from typing import Final
 from framescope.handover import (
     DEPTH,
     ERROR,
+    HELD_UP,
     SPANS,
     STEPS,
     THREAD,
@@ -15,6 +16,7 @@ from framescope.handover import (
     WORK,
     FrameRecord,
     PipelineDefinition,
+    StepsTaken,
     noted,
 )
 from framescope.judge.model import Evidence, Frame, Gpu, Segment, Stage
@@ -154,16 +156,21 @@ def _between(before: tuple[int, int, int], after: tuple[int, int, int], wall: in
     return evidence
 
 
-def _add_steps(segments: Sequence[Segment], told: tuple[int, int, int] | None) -> None:
-    """What a task's frame tells more: how long it was ready while its loop ran others. Of the time it was off
-    the CPU only that inside its steps can be block I/O; the rest it awaited something."""
+def _add_steps(segments: Sequence[Segment], told: StepsTaken | None) -> None:
+    """What a task's frame tells more: how long its loop was busy with others. Of the time it was off the CPU
+    only that inside its steps can be block I/O; the rest it awaited something."""
     if told is None or not segments:
         return
-    _, inside_ns, loop_ns = told
-    segments[0].of_task = True
+    _, inside_ns, loop_ns, queued_ns, loop_off_ns, others_cpu_ns = told
+    task = segments[0]
+    task.of_task = True
     own, *lent = (segment.evidence for segment in segments)
-    if own.io_ns and own.cpu_ns is not None and own.runqueue_ns is not None:
-        own.io_ns = min(own.io_ns, max(0, inside_ns - own.cpu_ns - own.runqueue_ns))
+    if own.cpu_ns is not None and own.runqueue_ns is not None:
+        off_inside = max(0, inside_ns - own.cpu_ns - (own.runqueue_ns - queued_ns))
+        task.off_ns, task.loop_off_ns = off_inside + loop_off_ns, loop_off_ns
+        task.others_cpu_ns = others_cpu_ns
+        if own.io_ns:
+            own.io_ns = min(own.io_ns, off_inside)
     if loop_ns >= 0:
         own.loop_ns = loop_ns
         for evidence in lent:
@@ -237,6 +244,8 @@ def _take_note(note: tuple[str, int], value: int | str, newest: Mapping[int, Sta
         return
     if what == DEPTH:
         stage.depth_at_entry = int(value)
+    elif what == HELD_UP:
+        stage.held_up_ns = int(value)
     elif what == ERROR:
         stage.error = str(value)
     elif what == THREAD:

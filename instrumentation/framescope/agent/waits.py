@@ -63,8 +63,11 @@ class Waits:
             return
         for segment in frame.segments:
             evidence = segment.evidence
-            if evidence.blocked_ns is None or segment.of_task:
-                continue  # a task that awaits something waits for no lock, and its thread works for others
+            if evidence.blocked_ns is None:
+                continue
+            if segment.of_task:
+                self._explain_task(segment)
+                continue
             seen = _within(self._samples, segment)
             if any(sample.kind != "running" for sample in seen):
                 _split(evidence, seen)
@@ -75,6 +78,17 @@ class Waits:
                 )
 
         self._explain_start(frame)
+
+    def _explain_task(self, segment: Segment) -> None:
+        """A task that awaits something waits for no lock; but its thread does, in the task's steps and while
+        the task waits for its loop."""
+        if segment.off_ns is None:
+            return
+        evidence = segment.evidence
+        cpu_ns = (evidence.cpu_ns or 0) + segment.others_cpu_ns
+        evidence.gil_ns = lock_wait(_touching(self._knocks, segment), segment, segment.off_ns, cpu_ns)
+        if evidence.gil_ns and evidence.loop_ns:
+            evidence.loop_ns -= min(evidence.gil_ns, segment.loop_off_ns, evidence.loop_ns)
 
     def _explain_start(self, frame: Frame) -> None:
         """A frame that began late because its thread, awake, had to wait for the lock: as far as it was held

@@ -69,6 +69,10 @@ def pools(evidence: Evidence, expected: Evidence) -> dict[str, int]:
         inside = min(collected, excess["cpu_ns"])
         excess["cpu_ns"] -= inside
         collected -= inside
+    if "loop_ns" in excess:  # a collection in the step of another task
+        inside = min(collected, excess["loop_ns"])
+        excess["loop_ns"] -= inside
+        collected -= inside
     if "runqueue_ns" in excess:
         excess["runqueue_ns"] = max(0, excess["runqueue_ns"] - excess.get("quota_ns", 0))
     if "blocked_ns" in excess:

@@ -100,6 +100,8 @@ class Stage:
     expected_gpu: Mapping[str, int] = field(default_factory=dict)
     ahead_ns: Mapping[str, int] = field(default_factory=dict)
     depth_at_entry: int | None = None
+    held_up_ns: int = 0
+    """Of a queue: for how long of the wait it was full, and the thread that came with the frame stood still."""
     error: str | None = None
     unclosed: bool = False
     waited_in: str = ""
@@ -119,6 +121,12 @@ class Segment:
     expected: Evidence = field(default_factory=Evidence)
     of_task: bool = False
     """An asyncio task's, all of its steps together: between them its thread ran others."""
+    off_ns: int | None = None
+    """Of a task: for how long its thread was off the CPU, neither ready nor waiting for something to do."""
+    loop_off_ns: int = 0
+    """What of that was not in the task's own steps: a part of its wait for the loop."""
+    others_cpu_ns: int = 0
+    """Of a task: its thread's CPU time for others, while it was suspended."""
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from framescope.handover import DEPTH, SPANS, TRACE, UNKNOWN, WORK, noted
+from framescope.handover import DEPTH, HELD_UP, SPANS, TRACE, UNKNOWN, WORK, noted
 from framescope.probes.scheduler import NOTHING, Reading
 from framescope.recorder.carried import Attribute, Carried, Segment, boot, unique_thread, written
 from framescope.recorder.faults import hosts_own
@@ -230,6 +230,13 @@ class Frame:
         try:
             self._enter(index)
             self._note(DEPTH, index, depth)
+        except Exception:
+            self._recorder.faults.note_own("queue.put")
+
+    def _was_held_up(self, index: int, held_up_ns: int) -> None:
+        """The queue was full, and the thread that hands this frame on had to wait for room."""
+        try:
+            self._note(HELD_UP, index, held_up_ns)
         except Exception:
             self._recorder.faults.note_own("queue.put")
 

@@ -63,7 +63,7 @@ class Queue(Generic[Item]):
                 if self.policy == "pop":
                     oldest, _ = self._items.popleft()
                     self._count("superseded")
-                elif not self._wait_for_room(timeout):
+                elif not self._wait_for_room(frame, timeout):
                     if isinstance(frame, Frame):
                         frame._have_waited(self._index)
                     frame.take()  # the frame stays with its thread
@@ -92,10 +92,13 @@ class Queue(Generic[Item]):
         self.blocked_ns = 0
         self.dropped = {}
 
-    def _wait_for_room(self, timeout: float | None) -> bool:
+    def _wait_for_room(self, frame: Frame | NoFrame, timeout: float | None) -> bool:
         started = self._recorder.clock()
         room = self._changed.wait_for(lambda: len(self._items) < self.capacity, timeout)
-        self.blocked_ns += self._recorder.clock() - started
+        held_up = self._recorder.clock() - started
+        self.blocked_ns += held_up
+        if isinstance(frame, Frame):
+            frame._was_held_up(self._index, held_up)
         return room
 
     def _count(self, reason: str) -> None:

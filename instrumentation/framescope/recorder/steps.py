@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from framescope.handover import STEPS, UNKNOWN
 from framescope.probes.scheduler import NOTHING, Reading
 from framescope.recorder.marks import note
-from framescope.recorder.turns import of_running_loop
+from framescope.recorder.turns import Turns, of_running_loop
 
 if TYPE_CHECKING:
     from framescope.recorder.pipeline import Recorder
@@ -37,8 +37,9 @@ class Steps:
     """The steps of one frame's task, so far. Made inside the first of them."""
 
     __slots__ = (
-        "_before", "_began_ns", "_count", "_inside_ns", "_loop_ns", "_paused_ns", "_place", "_ready",
-        "_recorder", "_running", "_sums", "_thread", "_turns", "_whole", "lent",
+        "_after", "_before", "_began_ns", "_count", "_inside_ns", "_loop_ns", "_off_ns", "_others_ns",
+        "_paused_ns", "_place", "_queued_ns", "_ready", "_recorder", "_running", "_sums", "_thread", "_turns",
+        "_whole", "lent",
     )  # fmt: skip
 
     def __init__(self, recorder: Recorder, whole: bool) -> None:
@@ -48,8 +49,10 @@ class Steps:
         self._thread = get_ident()
         self._turns = of_running_loop(recorder.clock)
         self._place: int | None = None
-        self._count = self._inside_ns = self._loop_ns = 0
+        self._count = self._inside_ns = 0
+        self._loop_ns = self._queued_ns = self._off_ns = self._others_ns = 0
         self._sums: Reading = NONE_YET
+        self._after: Reading = NOTHING
         self._ready = self._running = False
         self._paused_ns = UNKNOWN
         self.lent: tuple[tuple[int, int, Reading, int, Reading, int], ...] = ()
@@ -67,14 +70,13 @@ class Steps:
     def begin(self) -> None:
         """A step begins."""
         recorder = self._recorder
-        self._began_ns = now = recorder.clock()
-        if self._turns is not None and self._count:
-            ready_ns = self._paused_ns if self._ready else max(self._paused_ns, self._turns.began_ns)
-            self._loop_ns += max(0, now - ready_ns)
+        self._began_ns = recorder.clock()
         if self._running:
             self._whole = False
         self._running = True
         self._before = recorder.scheduler()
+        if self._turns is not None and self._count:
+            self._waited_for(self._turns)
 
     def pause(self, ready: bool = False) -> None:
         """The step ends; ``ready``: its task only lets others go first."""
@@ -82,7 +84,7 @@ class Steps:
             self._whole = False  # it began by an exception thrown in, which nobody tells of
             return
         recorder = self._recorder
-        after = recorder.scheduler()
+        self._after = after = recorder.scheduler()
         self._running = False
         self._ready = ready
         self._paused_ns = now = recorder.clock()
@@ -94,6 +96,19 @@ class Steps:
             UNKNOWN if r0 < 0 or r1 < 0 or r < 0 else r + r1 - r0,
             UNKNOWN if b0 < 0 or b1 < 0 or b < 0 else b + b1 - b0,
         )
+
+    def _waited_for(self, turns: Turns) -> None:
+        """The task was suspended until now: what of it its loop was busy, and its thread ready or off."""
+        ready_ns = self._paused_ns if self._ready else max(self._paused_ns, turns.busy_since_ns)
+        loop_ns = max(0, self._began_ns - ready_ns)
+        (c0, r0, _), (c1, r1, _) = self._after, self._before
+        if 0 <= c0 <= c1 and 0 <= r0 <= r1:
+            queued = min(loop_ns, r1 - r0)
+            loop_ns -= queued
+            self._queued_ns += queued
+            self._others_ns += c1 - c0
+            self._off_ns += max(0, loop_ns - (c1 - c0))
+        self._loop_ns += loop_ns
 
     def lend(self, thread: int, start_ns: int, before: Reading, end_ns: int) -> None:
         """A stage ran on another thread, the calling one, which ``asyncio.to_thread`` took the frame to."""
@@ -114,8 +129,10 @@ class Steps:
         if not self._whole:
             return UNKNOWN, NOTHING, NOTHING
         loop_ns = UNKNOWN if self._turns is None else self._loop_ns
-        note(marks, STEPS, 0, (self._count, self._inside_ns, loop_ns))
-        return self._thread, NONE_YET, self._sums
+        taken = (self._count, self._inside_ns, loop_ns, self._queued_ns, self._off_ns, self._others_ns)
+        note(marks, STEPS, 0, taken)
+        cpu, ready, blocks = self._sums
+        return self._thread, NONE_YET, (cpu, ready if ready < 0 else ready + self._queued_ns, blocks)
 
     def follow(self, place: types.FrameType) -> None:
         """See every step of the coroutine that runs at ``place``, where this Python tells of them."""

@@ -1,29 +1,50 @@
-"""When an event loop's newest turn began: whatever runs in a turn was ready when it began.
+"""When an event loop's newest turn began, and since when the loop has been busy without a break.
 
 A turn of asyncio's loops is one ``select`` and then the callbacks that were ready by then; what becomes
-ready meanwhile waits for the next turn (``BaseEventLoop._run_once``, Python 3.11 to 3.14). So the time from
-a turn's begin to a task's step is time that the task was ready and the loop ran others. The loop's selector
-(on Windows: its proactor) gets a ``select`` that notes the time: 0.1 µs a turn. Loops without one, such as
-uvloop's, cannot be watched.
+ready meanwhile waits for the next turn (``BaseEventLoop._run_once``, Python 3.11 to 3.14), and a task whose
+timer or socket is ready takes one turn more: the first only resolves what it awaits. A loop that had nothing
+to do waits in ``select``. So what a task lost to its loop lies between the end of the loop's last such wait
+and the task's step. The loop's selector (on Windows: its proactor) gets a ``select`` that notes the times:
+0.3 µs a turn. Loops without one, such as uvloop's, cannot be watched.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
+IDLE_NS: Final = 100_000
+"""A ``select`` that took longer waited for something; one that finds its events there takes 2–20 µs."""
+STEP_S: Final = 1e-3
+"""``select`` waits in whole milliseconds, rounded up (``EpollSelector``, ``PollSelector``)."""
+
 
 class Turns:
-    """Of one loop. ``began_ns``: when the newest turn seen began, by ``clock``."""
+    """Of one loop, by ``clock``: when the newest turn seen began, and since when it has been busy."""
 
-    __slots__ = ("began_ns", "clock")
+    __slots__ = ("began_ns", "busy_since_ns", "clock")
 
     def __init__(self, began_ns: int, clock: Callable[[], int]) -> None:
-        self.began_ns = began_ns
+        self.began_ns = self.busy_since_ns = began_ns
         self.clock = clock
+
+    def turned(self, since_ns: int, timeout: float | None, found: bool) -> None:
+        """A ``select`` returned that was called at ``since_ns``; ``found``: with something to do.
+
+        One without anything to do came back because its time was over: from then on the loop was due, and
+        what it took beyond is a wait for a core or for the interpreter lock.
+        """
+        self.began_ns = now = self.clock()
+        if now - since_ns <= IDLE_NS:
+            return
+        overdue = 0
+        if timeout is not None and not found:
+            overdue = max(0, now - since_ns - math.ceil(max(0.0, timeout) / STEP_S) * 1_000_000)
+        self.busy_since_ns = now - overdue
 
 
 NEWEST: Final = Turns(-1, time.monotonic_ns)
@@ -52,8 +73,10 @@ def of_running_loop(clock: Callable[[], int]) -> Turns | None:
     turns = Turns(clock(), clock)
 
     def select(timeout: float | None = None) -> Any:
+        called = clock()
         events = plain(timeout)
-        turns.began_ns = NEWEST.began_ns = clock()
+        turns.turned(called, timeout, bool(events))
+        NEWEST.began_ns = turns.began_ns
         return events
 
     with contextlib.suppress(AttributeError, TypeError):  # one made in C takes no attributes

@@ -50,6 +50,70 @@ def test_what_the_consumer_lost_to_nobody_knows_what_is_a_queue_wait_behind_it()
     assert ledger.settle(10) == {"queue_wait": 10}
 
 
+def one_thread(number: int, due: int, start: int, end: int) -> Frame:
+    made = Frame("p", number, number, due, start, end)
+    made.segments = [Segment(7, start, end, Evidence())]
+    made.stages = [Stage("gap", "gap", due, start), Stage("work", "cpu", start, end, thread=7)]
+    return made
+
+
+def lost(*shares: Share) -> Verdict:
+    whole = sum(share.lost_ns for share in shares)
+    return Verdict(shares[0].cause, 1, "latency", 10, whole, whole, 0, shares)
+
+
+def test_what_kept_a_thread_from_beginning_keeps_the_frames_behind_waiting_too():
+    backlog = Backlog()
+    held, behind = one_thread(0, 0, 40, 50), one_thread(1, 10, 50, 60)
+    backlog.apply(held)
+    quota, late = Share("cpu_quota", 30, 30, "gap"), Share("late_input", 10, 10, "gap")
+    backlog.learn(held, lost(quota, late))
+    backlog.apply(behind)
+    assert behind.stages[0].ahead_ns == {"cpu_quota": 30, "queue_wait": 10}
+
+
+def through_queues(number: int, decode_at: int, full_until: int, compute_at: int, end: int) -> Frame:
+    """Decode on thread 2, compute on thread 3; ``mid`` between them was full until then."""
+    made = Frame("p", number, number, 0, 0, end)
+    made.stages = [
+        Stage("in", "queue", 0, decode_at),
+        Stage("decode", "cpu", decode_at, decode_at + 10, thread=2),
+        Stage("mid", "queue", decode_at + 10, compute_at, held_up_ns=full_until - decode_at - 10),
+        Stage("compute", "cpu", compute_at, end, thread=3),
+    ]
+    made.segments = [
+        Segment(1, 0, 0, Evidence()),
+        Segment(2, decode_at, decode_at + 10, Evidence()),
+        Segment(3, compute_at, end, Evidence()),
+    ]
+    return made
+
+
+def test_a_thread_held_up_by_a_full_queue_passes_on_what_stands_behind_that_queue():
+    backlog = Backlog()
+    slow = through_queues(0, 0, 10, 11, 120)
+    backlog.apply(slow)
+    backlog.learn(slow, lost(Share("gc_pause", 90, 90, "compute")))
+    held = through_queues(1, 10, 100, 120, 130)  # into mid, which was full, only at 100
+    backlog.apply(held)
+    assert held.stages[2].ahead_ns == {"gc_pause": 90, "queue_wait": 10}
+    backlog.learn(held, None)
+    behind = through_queues(2, 100, 110, 130, 140)
+    backlog.apply(behind)
+    assert behind.stages[0].ahead_ns == {"gc_pause": 72, "queue_wait": 28}
+
+
+def test_a_consumer_that_a_quota_kept_from_running_passes_that_on():
+    backlog = Backlog()
+    frame = through_queues(0, 50, 60, 61, 70)
+    frame.stages[0].evidence = Evidence(runqueue_ns=50, quota_ns=40)
+    backlog.apply(frame)
+    backlog.learn(frame, None)
+    behind = through_queues(1, 60, 70, 71, 80)
+    backlog.apply(behind)
+    assert behind.stages[0].ahead_ns == {"cpu_quota": 40, "cpu_contention": 10, "queue_wait": 10}
+
+
 @pytest.mark.parametrize(("of_task", "behind"), [(False, {"cpu_work": 20}), (True, {})])
 def test_a_frame_waits_behind_the_one_before_on_its_thread_but_tasks_that_take_turns_have_all_at_once(
     of_task, behind

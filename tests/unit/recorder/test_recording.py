@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from framescope.handover import DEPTH, ERROR, HEADER, Batch, pack, unpack
+from framescope.handover import DEPTH, ERROR, HEADER, HELD_UP, Batch, pack, unpack
 from framescope.probes.gc import CollectionProbe
 from framescope.recorder.faults import Faults
 from framescope.recorder.frame import Frame
@@ -257,6 +257,7 @@ def test_a_put_that_times_out_leaves_the_frame_with_its_thread_and_the_queue_inn
     assert record.marks[0::2] == [
         1,
         (DEPTH, 1),
+        (HELD_UP, 1),
         ~1,
         0,
         ~0,

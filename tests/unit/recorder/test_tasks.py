@@ -214,10 +214,30 @@ async def test_time_that_a_task_was_ready_and_its_loop_ran_others_is_the_loops()
 
     await p.begin().around(work())
     (record,) = p.drain(1)
-    count, inside_ns, loop_ns = noted(record.marks, STEPS)
+    count, inside_ns, loop_ns, queued_ns, *_ = noted(record.marks, STEPS)
     assert count == 3
-    assert 20 * ms <= loop_ns < record.end_ns - record.start_ns - 20 * ms
+    assert 20 * ms <= loop_ns + queued_ns < record.end_ns - record.start_ns - 20 * ms
     assert inside_ns < 20 * ms
+
+
+async def test_a_timer_that_ran_out_while_others_had_the_loop_waited_for_the_loop():
+    ms = 1_000_000
+    p = Recorder(0, "p", faults=Faults(raising=True))
+
+    def hold() -> None:
+        until = time.monotonic_ns() + 30 * ms
+        while time.monotonic_ns() < until:
+            pass
+
+    async def work() -> None:
+        asyncio.get_running_loop().call_later(0.001, hold)
+        await asyncio.sleep(0.004)
+
+    await p.begin().around(work())
+    (record,) = p.drain(1)
+    *_, loop_ns, queued_ns, _, _ = noted(record.marks, STEPS)
+    assert loop_ns + queued_ns >= 26 * ms
+    assert record.end_ns - record.start_ns >= 30 * ms
 
 
 async def test_a_loop_that_cannot_be_watched_leaves_the_loops_part_unknown(monkeypatch):
