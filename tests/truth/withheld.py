@@ -47,7 +47,7 @@ def _not_scheduled(record: FrameRecord) -> FrameRecord:
 def _loop_unwatched(record: FrameRecord) -> FrameRecord:
     def unwatched(what: Any, value: Any) -> Any:
         steps = type(what) is tuple and what[0] == STEPS
-        return (value[0], value[1], UNKNOWN) if steps else value
+        return (value[0], value[1], UNKNOWN, 0, 0, 0) if steps else value
 
     marks = list(record.marks)
     marks[1::2] = [unwatched(what, value) for what, value in zip(marks[::2], marks[1::2], strict=True)]
