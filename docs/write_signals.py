@@ -88,8 +88,12 @@ def document() -> str:
     )
 
 
+_FOLLOWS: Final = {sig.BATCH_DEPTHS_PREFIX: "<queue>", sig.BATCH_ATTRIBUTES_PREFIX: "<name>"}
+"""What a name that ends in a point goes on with; else a cause."""
+
+
 def _name(name: str) -> str:
-    follows = "<queue>" if name == sig.BATCH_DEPTHS_PREFIX else "<cause>"
+    follows = _FOLLOWS.get(name, "<cause>")
     return f"`{name}{follows}`" if name.endswith(".") else f"`{name}`"
 
 

@@ -125,6 +125,7 @@ BATCH_LATENCIES_US: Final = "frame.batch.latencies_us"
 BATCH_OUTCOMES: Final = "frame.batch.outcomes"
 BATCH_CAUSES: Final = "frame.batch.causes"
 BATCH_DEPTHS_PREFIX: Final = "frame.batch.depths."
+BATCH_ATTRIBUTES_PREFIX: Final = "frame.batch.attributes."
 MARK_TEXT: Final = "frame.mark.text"
 MARK_KEPT: Final = "kept the last "
 """How the text of a mark begins that says which frames were kept whole: it is there because frames were slow,
@@ -230,6 +231,7 @@ REASON: Final = "reason"
 
 SERVICE_NAME: Final = "service.name"
 SERVICE_INSTANCE_ID: Final = "service.instance.id"
+SERVICE_VERSION: Final = "service.version"
 HOST_NAME: Final = "host.name"
 
 HISTOGRAM_BOUNDS: Final[tuple[float, ...]] = tuple(
@@ -539,6 +541,9 @@ _TOLD: Final = (
         "a fresh UUID for each process, and for each fork",
         _SEMCONV,
     ),
+    Attribute(
+        SERVICE_VERSION, "resource", "string", "", "of the service, where its resource says so", _SEMCONV
+    ),
     Attribute(HOST_NAME, "resource", "string", "", "the machine", _SEMCONV),
     Attribute(FRAME_PIPELINE, "root, frames, metrics", "string", "", "the pipeline's name"),
     Attribute(FRAME_ID, "root", "int", "", "from 0, one more each frame of a pipeline"),
@@ -639,6 +644,7 @@ _TOLD: Final = (
     Attribute(BATCH_OUTCOMES, "frames", "string", "", "a letter each"),
     Attribute(BATCH_CAUSES, "frames", "string[]", "", "the code of each slow frame's cause"),
     Attribute(BATCH_DEPTHS_PREFIX, "frames", "int[]", "{item}", "items each found in that queue, −1 unknown"),
+    Attribute(BATCH_ATTRIBUTES_PREFIX, "frames", "string[]", "", "that content attribute of each, as text"),
     Attribute(MARK_TEXT, "mark", "string", "", "what changed"),
     Attribute(FRAME_METRIC_NAME, "metrics", "string", "", "what the user calls a number of his own"),
     Attribute(HW_ID, "metrics", "string", "", "the device", _SEMCONV),

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from emission import MS, SECOND
 from opentelemetry.sdk.metrics.export import MetricsData
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Status, StatusCode
 
@@ -401,6 +402,44 @@ class StoreContract:
         assert [batch.first_id for batch in newest] == [300, 400]
         overlap = await stores.traces.every_frame(service, "ultrasound", base + 1500 * MS, base + 1600 * MS)
         assert [batch.first_id for batch in overlap] == [100]
+
+    async def test_content_attributes_of_every_frame_come_where_they_are_asked_for(
+        self, stores: Stores, service: str, base: int
+    ) -> None:
+        origin, modes = emission.resource(service), ["doppler", "b", "", "b"]
+        told = {"mode": modes, "depth of scan": ["4.5"]}
+        stores.send([emission.frames_record(origin, base, 0, [8000] * 4, attributes=told)])
+        stores.send([emission.frames_record(origin, base + SECOND, 4, [8000], attributes={"mode": ["b"]})])
+        first, second = await stores.traces.every_frame(
+            service, "ultrasound", base, base + 5 * SECOND, attributes=True
+        )
+        assert {name: list(texts) for name, texts in first.attributes.items()} == {
+            "mode": modes,
+            "depth of scan": ["4.5"],
+        }
+        assert {name: list(texts) for name, texts in second.attributes.items()} == {"mode": ["b"]}
+        assert list(first.depths["gpu"]) == [0, 1, 2, 0]
+
+    async def test_a_record_tells_the_version_of_its_service(
+        self, stores: Stores, service: str, base: int
+    ) -> None:
+        origin = emission.resource(service).merge(Resource({signals.SERVICE_VERSION: "1.4"}))
+        stores.send([emission.frames_record(origin, base, 0, [8000] * 4)])
+        (one,) = await stores.traces.every_frame(service, "ultrasound", base, base + SECOND, attributes=True)
+        assert {name: list(texts) for name, texts in one.attributes.items()} == {
+            signals.SERVICE_VERSION: ["1.4"]
+        }
+
+    async def test_frames_are_asked_for_by_why_they_were_kept(
+        self, stores: Stores, service: str, base: int
+    ) -> None:
+        origin = emission.resource(service)
+        for place, why in enumerate(("baseline", "neighbour", "baseline")):
+            stores.send(
+                emission.frame(origin, base + place * SECOND, 8 * MS, extra={signals.FRAME_KEPT: why})
+            )
+        page = await stores.traces.frames(FrameQuery(service=service, kept=("baseline",)))
+        assert [row.attributes[signals.FRAME_KEPT] for row in page.frames] == ["baseline"] * 2
 
     async def test_marks_come_oldest_first(self, stores: Stores, service: str, base: int) -> None:
         origin = emission.resource(service)

@@ -136,6 +136,7 @@ def frames_record(
     pipeline: str = "ultrasound",
     budget_us: int = 10_000,
     period_us: int = 10_000,
+    attributes: Mapping[str, Sequence[str]] | None = None,
 ) -> ReadableSpan:
     """The record of every frame that started from ``start_ns`` on, one a period."""
     slow = [latency > budget_us for latency in latencies_us]
@@ -148,6 +149,7 @@ def frames_record(
         signals.BATCH_OUTCOMES: "".join("s" if one else "o" for one in slow),
         signals.BATCH_CAUSES: ["GS"] * sum(slow),
         signals.BATCH_DEPTHS_PREFIX + "gpu": [place % 3 for place in range(len(latencies_us))],
+        **{signals.BATCH_ATTRIBUTES_PREFIX + name: told for name, told in (attributes or {}).items()},
     }
     return span(signals.SPAN_FRAMES, start_ns, start_ns + SECOND, told, origin)
 

@@ -164,7 +164,12 @@ def metrics(run: Lived) -> list[Metric]:
 
 
 def attribute(name: str) -> sig.Attribute:
-    for prefix in (sig.FRAME_LOST_PREFIX, sig.FRAME_OVERRUN_PREFIX, sig.BATCH_DEPTHS_PREFIX):
+    for prefix in (
+        sig.FRAME_LOST_PREFIX,
+        sig.FRAME_OVERRUN_PREFIX,
+        sig.BATCH_DEPTHS_PREFIX,
+        sig.BATCH_ATTRIBUTES_PREFIX,
+    ):
         if name not in sig.ATTRIBUTES and name.startswith(prefix):
             return sig.ATTRIBUTES[prefix]
     return sig.ATTRIBUTES[name]

@@ -121,7 +121,7 @@ class MemoryStore:
 
     async def frames(self, query: FrameQuery) -> FramePage:
         self._answering()
-        if self.empty or query.service not in (None, SERVICE):
+        if self.empty or query.service not in (None, SERVICE) or query.kept not in ((), ("slow",)):
             return FramePage(())
         first = max(self._number(query.start_ns or self.start_ns), 0)
         last = self._number(min(query.end_ns or self.clock_ns(), self.clock_ns() - NS // 4))
@@ -239,7 +239,13 @@ class MemoryStore:
         return Trace(FOREIGN_TRACE, {signals.SERVICE_NAME: "shop"}, spans)
 
     async def every_frame(
-        self, service: str, pipeline: str, start_ns: int, end_ns: int, limit: int = 3600
+        self,
+        service: str,
+        pipeline: str,
+        start_ns: int,
+        end_ns: int,
+        limit: int = 3600,
+        attributes: bool = False,
     ) -> list[FrameBatch]:
         self._answering()
         if self.empty or service != SERVICE:

@@ -73,7 +73,13 @@ class MemoryTraces:
         return next((t for t in self.kept if t.trace_id == trace_id), None)
 
     async def every_frame(
-        self, service: str, pipeline: str, start_ns: int, end_ns: int, limit: int = 3600
+        self,
+        service: str,
+        pipeline: str,
+        start_ns: int,
+        end_ns: int,
+        limit: int = 3600,
+        attributes: bool = False,
     ) -> list[FrameBatch]:
         await self._asked()
         found = [
@@ -163,4 +169,5 @@ def _fits(row: FrameRow, query: FrameQuery) -> bool:
         and (query.end_ns is None or row.start_ns < query.end_ns)
         and (not query.outcomes or row.attributes.get(signals.FRAME_OUTCOME) in query.outcomes)
         and (not query.causes or row.attributes.get(signals.FRAME_CAUSE_NAME) in query.causes)
+        and (not query.kept or row.attributes.get(signals.FRAME_KEPT) in query.kept)
     )

@@ -88,6 +88,7 @@ class EmbeddedStore:
                 "end_ns": query.end_ns,
                 "outcomes": list(query.outcomes),
                 "causes": list(query.causes),
+                "kept": list(query.kept),
                 "stage": query.stage,
                 "min_latency_ns": query.min_latency_ns,
                 "order": query.order,
@@ -120,20 +121,38 @@ class EmbeddedStore:
         return _trace(wanted, rows.to_pylist())
 
     async def every_frame(
-        self, service: str, pipeline: str, start_ns: int, end_ns: int, limit: int = 3600
+        self,
+        service: str,
+        pipeline: str,
+        start_ns: int,
+        end_ns: int,
+        limit: int = 3600,
+        attributes: bool = False,
     ) -> list[FrameBatch]:
         """The ``frames`` records that overlap the range, oldest first, at most ``limit`` (the newest)."""
         arguments = {"service": service, "pipeline": pipeline, "start_ns": start_ns, "end_ns": end_ns}
-        rows = await self._ask("every_frame", {**arguments, "limit": limit})
+        rows = await self._ask("every_frame", {**arguments, "limit": limit, "attributes": attributes})
         starts, first_ids, outcomes, causes, budgets = (
             rows[name].to_pylist() for name in ("start_ns", "first_id", "outcomes", "causes", "budget_ns")
         )
         offsets, latencies = _lists(rows["offsets_us"]), _lists(rows["latencies_us"])
         depths = _maps_of_lists(rows["depths"])
+        contents: list[dict[str, list[str]]] = (
+            [dict(told) for told in rows["attributes"].to_pylist()] if attributes else [{}] * len(starts)
+        )
         batches = (
             FrameBatch(service, pipeline, *row)
             for row in zip(
-                starts, first_ids, offsets, latencies, outcomes, causes, depths, budgets, strict=True
+                starts,
+                first_ids,
+                offsets,
+                latencies,
+                outcomes,
+                causes,
+                depths,
+                budgets,
+                contents,
+                strict=True,
             )
         )
         # A record that was sent twice is stored twice.

@@ -119,7 +119,7 @@ class Trace:
 class FrameQuery:
     """Which kept frames, in which order.
 
-    ``outcomes`` and ``causes`` empty means any. ``stage`` is the
+    ``outcomes``, ``causes`` and ``kept`` (why it was kept) empty means any. ``stage`` is the
     guilty stage. ``cursor`` is what the page before answered.
     """
 
@@ -134,6 +134,7 @@ class FrameQuery:
     order: Literal["duration", "time"] = "time"
     limit: int = 100
     cursor: str | None = None
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,8 @@ class FrameBatch:
 
     ``start_ns`` unix ns; ``offsets_us`` of each frame's due time from it; ``latencies_us``;
     ``outcomes`` a letter each (``signals.OUTCOMES``); ``causes`` the two-letter codes of the slow ones,
-    in their order; ``depths`` per queue, one reading a frame (the depth found on entry, −1 unknown).
+    in their order; ``depths`` per queue, one reading a frame (the depth found on entry, −1 unknown);
+    ``attributes`` per content attribute, a text a frame ("" where it has none) or one text for all of them.
     """
 
     service: str
@@ -176,6 +178,7 @@ class FrameBatch:
     causes: Sequence[str] = ()
     depths: Mapping[str, Sequence[int]] = field(default_factory=dict)
     budget_ns: int | None = None
+    attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +222,19 @@ class TraceStore(Protocol):
         ...
 
     async def every_frame(
-        self, service: str, pipeline: str, start_ns: int, end_ns: int, limit: int = 3600
+        self,
+        service: str,
+        pipeline: str,
+        start_ns: int,
+        end_ns: int,
+        limit: int = 3600,
+        attributes: bool = False,
     ) -> list[FrameBatch]:
-        """The ``frames`` records that overlap the range, oldest first, at most ``limit`` (the newest)."""
+        """The ``frames`` records that overlap the range, oldest first, at most ``limit`` (the newest).
+
+        ``attributes``: with their content attributes, which take as long to read as all the rest; without it
+        a backend may leave them out.
+        """
         ...
 
     async def marks(self, service: str, start_ns: int, end_ns: int) -> list[Mark]:

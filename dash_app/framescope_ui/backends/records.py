@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from framescope import signals
-from framescope_ui.store.attributes import codes, integer, letters, number, text
+from framescope_ui.store.attributes import codes, contents, integer, letters, number, text
 
 from .protocols import AttributeValue, FrameBatch, FrameRow, Mark, Span, Trace
 
@@ -64,9 +64,12 @@ def frame_row(service: str, root: Span, others: Iterable[Span]) -> FrameRow:
     )
 
 
-def batch_of(service: str, span: Span) -> FrameBatch | None:
-    """The ``frames`` record a span is; None for another span and for one whose lists do not fit together
-    (a backend that cuts long attributes leaves such records: half a record would be a guess)."""
+def batch_of(service: str, span: Span, version: str | None = None) -> FrameBatch | None:
+    """The ``frames`` record a span is, of a service of this version.
+
+    None for another span and for one whose lists do not fit together (a backend that cuts long attributes
+    leaves such records: half a record would be a guess).
+    """
     if span.name != signals.SPAN_FRAMES:
         return None
     told = span.attributes
@@ -99,6 +102,7 @@ def batch_of(service: str, span: Span) -> FrameBatch | None:
         causes,
         depths,
         round(budget * 1e9) if budget is not None and known else None,
+        contents(told, len(offsets), version),
     )
 
 

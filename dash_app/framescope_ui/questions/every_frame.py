@@ -25,14 +25,20 @@ async def every_frame(stores: Stores, service: str, pipeline: str, start: float,
 
 
 async def latencies(
-    stores: Stores, service: str, pipeline: str, start_ns: int, end_ns: int
+    stores: Stores, service: str, pipeline: str, start_ns: int, end_ns: int, attributes: bool = False
 ) -> tuple[Latencies, int | None]:
-    """The frames due in ``[start_ns, end_ns)``, from every record that may hold some of them.
+    """The frames due in ``[start_ns, end_ns)``, from every record that may hold some of them; with their
+    content attributes where ``attributes`` is set.
 
     Beside them the time before which frames were left out, None where none were.
     """
     batches = await stores.traces.every_frame(
-        service, pipeline, start_ns, end_ns + LONGEST_RECORD_SECONDS * NS, limit=MOST_RECORDS
+        service,
+        pipeline,
+        start_ns,
+        end_ns + LONGEST_RECORD_SECONDS * NS,
+        limit=MOST_RECORDS,
+        attributes=attributes,
     )
     cut_ns = batches[0].start_ns if len(batches) >= MOST_RECORDS and batches[0].start_ns > start_ns else None
     # Off the event loop: an hour of frames would hold up every other viewer.

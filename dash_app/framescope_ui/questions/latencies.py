@@ -7,7 +7,7 @@ quantile of them is exact, where one of a histogram is only as fine as its bucke
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 import numpy as np
@@ -23,6 +23,18 @@ _FINISHED = (OUTCOMES["on_time"], OUTCOMES["slow"])
 
 
 @dataclass(frozen=True, slots=True)
+class Texts:
+    """A text for each frame, as a place in ``names``; −1 where it has none."""
+
+    names: Sequence[str]
+    place: npt.NDArray[np.int32]
+
+    def only(self, which: npt.NDArray[np.bool_]) -> Texts:
+        """Those of the frames marked in ``which``."""
+        return Texts(self.names, self.place[which])
+
+
+@dataclass(frozen=True, slots=True)
 class Latencies:
     """Frames by due time. ``outcome`` is a letter each (``signals.OUTCOMES``), ``cause`` of slow ones."""
 
@@ -34,6 +46,8 @@ class Latencies:
     """The cause's name of a slow frame, where it has one; else None."""
     depths: Mapping[str, npt.NDArray[np.int64]]
     budget_ns: int | None
+    attributes: Mapping[str, Texts] = field(default_factory=dict)
+    """Content attributes, where they were asked for."""
 
     def __len__(self) -> int:
         return int(self.due_ns.size)
@@ -67,6 +81,7 @@ class Latencies:
             cause=self.cause[which],
             depths={name: depth[which] for name, depth in self.depths.items()},
             budget_ns=self.budget_ns,
+            attributes={name: texts.only(which) for name, texts in self.attributes.items()},
         )
 
     def quantile_seconds(self, q: float, ended_after_ns: int | None = None) -> float | None:
@@ -98,6 +113,7 @@ def unpacked(batches: Sequence[FrameBatch]) -> Latencies:
     cause = np.full(total, None, np.object_)
     cause[outcome == OUTCOMES["slow"]] = [name for b, size in pairs for name in _causes(b, size)]
     names = dict.fromkeys(name for b in ordered for name in b.depths)
+    contents = sorted({name for b in ordered for name in b.attributes})
     order = np.argsort(due, kind="stable")
     budgets = [b.budget_ns for b in ordered if b.budget_ns is not None]
     return Latencies(
@@ -110,6 +126,7 @@ def unpacked(batches: Sequence[FrameBatch]) -> Latencies:
             name: _numbers((_depths(b, size, name) for b, size in pairs), total)[order] for name in names
         },
         budget_ns=budgets[-1] if budgets else None,
+        attributes={name: _texts(name, pairs, total, order) for name in contents},
     )
 
 
@@ -125,6 +142,25 @@ def _causes(batch: FrameBatch, size: int) -> list[str | None]:
     slow = batch.outcomes[:size].count(OUTCOMES["slow"])
     known = [CAUSE_BY_CODE.get(code) for code in batch.causes[:slow]]
     return [cause.name if cause else None for cause in known] + [None] * (slow - len(known))
+
+
+def _texts(
+    name: str, pairs: Sequence[tuple[FrameBatch, int]], total: int, order: npt.NDArray[np.int64]
+) -> Texts:
+    """One content attribute of all frames; a record's one text is that of all its frames."""
+    places: dict[str, int] = {}
+    found = np.full(total, -1, np.int32)
+    begin = 0
+    for batch, size in pairs:
+        told = batch.attributes.get(name, ())
+        if len(told) == 1:
+            found[begin : begin + size] = places.setdefault(told[0], len(places))
+        elif len(told) >= size:
+            found[begin : begin + size] = [places.setdefault(text, len(places)) for text in told[:size]]
+        begin += size
+    if (none := places.get("")) is not None:
+        found[found == none] = -1
+    return Texts(list(places), found[order])
 
 
 def _depths(batch: FrameBatch, size: int, queue: str) -> Sequence[int]:

@@ -233,9 +233,18 @@ class RollingTraces:
         )
 
     async def every_frame(
-        self, service: str, pipeline: str, start_ns: int, end_ns: int, limit: int = 3600
+        self,
+        service: str,
+        pipeline: str,
+        start_ns: int,
+        end_ns: int,
+        limit: int = 3600,
+        attributes: bool = False,
     ) -> list[FrameBatch]:
-        """The remembered records and the new ones; one that was asked for again replaces the old."""
+        """The remembered records and the new ones; one that was asked for again replaces the old. With
+        attributes it is no question of a live page, and passes through."""
+        if attributes:
+            return await self._store.every_frame(service, pipeline, start_ns, end_ns, limit, attributes)
         key = (service, pipeline)
         memory = self._batches.get(key)
         since = self._link.horizon.asked_from(memory, start_ns, end_ns)

@@ -53,6 +53,7 @@ class Frames(Question):
     end_ns: Nanoseconds | None = None
     outcomes: Annotated[list[str], Field(max_length=100)] = []
     causes: Annotated[list[str], Field(max_length=100)] = []
+    kept: Annotated[list[str], Field(max_length=100)] = []
     stage: str | None = None
     min_latency_ns: Nanoseconds | None = None
     order: Literal["duration", "time"] = "time"
@@ -75,6 +76,7 @@ class EveryFrame(Question):
     start_ns: Nanoseconds
     end_ns: Nanoseconds
     limit: Annotated[int, Field(ge=1, le=100_000)]
+    attributes: bool = False
 
 
 class Marks(Question):
@@ -217,6 +219,7 @@ def _frame_tests(question: Frames) -> tuple[list[str], dict[str, Any]]:
         ("end_ns", "start_ns < $end_ns", question.end_ns),
         ("outcomes", "outcome IN (SELECT unnest($outcomes::VARCHAR[]))", question.outcomes or None),
         ("causes", "cause IN (SELECT unnest($causes::VARCHAR[]))", question.causes or None),
+        ("kept", "kept IN (SELECT unnest($kept::VARCHAR[]))", question.kept or None),
         ("stage", "stage = $stage", question.stage),
         ("least", "latency_ns >= $least", question.min_latency_ns),
     ):
@@ -283,13 +286,15 @@ def every_frame(question: EveryFrame, segments: Segments, ask: Ask) -> Any:
     """The records, oldest first."""
     found = segments.covering(BATCH, question.start_ns, question.end_ns)
     columns = "start_ns, first_id, offsets_us, latencies_us, outcomes, causes, depths, budget_ns"
+    if question.attributes:
+        columns += ", attributes"
     if not found:
         return BATCH.empty(columns.split(", "))
     return ask(
         f"SELECT {columns} FROM (SELECT {columns} FROM {union(BATCH, found)} "
         "WHERE service = $service AND pipeline = $pipeline AND start_ns < $end_ns AND end_ns >= $start_ns "
         "ORDER BY start_ns DESC LIMIT $limit) ORDER BY start_ns",
-        question.model_dump(),
+        question.model_dump(exclude={"attributes"}),
     )
 
 

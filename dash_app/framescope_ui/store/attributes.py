@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+
+from framescope import signals
 
 
 def plain(value: AnyValue) -> Any:
@@ -71,6 +73,23 @@ def letters(value: Any) -> str | None:
     if isinstance(value, list) and all(isinstance(item, str) and len(item) == 1 for item in value):
         return "".join(value)
     return text(value)
+
+
+def contents(told: Mapping[str, Any], frames: int, version: str | None = None) -> dict[str, list[str]]:
+    """The content attributes of a ``frames`` record of so many frames: a text each, or one for all. The
+    version of the service is one of them."""
+    prefix = signals.BATCH_ATTRIBUTES_PREFIX
+    found = {} if version is None else {signals.SERVICE_VERSION: [version]}
+    for name, value in told.items():
+        if name.startswith(prefix):
+            texts = [value] if isinstance(value, str) else value  # a list of one may come as its item
+            if (
+                isinstance(texts, list)
+                and len(texts) in (1, frames)
+                and all(isinstance(t, str) for t in texts)
+            ):
+                found[name.removeprefix(prefix)] = texts
+    return found
 
 
 def codes(value: Any) -> list[str] | None:

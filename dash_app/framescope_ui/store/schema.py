@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 """Written into each segment; a file of another layout is set aside, never misread."""
 
 
@@ -104,6 +104,7 @@ BATCH: Final = Table(
         ("causes", "VARCHAR[]", pa.list_(pa.string())),
         ("depths", "MAP(VARCHAR, BIGINT[])", pa.map_(pa.string(), pa.list_(pa.int64()))),
         ("budget_ns", "BIGINT", pa.int64()),
+        ("attributes", "MAP(VARCHAR, VARCHAR[])", pa.map_(pa.string(), pa.list_(pa.string()))),
     ),
     begins="start_ns",
     ends="end_ns",

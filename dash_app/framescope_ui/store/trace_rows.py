@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span, Status
 from framescope import signals
 from framescope.judge import outcome_of
 
-from .attributes import codes, integer, letters, mapping, number, plain, text
+from .attributes import codes, contents, integer, letters, mapping, number, plain, text
 from .schema import BATCH
 
 UNKNOWN_SERVICE: Final = "unknown_service"
@@ -98,6 +98,7 @@ class _Origin:
     service: str
     instance: str | None
     host: str | None
+    version: str | None
 
 
 def resource_digest(body: bytes) -> int:
@@ -276,6 +277,7 @@ def _batch_row(origin: _Origin, span: Span) -> tuple[Any, ...] | None:
         causes,
         list(depths.items()),
         _nanoseconds(number(told.get(signals.FRAME_BUDGET_LIMIT))),
+        list(contents(told, len(offsets), origin.version).items()),
     )
 
 
@@ -331,6 +333,7 @@ def _origin(resource: Resource, body: bytes) -> _Origin:
         service=text(told.get(signals.SERVICE_NAME)) or UNKNOWN_SERVICE,
         instance=text(told.get(signals.SERVICE_INSTANCE_ID)),
         host=text(told.get(signals.HOST_NAME)),
+        version=text(told.get(signals.SERVICE_VERSION)),
     )
 
 

@@ -324,6 +324,7 @@ class Agent:
             try:
                 judged = Judged(outline(record, pipeline.definition, partial(self._lose, number)), record)
                 frame = judged.frame
+                frame.attributes = pipeline.cohorts.of(frame.attributes, partial(self._lose, number))
                 if frame.outcome == "dropped":
                     frame.reason = pipeline.reason(frame.reason)
                 frame.budget_ns, frame.budget_learned = pipeline.budget(frame, record)
@@ -423,7 +424,6 @@ class Agent:
         judged.complete = True
         frame, pipeline = self._read(number, judged), self._pipelines[number]
         pipeline.baseline.apply(frame)
-        frame.attributes = pipeline.cohorts.of(frame.attributes, partial(self._lose, number))
         frame.evidence = total(segment.evidence for segment in frame.segments)
         if self._probes is not None:
             self._probes.waits.illustrate(frame)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from framescope import signals as sig
 from framescope.agent.keeper import Judged
+from framescope.judge.model import Frame
 
 Attributes = dict[str, str | float | Sequence[int] | Sequence[str]]
+LONGEST_TEXT: Final = 64
+"""Characters of a content attribute that a record tells of each frame. A longer text is a message or a path:
+kept frames have it, and a second of it would be as large as all the rest of the record."""
 
 
 def frame_records(pipeline: str, window: Sequence[Judged]) -> Iterator[tuple[int, int, Attributes]]:
@@ -48,7 +54,26 @@ def _record(pipeline: str, run: Sequence[Judged]) -> tuple[int, int, Attributes]
             )
             for frame in frames
         ]
+    attributes.update(_content(frames))
     return start, max(frame.end_ns for frame in frames), attributes
+
+
+def _content(frames: Sequence[Frame]) -> Iterator[tuple[str, list[str]]]:
+    """Content attributes of each frame as text; of those that all frames share it is told once."""
+    for name in sorted({name for frame in frames for name in frame.attributes}):
+        texts = [_text(frame.attributes.get(name)) for frame in frames]
+        if max(map(len, texts)) <= LONGEST_TEXT:
+            same = texts.count(texts[0]) == len(texts)
+            yield sig.BATCH_ATTRIBUTES_PREFIX + name, texts[:1] if same else texts
+
+
+def _text(value: str | float | bool | None) -> str:
+    """As pages show it; numbers with a point to six digits. Empty where there is none."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}" if math.isfinite(value) else ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _code(judged: Judged) -> str:

@@ -8,6 +8,7 @@ from agency import S, agent, batch, record
 
 from framescope import signals as sig
 from framescope.agent.cohorts import NAMES, OTHER, VALUES, Cohorts
+from framescope.agent.record import LONGEST_TEXT
 
 
 def test_the_first_texts_of_an_attribute_are_kept_and_later_ones_are_others():
@@ -44,3 +45,30 @@ def test_kept_frames_carry_few_values_and_what_was_exceeded_is_counted():
     assert values[OTHER] == 10
     lost = sent.counter(sig.FS_FRAMES_LOST)
     assert lost[(sig.FRAME_PIPELINE, "p"), (sig.REASON, "attribute_values")] == 10
+
+
+def test_the_record_tells_the_attributes_of_every_frame_kept_or_not():
+    made, sent, _ = agent(baseline_every=0)
+    told = [
+        {"mode": "b", "depth": 4, "gain": 0.1234567, "frozen": False, "patient": "x" * (LONGEST_TEXT + 1)},
+        {"mode": "b", "depth": 5, "gain": float("nan"), "frozen": True},
+        {"mode": "b", "depth": 5},
+    ]
+    made.feed(batch(*(record(n, attributes=one) for n, one in enumerate(told))))
+    made.tick(60 * S)
+    assert not sent.frames()
+    (one,) = sent.records()
+    prefix = sig.BATCH_ATTRIBUTES_PREFIX
+    assert {k.removeprefix(prefix): list(v) for k, v in one.attributes.items() if k.startswith(prefix)} == {
+        "mode": ["b"],
+        "depth": ["4", "5", "5"],
+        "gain": ["0.123457", "", ""],
+        "frozen": ["false", "true", ""],
+    }
+
+
+def test_a_record_of_frames_without_attributes_is_as_before():
+    made, sent, _ = agent()
+    made.feed(batch(record(0), record(1)))
+    made.tick(60 * S)
+    assert not any(name.startswith(sig.BATCH_ATTRIBUTES_PREFIX) for name in sent.records()[0].attributes)

@@ -30,7 +30,7 @@ def names() -> set[str]:
     }
     found = {value for value in made.values() if not value.endswith(".")}
     found |= {sig.FRAME_LOST_PREFIX + "<cause>", sig.FRAME_OVERRUN_PREFIX + "<cause>"}
-    found |= {sig.BATCH_DEPTHS_PREFIX + "<queue>"}
+    found |= {sig.BATCH_DEPTHS_PREFIX + "<queue>", sig.BATCH_ATTRIBUTES_PREFIX + "<name>"}
     return found | {
         sig.expected_name(name) for name in (*EVIDENCE_ATTRIBUTES.values(), *GPU_ATTRIBUTES.values())
     }

@@ -107,3 +107,22 @@ async def test_running_pipelines_come_first_by_name_then_the_newest() -> None:
     assert picked(choices, None, None) is choices[0]
     assert picked(choices, "b", None) is choices[1]
     assert picked(choices, "nobody", None) is None
+
+
+def test_attributes_of_all_frames_are_places_among_their_texts() -> None:
+    def one(second: int, modes: list[str] | None) -> FrameBatch:
+        told = {} if modes is None else {"mode": modes}
+        return FrameBatch(
+            "s", "p", second * NS, second * 3, [0, 1, 2], [9, 9, 9], "oso", ["GS"], attributes=told
+        )
+
+    found = unpacked([one(0, ["b", "", "doppler"]), one(1, ["b"]), one(2, None)])
+    mode = found.attributes["mode"]
+    assert [None if p < 0 else mode.names[p] for p in mode.place] == [
+        "b",
+        None,
+        "doppler",
+        *"bbb",
+        *[None] * 3,
+    ]
+    assert [mode.names[p] for p in found.only(found.slow).attributes["mode"].place if p >= 0] == ["b"]

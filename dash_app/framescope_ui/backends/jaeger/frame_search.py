@@ -18,6 +18,8 @@ Attributes = dict[str, str]
 def narrowings(query: FrameQuery) -> list[Attributes]:
     """The attributes to search with, one set for each outcome and cause: Jaeger joins them by "and"."""
     base = {} if query.pipeline is None else {signals.FRAME_PIPELINE: query.pipeline}
+    if len(query.kept) == 1:
+        base |= {signals.FRAME_KEPT: query.kept[0]}
     outcomes, causes = dict.fromkeys(query.outcomes), dict.fromkeys(query.causes)
     if max(1, len(outcomes)) * max(1, len(causes)) > GREATEST_COMBINATIONS:
         return [base]
@@ -33,6 +35,7 @@ def is_wanted(row: FrameRow, query: FrameQuery) -> bool:
         (query.pipeline is None or told.get(signals.FRAME_PIPELINE) == query.pipeline)
         and (not query.outcomes or told.get(signals.FRAME_OUTCOME) in query.outcomes)
         and (not query.causes or told.get(signals.FRAME_CAUSE_NAME) in query.causes)
+        and (not query.kept or told.get(signals.FRAME_KEPT) in query.kept)
         and (query.stage is None or row.stage == query.stage)
     )
 
@@ -43,3 +46,4 @@ def names(query: FrameQuery) -> Iterator[str]:
     yield from (name for name in single if name is not None)
     yield from query.outcomes
     yield from query.causes
+    yield from query.kept

@@ -34,6 +34,7 @@ from framescope_ui.backends.paging import (
 )
 from framescope_ui.backends.protocols import (
     About,
+    Attributes,
     BackendAway,
     BackendRefused,
     FrameBatch,
@@ -170,7 +171,13 @@ class JaegerStore:
         return next((trace for trace in found if trace.trace_id == wanted), None)
 
     async def every_frame(
-        self, service: str, pipeline: str, start_ns: int, end_ns: int, limit: int = 3600
+        self,
+        service: str,
+        pipeline: str,
+        start_ns: int,
+        end_ns: int,
+        limit: int = 3600,
+        attributes: bool = False,
     ) -> list[FrameBatch]:
         """The ``frames`` records that overlap the range, oldest first, at most ``limit`` (the newest)."""
         wanted = max(1, limit)
@@ -183,8 +190,8 @@ class JaegerStore:
             {signals.FRAME_PIPELINE: pipeline},
         )
 
-        def read(span: Span) -> FrameBatch | None:
-            batch = batch_of(service, span)
+        def read(span: Span, resource: Attributes) -> FrameBatch | None:
+            batch = batch_of(service, span, text(resource.get(signals.SERVICE_VERSION)))
             if batch is None or batch.pipeline != pipeline:
                 return None
             return batch if max(span.end_ns, batch_end_ns(batch)) >= start_ns else None
@@ -197,7 +204,7 @@ class JaegerStore:
         """Change markers, oldest first, at most 10 000 (the newest)."""
         search = Search(service, signals.SPAN_MARK, start_ns, end_ns, _RECORDS_AT_ONCE)
         found = await self._newest(
-            search, lambda span: mark_of(service, span), GREATEST_MARKS, end_ns - start_ns
+            search, lambda span, _: mark_of(service, span), GREATEST_MARKS, end_ns - start_ns
         )
         return sorted(set(found), key=lambda mark: (mark.time_ns, mark.text))[-GREATEST_MARKS:]
 
@@ -235,7 +242,7 @@ class JaegerStore:
         return ask
 
     async def _newest(
-        self, whole: Search, read: Callable[[Span], Read | None], limit: int, step_ns: int
+        self, whole: Search, read: Callable[[Span, Attributes], Read | None], limit: int, step_ns: int
     ) -> list[Read]:
         """What is read of the newest spans of a search: at least ``limit``, if there are so many."""
         if not self._can_match((whole.service, *whole.attributes.values())):
@@ -246,7 +253,7 @@ class JaegerStore:
             allowance.take()
             traces = await self._search(replace(whole, start_ns=since, end_ns=until))
             found = (
-                read(span)
+                read(span, trace.resource)
                 for trace in traces
                 if service_of(trace.resource) == whole.service
                 for span in trace.spans

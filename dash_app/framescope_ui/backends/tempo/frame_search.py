@@ -96,7 +96,7 @@ _SLACK: Final = 1e-9
 
 def answerable(query: FrameQuery) -> bool:
     """Whether any frame can have the texts asked for."""
-    asked = (query.service, query.pipeline, query.stage, *query.outcomes, *query.causes)
+    asked = (query.service, query.pipeline, query.stage, *query.outcomes, *query.causes, *query.kept)
     return all(traceql.can_be(text) for text in asked if text is not None)
 
 
@@ -112,6 +112,7 @@ def roots(query: FrameQuery, least_ns: int = 0, below_ns: int | None = None) -> 
     for name, values in (
         (signals.FRAME_OUTCOME, query.outcomes),
         (signals.FRAME_CAUSE_NAME, query.causes),
+        (signals.FRAME_KEPT, query.kept),
     ):
         if values:
             conditions.append(traceql.equals_any(traceql.span_attribute(name), values))

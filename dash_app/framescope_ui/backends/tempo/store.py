@@ -48,6 +48,7 @@ from framescope_ui.backends.protocols import (
     Trace,
 )
 from framescope_ui.backends.records import batch_end_ns, batch_of, frame_rows, mark_of
+from framescope_ui.store.attributes import text
 
 from . import traceql
 from .frame_search import (
@@ -237,7 +238,13 @@ class TempoStore:
         return trace_of(groups, wanted, partial)
 
     async def every_frame(
-        self, service: str, pipeline: str, start_ns: int, end_ns: int, limit: int = 3600
+        self,
+        service: str,
+        pipeline: str,
+        start_ns: int,
+        end_ns: int,
+        limit: int = 3600,
+        attributes: bool = False,
     ) -> list[FrameBatch]:
         """The ``frames`` records that overlap the range, oldest first, at most ``limit`` (the newest).
 
@@ -246,17 +253,22 @@ class TempoStore:
         if limit < 1 or not (traceql.can_be(service) and traceql.can_be(pipeline)):
             return []
         question = _Question()
-        depths = await self._depth_attributes(service, start_ns - _LONGEST_RECORD_NS, end_ns)
+        prefixes: tuple[str, ...] = (signals.BATCH_DEPTHS_PREFIX,)
+        if attributes:
+            prefixes += (signals.BATCH_ATTRIBUTES_PREFIX,)
+        lists = await self._record_lists(service, start_ns - _LONGEST_RECORD_NS, end_ns, prefixes)
         conditions = [
             traceql.equals(traceql.SERVICE, service),
             traceql.equals(traceql.SPAN_NAME, signals.SPAN_FRAMES),
             traceql.equals(traceql.PIPELINE, pipeline),
         ]
-        selected = [traceql.span_attribute(name) for name in (*_BATCH_ATTRIBUTES, *depths)]
-        text = traceql.query(traceql.spans(conditions), selected)
+        selected = [traceql.span_attribute(name) for name in (*_BATCH_ATTRIBUTES, *lists)]
+        if attributes:
+            selected.append(traceql.VERSION)
+        asked = traceql.query(traceql.spans(conditions), selected)
 
         async def ask(since_ns: int, until_ns: int) -> Found[Span]:
-            return await self._spans(text, since_ns, until_ns, _RECORDS_AT_ONCE, question)
+            return await self._spans(asked, since_ns, until_ns, _RECORDS_AT_ONCE, question)
 
         batches: dict[tuple[int, int], FrameBatch] = {}
         unreadable: set[str] = set()
@@ -266,7 +278,8 @@ class TempoStore:
             async with aclosing(parts):
                 async for spans in parts:
                     for span in spans:
-                        batch = batch_of(service, replace(span, name=signals.SPAN_FRAMES))
+                        version = text(span.attributes.get(signals.SERVICE_VERSION))
+                        batch = batch_of(service, replace(span, name=signals.SPAN_FRAMES), version)
                         if batch is None:
                             unreadable.add(span.span_id)
                         elif max(span.end_ns, batch_end_ns(batch)) >= start_ns:
@@ -503,8 +516,10 @@ class TempoStore:
         texts = (value.get("value") for value in values if isinstance(value, dict))
         return sorted({text for text in texts if isinstance(text, str) and text})
 
-    async def _depth_attributes(self, service: str, start_ns: int, end_ns: int) -> list[str]:
-        """The attributes of queue depths that records have: TraceQL selects by whole names."""
+    async def _record_lists(
+        self, service: str, start_ns: int, end_ns: int, prefixes: tuple[str, ...]
+    ) -> list[str]:
+        """The attributes under these prefixes that records have: TraceQL selects by whole names."""
         record = traceql.spans(
             [
                 traceql.equals(traceql.SERVICE, service),
@@ -517,10 +532,8 @@ class TempoStore:
             told = [name for scope in scopes for name in scope.get("tags") or ()]
         except (AttributeError, TypeError):
             raise self._not_tempo(Unreadable("the answer has no lists of tags")) from None
-        names = {
-            name for name in told if isinstance(name, str) and name.startswith(signals.BATCH_DEPTHS_PREFIX)
-        }
-        return sorted(name for name in names if traceql.can_be_name(name))[:_GREATEST_QUEUES]
+        names = {name for name in told if isinstance(name, str) and name.startswith(prefixes)}
+        return sorted(name for name in names if traceql.can_be_name(name))[:_GREATEST_LISTS]
 
     async def _tags(
         self, path: str, among: traceql.Spans, start_ns: int, end_ns: int, scope: str | None = None
@@ -558,7 +571,7 @@ class TempoStore:
 _RECORD_OR_FRAME: Final = traceql.equals_any(traceql.SPAN_NAME, (signals.SPAN_FRAMES, signals.SPAN_FRAME))
 _NEWEST: Final = 5
 """A record begins up to a second before the frames in it, so a few of the newest traces are looked at."""
-_GREATEST_QUEUES: Final = 64
+_GREATEST_LISTS: Final = 64
 
 
 def _middle(starts_ns: Sequence[int], since_ns: int) -> int | None:

@@ -170,6 +170,7 @@ def _duration(duration_ns: int) -> str:
 # --- framescope's own spans ---------------------------------------------------------------------------
 
 SERVICE: Final = resource_attribute(signals.SERVICE_NAME)
+VERSION: Final = resource_attribute(signals.SERVICE_VERSION)
 HOST: Final = resource_attribute(signals.HOST_NAME)
 PIPELINE: Final = span_attribute(signals.FRAME_PIPELINE)
 STAGE: Final = span_attribute(signals.FRAME_STAGE_NAME)
