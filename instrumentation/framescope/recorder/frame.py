@@ -12,7 +12,7 @@ from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from framescope.handover import DEPTH, HELD_UP, SPANS, TRACE, UNKNOWN, WORK, noted
+from framescope.handover import AWAITED, DEPTH, HELD_UP, SPANS, TRACE, UNKNOWN, WORK, noted
 from framescope.probes.scheduler import NOTHING, Reading
 from framescope.recorder.carried import Attribute, Carried, Segment, boot, unique_thread, written
 from framescope.recorder.faults import hosts_own
@@ -240,9 +240,11 @@ class Frame:
         except Exception:
             self._recorder.faults.note_own("queue.put")
 
-    def _have_waited(self, index: int) -> None:
-        """Leave a queue."""
+    def _have_waited(self, index: int, awaited: bool = False) -> None:
+        """Leave a queue; ``awaited``: who takes it had found the queue empty, and stood waiting."""
         try:
+            if awaited:
+                self._note(AWAITED, index, 1)
             self._leave(index)
         except Exception:
             self._recorder.faults.note_own("queue.get")
@@ -258,8 +260,9 @@ class Frame:
     def _be_closed(self, outside: Token[Marks]) -> None:
         try:
             self._recorder.marks.reset(outside)
-        except ValueError:
-            # Left in another context than it was entered in: an asynchronous generator, a fork.
+        except (ValueError, TypeError):
+            # Left in another context than it was entered in: an asynchronous generator; or what holds the
+            # marks is another since: a fork, somebody who begins to look on.
             self._recorder.lose("left_elsewhere")
 
     # -- processes ------------------------------------------------------------------------------------
@@ -405,7 +408,7 @@ class Frame:
             self._token = None
             try:
                 recorder.marks.reset(token)
-            except ValueError:
+            except (ValueError, TypeError):
                 recorder.lose("left_elsewhere")  # see ``_be_closed``
         if self._ended:
             return  # dropped or failed inside the block

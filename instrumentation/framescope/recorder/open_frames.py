@@ -14,7 +14,6 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from contextvars import Token
 from threading import get_ident, get_native_id
 from typing import Any, Final, Protocol
 
@@ -90,8 +89,19 @@ class _ThreadSlot:
                 self._page.give_back(self.number)
 
 
+class InFrame:
+    """A thread in a frame; ``over`` once that was left."""
+
+    __slots__ = ("marks", "over", "pipeline")
+
+    def __init__(self, pipeline: int, marks: list[Any]) -> None:
+        self.pipeline = pipeline
+        self.marks = marks
+        self.over = False
+
+
 class OpenFrames:
-    """The frame each thread is in: ``here`` by thread, as (pipeline, marks)."""
+    """The frame each thread is in: ``here`` by thread; of several inside each other the innermost."""
 
     def __init__(
         self,
@@ -99,24 +109,35 @@ class OpenFrames:
         clock: Callable[[], int] = time.monotonic_ns,
         failed: Callable[[str], None] = lambda where: None,
     ) -> None:
-        self.here: dict[int, tuple[int, list[Any]]] = {}
+        self.here: dict[int, InFrame] = {}
         self.page = page
         self._failed = failed
         self._clock = clock
         self._local = threading.local()
 
-    def enter(self, pipeline: int, marks: list[Any]) -> None:
-        """The calling thread is in this frame now."""
+    def enter(self, pipeline: int, marks: list[Any]) -> tuple[InFrame, InFrame | None] | None:
+        """The calling thread is in this frame now. The answer is for ``leave``: it, and the one around it."""
         try:
-            self.here[get_ident()] = (pipeline, marks)
+            thread, entered = get_ident(), InFrame(pipeline, marks)
+            around = self.here.get(thread)
+            self.here[thread] = entered
             self._tell(self._clock())
+            return entered, around
         except Exception:
             self._failed("open_frames")
+            return None
 
-    def leave(self) -> None:
-        """The calling thread has left its frame."""
+    def leave(self, entered: InFrame, around: InFrame | None) -> None:
+        """The frame is left: the calling thread is back in the one around it, if there is one still."""
         try:
-            self.here.pop(get_ident(), None)
+            entered.over = True
+            thread = get_ident()
+            if self.here.get(thread) is not entered:
+                return  # it has opened another since, or this one is left on another thread
+            if around is not None and not around.over:
+                self.here[thread] = around
+                return
+            del self.here[thread]
             self._tell(0)
         except Exception:
             self._failed("open_frames")
@@ -134,12 +155,13 @@ class OpenFrames:
 
 
 class OpenMarks(Protocol):
-    """Where the open frame's marks are held: a context variable, or what stands in for one."""
+    """Where the open frame's marks are held: a context variable, or what stands in for one. What ``set``
+    answers is for ``reset`` alone."""
 
     @property
     def get(self) -> Callable[[], Marks]: ...
-    def set(self, marks: Marks, /) -> Token[Marks]: ...
-    def reset(self, token: Token[Marks], /) -> None: ...
+    def set(self, marks: Marks, /) -> Any: ...
+    def reset(self, token: Any, /) -> None: ...
 
 
 class WatchedMarks:
@@ -156,11 +178,12 @@ class WatchedMarks:
         self._open = open_frames
         self.get = inner.get
 
-    def set(self, marks: Marks) -> Token[Marks]:
-        if type(marks) is list:
-            self._open.enter(self._pipeline, marks)
-        return self._inner.set(marks)
+    def set(self, marks: Marks) -> Any:
+        entered = self._open.enter(self._pipeline, marks) if type(marks) is list else None
+        return self._inner.set(marks), entered
 
-    def reset(self, token: Token[Marks]) -> None:
-        self._open.leave()
-        self._inner.reset(token)
+    def reset(self, token: Any) -> None:
+        inner, entered = token
+        if entered is not None:
+            self._open.leave(*entered)
+        self._inner.reset(inner)

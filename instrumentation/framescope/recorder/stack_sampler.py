@@ -157,11 +157,11 @@ class StackSampler:
         """Look at every thread whose stage takes longer than usual."""
         now = self._clock()
         stacks: Mapping[int, FrameType] | None = None
-        for thread, (pipeline, marks) in list(self._open.here.items()):
-            stage = open_stage(marks)
-            if stage is None or not self._usual.overruns(pipeline, stage[0], now - stage[1]):
+        for thread, frame in list(self._open.here.items()):
+            stage = open_stage(frame.marks)
+            if stage is None or not self._usual.overruns(frame.pipeline, stage[0], now - stage[1]):
                 continue
-            if not self._may_look(thread, marks):
+            if frame.over or not self._may_look(thread, frame.marks):
                 continue
             stacks = stacks or self._stacks()
             text = stack_of(stacks.get(thread))

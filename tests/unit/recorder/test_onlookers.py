@@ -1,8 +1,10 @@
 """Who looks on beside the frames: which thread is in which frame, and where in its code."""
 
+import gc
 import os
 import sys
 import threading
+import weakref
 
 import pytest
 from apart import Apart
@@ -10,7 +12,7 @@ from apart import Apart
 from framescope.handover import Batch
 from framescope.pipeline import Pipeline, _Process
 from framescope.recorder.faults import Faults
-from framescope.recorder.open_frames import THREADS, OpenFrames, Page, read_page
+from framescope.recorder.open_frames import THREADS, InFrame, OpenFrames, Page, read_page
 from framescope.recorder.stack_sampler import (
     LATE_NOTE,
     LINES,
@@ -68,6 +70,69 @@ def test_a_thread_is_on_the_page_while_it_has_a_carried_frame_in_a_stage():
     frame.end()
 
 
+def frames_here(watched: Watched) -> list[int]:
+    """The pipelines of the frames that threads are in."""
+    found = watched.witnesses._open
+    assert found is not None
+    return [one.pipeline for one in found.here.values() if not one.over]
+
+
+@linux
+def test_a_thread_is_back_in_its_frame_when_it_leaves_one_of_another_pipeline_inside():
+    watched = Watched("system_calls")
+    outer, inner = (Pipeline(name, process=watched) for name in "oi")  # type: ignore[arg-type]
+    with outer.frame():
+        with inner.frame(), outer.frame():
+            assert frames_here(watched) == [outer._recorder.number]
+        assert frames_here(watched) == [outer._recorder.number]
+        assert len(threads_in_frames(watched)) == 1
+    assert frames_here(watched) == [] == threads_in_frames(watched)
+
+
+@linux
+def test_frames_left_out_of_order_leave_none_behind():
+    watched = Watched("system_calls")
+    first, second = (Pipeline(name, process=watched) for name in "ab")  # type: ignore[arg-type]
+    a, b = first.frame().__enter__(), second.frame().__enter__()
+    a.__exit__(None, None, None)
+    assert frames_here(watched) == [second._recorder.number]
+    b.__exit__(None, None, None)
+    assert frames_here(watched) == [] == threads_in_frames(watched)
+
+
+@linux
+async def test_a_task_s_frame_inside_leaves_the_thread_in_its_own():
+    watched = Watched("system_calls")
+    thread, task = (Pipeline(name, process=watched) for name in "ab")  # type: ignore[arg-type]
+    with thread.frame():
+        async with task.frame():
+            pass
+        assert frames_here(watched) == [thread._recorder.number]
+
+
+@pytest.mark.parametrize("carried", [False, True])
+def test_a_frame_under_way_while_its_holder_changes_is_left_all_the_same(carried: bool):
+    """In a forked child nobody looks on any more; and somebody may begin to while a frame is open."""
+    watched = Watched("stacks")
+    pipeline = Pipeline("p", process=watched)  # type: ignore[arg-type]
+    recorder, stage = pipeline._recorder, pipeline.stage("s")
+    for change in (recorder.forget, lambda: watched.witnesses.watch(recorder)):
+        before = recorder.losses.get("left_elsewhere", 0)
+        with pipeline.begin().stage(stage) if carried else pipeline.frame():
+            change()
+        assert recorder.losses["left_elsewhere"] == before + 1
+
+
+@linux
+def test_frames_that_are_never_left_are_not_held_on_to():
+    watched = Watched("stacks")
+    pipeline = Pipeline("p", process=watched)  # type: ignore[arg-type]
+    gone = [weakref.ref(pipeline.frame().__enter__()) for _ in range(50)]
+    gc.collect()
+    assert sum(one() is not None for one in gone) == 0
+    assert len(watched.witnesses._open.here) == 1  # type: ignore[union-attr]
+
+
 @linux
 def test_a_thread_that_ended_gives_its_place_back():
     watched = Watched("system_calls")
@@ -122,8 +187,8 @@ def test_stages_write_into_the_same_marks_whether_or_not_somebody_looks():
 def test_a_fault_while_looking_never_reaches_the_frame():
     told: list[str] = []
     onlooker = OpenFrames(clock=lambda: 1 // 0, page=object(), failed=told.append)  # type: ignore[arg-type]
-    onlooker.enter(0, [])
-    onlooker.leave()
+    assert onlooker.enter(0, []) is None
+    onlooker.leave(onlooker.here[threading.get_ident()], None)
     assert told == ["open_frames", "open_frames"]
 
 
@@ -191,7 +256,7 @@ class Look:
 
 def test_a_stage_is_looked_at_once_it_takes_longer_than_usual():
     look = Look()
-    look.frames.here[1] = (3, [0, 0])
+    look.frames.here[1] = InFrame(3, [0, 0])
     assert look.at(3) == []
     assert look.at(4.9) == []
     assert len(look.at(6)) == 1
@@ -199,23 +264,23 @@ def test_a_stage_is_looked_at_once_it_takes_longer_than_usual():
 
 def test_a_stage_that_nobody_knows_yet_is_not_looked_at():
     look = Look()
-    look.frames.here[1] = (3, [5, 0])
+    look.frames.here[1] = InFrame(3, [5, 0])
     assert look.at(500) == []
 
 
 def test_a_look_that_came_late_says_so():
     look = Look()
-    look.frames.here[1] = (3, [0, 0])
+    look.frames.here[1] = InFrame(3, [0, 0])
     (text,) = look.at(30, due_ms=10)
     assert text.endswith(LATE_NOTE)
 
 
 def test_one_frame_is_looked_at_only_so_often():
     look = Look()
-    look.frames.here[1] = (3, [0, 0])
+    look.frames.here[1] = InFrame(3, [0, 0])
     looks = sum(len(look.at(10 + at)) for at in range(3 * LOOKS_A_FRAME))
     assert looks == LOOKS_A_FRAME
-    look.frames.here[1] = (3, [0, 0])  # the next frame
+    look.frames.here[1] = InFrame(3, [0, 0])  # the next frame
     assert len(look.at(1000)) == 1
 
 
