@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -60,10 +62,17 @@ class NamedByNvml(AcceleratorClient):
 
 
 class Client:
-    """Another process keeps the accelerator busy."""
+    """Another process keeps the accelerator busy: no child of this one, whose children count as its own."""
 
     def __init__(self, socket: Path) -> None:
-        self._child = children.start("ultrasound.neighbours", "client", "--socket", str(socket))
+        command = (sys.executable, "-m", "ultrasound.neighbours", "client", "--socket", str(socket))
+        self._orders = subprocess.Popen(
+            ["sh", "-c", 'exec 3<&0; "$@" <&3 3<&- &', "sh", *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._orders.wait()
 
     def start(self) -> None:
         self._tell("go")
@@ -72,12 +81,13 @@ class Client:
         self._tell("halt")
 
     def _tell(self, order: str) -> None:
-        assert self._child.stdin is not None
-        self._child.stdin.write(f"{order}\n".encode())
-        self._child.stdin.flush()
+        assert self._orders.stdin is not None
+        self._orders.stdin.write(f"{order}\n".encode())
+        self._orders.stdin.flush()
 
     def close(self) -> None:
-        children.stop(self._child)
+        assert self._orders.stdin is not None
+        self._orders.stdin.close()  # then it ends
 
 
 class Clock:

@@ -160,7 +160,8 @@ def judged(
     recording: Recording, change: Change | None = None, deaf_to: frozenset[str] = frozenset()
 ) -> list[Judged]:
     """Every frame of a recording, judged by today's code, in order. ``deaf_to``: probes of the agent whose
-    readings are withheld, ``system_calls`` among them."""
+    readings are withheld, ``system_calls`` among them. Raises ``ValueError`` for messages or frames that
+    today's agent does not understand."""
     now_ns = 0
     made: list[RecordedProbes] = []
 
@@ -188,6 +189,9 @@ def judged(
             made[0].given(*told)
         elif what == "sample" and made and "system_calls" not in deaf_to:
             made[0].waits.saw(told[0])
+    told = sum(frames for what, frames, *_ in recording.events if what == "message")
+    if len(agent.seen) < told:
+        raise ValueError(f"{told - len(agent.seen)} of {told} frames make no sense to today's agent")
     return agent.seen
 
 
