@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
@@ -25,11 +26,13 @@ from framescope.agent.call_sampler import CallSampler
 from framescope.agent.poller import Point, Poller, Scheduled
 from framescope.agent.readings import DeviceReadings
 from framescope.agent.settings import AgentSettings
+from framescope.agent.stops import Stops
 from framescope.agent.totals import Labels, Totals
 from framescope.agent.waits import Waits
 from framescope.agent.windows import Amounts, Running
 from framescope.handover import Batch
 from framescope.judge.model import Device
+from framescope.probes import scheduler
 from framescope.probes.cgroup import CgroupProbe, CgroupReading
 from framescope.probes.device import DeviceProbe, DeviceReading
 from framescope.probes.host import HostProbe, HostReading
@@ -62,6 +65,7 @@ class EvidenceProbes:
     ) -> None:
         self.devices = DeviceReadings()
         self.waits = Waits()
+        self._stops = Stops(scheduler.reader() if pid != os.getpid() else None)
         self._calls: CallSampler | None = None
         self._pid = pid
         self._clock = clock
@@ -132,7 +136,8 @@ class EvidenceProbes:
 
     def hear(self, batch: Batch) -> None:
         """Take in what the host's own probes saw of its threads, and look at these where it lets us."""
-        self.waits.add(batch.knocks, batch.looks)
+        knocks = (knock for knock in batch.knocks if not self._stops.within(knock[0], knock[1]))
+        self.waits.add(knocks, batch.looks)
         for device, at_ns, delay_ns, _ in batch.canaries:
             held = self._points.setdefault(sig.FS_GPU_CANARY_DELAY, [])
             if len(held) < self._room:
@@ -158,6 +163,7 @@ class EvidenceProbes:
 
     def read(self, now_ns: int, totals: Totals) -> None:
         """Have read every probe that is due, and take in what there is. Raises nothing, waits for nobody."""
+        self._stops.turn(now_ns)
         for outcome in self._poller.turn(now_ns):
             probe = outcome.probe
             cost = outcome.took_ns / 1e9
@@ -263,6 +269,7 @@ class EvidenceProbes:
         return ()
 
     def _take_page_faults(self, reading: PageFaults) -> Iterable[Point]:
+        self._stops.saw(reading.time_ns, reading.stopped)
         self._major_faults.add(reading.time_ns, reading.major)
         labels = ((sig.PROCESS_PAGING_FAULT_TYPE, "major"),)
         yield sig.PROCESS_PAGING_FAULTS, labels, reading.time_ns, reading.major

@@ -255,7 +255,8 @@ class Frame:
         found = marks.get()
         if found is self._marks or (isinstance(found, SharedMarks) and found.numbers is self._marks):
             return None
-        return marks.set(self._marks)
+        token: Token[Marks] = marks.set(self._marks)
+        return token
 
     def _be_closed(self, outside: Token[Marks]) -> None:
         try:
