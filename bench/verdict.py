@@ -1,7 +1,7 @@
 """What a verdict costs: one in the agent, and a thousand in the app.
 
-The frame has eight stages on two threads, a queue between them, GPU work that tells all, readings of the
-device at 10 Hz, and knocks at the interpreter lock. "One verdict in the agent" is everything a slow frame
+The frame has eight stages on two threads, a queue between them, GPU work that tells all, and readings of
+the device at 10 Hz. "One verdict in the agent" is everything a slow frame
 takes there from its record to its verdict: reading it whole, what is usual, the ledger of its queue, the
 judge and its words. In the app it is from spans to words, with the emitter's verdict on them and, for other
 people's traces, without. Medians over rounds; JSON goes to bench-results/verdict.json.
@@ -150,7 +150,6 @@ def in_the_agent() -> tuple[float, list[list[ReadableSpan]]]:
                 pipelines={0: DEFINITION},
                 frames=[record for record, _ in both],
                 works=[tuple(work) for _, work in both],
-                knocks=[(at, at + MS // 10, MS // 20) for at in range(start, end, 8 * MS)],
             )
         )
         for at in range(start, end + 100 * MS, 100 * MS):
@@ -159,6 +158,8 @@ def in_the_agent() -> tuple[float, list[list[ReadableSpan]]]:
                 [DeviceReading(DEVICE, at, 100 * MS, utilization=0.8, other_utilization=0.5, processes=uses)]
             )
         agent.tick(end, everything=True)
+    if len(agent.took) != FRAMES:
+        raise AssertionError(f"{len(agent.took)} of {FRAMES} slow frames were judged")
     each = [whole + read for whole, read in zip(agent.took, agent.read_took, strict=True)]
     return statistics.median(each) / 1e3, sink.frames
 

@@ -45,9 +45,18 @@ def parent(cause: str) -> str:
     return cause if known is None or known.parent is None else known.parent
 
 
-def right(row: Row) -> bool:
-    """Whether a single fault's cause was named."""
-    return row.named in row.causes
+Pair = tuple[float, bool]
+"""A verdict's confidence, and whether it was right."""
+
+
+def claims(rows: Iterable[Row]) -> list[Pair]:
+    """Of single faults, the verdicts that say something. Who names the family of the true cause is right:
+    more is not said. Who says ``unknown`` claims nothing, and is no part of it."""
+    return [
+        (row.confidence, row.named in (row.causes[0], parent(row.causes[0])))
+        for row in rows
+        if len(row.causes) == 1 and row.named != "unknown"
+    ]
 
 
 def confusion(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
@@ -123,12 +132,12 @@ def wrong_instead(rows: Iterable[Row]) -> float | None:
     return wrong / len(single) if single else None
 
 
-def calibration_error(pairs: Sequence[tuple[float, bool]], bins: int = 10) -> float | None:
+def calibration_error(pairs: Sequence[Pair], bins: int = 10) -> float | None:
     """Expected calibration error of (confidence, right): the mean gap between the two over bins of equal
     width, weighted by their size (Guo et al., ICML 2017)."""
     if not pairs:
         return None
-    binned: defaultdict[int, list[tuple[float, bool]]] = defaultdict(list)
+    binned: defaultdict[int, list[Pair]] = defaultdict(list)
     for confidence, was_right in pairs:
         binned[min(bins - 1, int(confidence * bins))].append((confidence, was_right))
     return sum(abs(sum(c for c, _ in some) - sum(r for _, r in some)) for some in binned.values()) / len(
@@ -136,9 +145,9 @@ def calibration_error(pairs: Sequence[tuple[float, bool]], bins: int = 10) -> fl
     )
 
 
-def reliability(pairs: Sequence[tuple[float, bool]], bins: int = 10) -> list[dict[str, float]]:
+def reliability(pairs: Sequence[Pair], bins: int = 10) -> list[dict[str, float]]:
     """By confidence: how many frames, their mean confidence, and how often these were right."""
-    binned: defaultdict[int, list[tuple[float, bool]]] = defaultdict(list)
+    binned: defaultdict[int, list[Pair]] = defaultdict(list)
     for confidence, was_right in pairs:
         binned[min(bins - 1, int(confidence * bins))].append((confidence, was_right))
     return [
@@ -152,7 +161,7 @@ def reliability(pairs: Sequence[tuple[float, bool]], bins: int = 10) -> list[dic
     ]
 
 
-def auroc(pairs: Sequence[tuple[float, bool]]) -> float | None:
+def auroc(pairs: Sequence[Pair]) -> float | None:
     """The chance that a right verdict has a higher confidence than a wrong one, ties counted half."""
     good = [c for c, was_right in pairs if was_right]
     bad = sorted(c for c, was_right in pairs if not was_right)
@@ -204,7 +213,7 @@ def report(rows: Sequence[Row]) -> dict[str, Any]:
     table = confusion(rows)
     scores = f1(table)
     single = [row for row in rows if len(row.causes) == 1]
-    pairs = [(row.confidence, right(row)) for row in single]
+    pairs = claims(rows)
     errors = share_errors(rows)
     control = [row for row in rows if not row.causes]
     return {

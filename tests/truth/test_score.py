@@ -1,5 +1,6 @@
 """The figures of the truth suite, on frames whose figures can be reckoned by hand."""
 
+from calibrate import isotonic
 from hypothesis import given
 from hypothesis import strategies as st
 from score import (
@@ -8,6 +9,7 @@ from score import (
     auroc,
     both_found,
     calibration_error,
+    claims,
     confusion,
     f1,
     matched,
@@ -20,6 +22,7 @@ from score import (
 )
 
 from framescope import signals
+from framescope.judge.confidence import calibrated
 
 
 def row(cause, named, injected=10.0, confidence=0.8, lost=10.0, sure=None, shape="one_thread", **shares):
@@ -86,6 +89,20 @@ def test_a_control_may_be_noise_but_nothing_that_cannot_be_there():
     assert report(calm)["control_impossible"] == 0
     assert report([*calm, row(None, "loop_wait")])["control_impossible"] == 1 / 3
     assert report([row(None, "loop_wait", shape="service")])["control_impossible"] == 0
+
+
+def test_a_family_is_a_true_claim_and_unknown_is_none():
+    rows = [row("io_wait", named, confidence=0.7) for named in ("io_wait", "blocked", "lock_wait", "unknown")]
+    assert claims(rows) == [(0.7, True), (0.7, True), (0.7, False)]
+
+
+def test_the_fitted_confidence_rises_and_is_never_certain():
+    pairs = [(0.1 * k, k > 2 or n % 4 == 0) for k in range(1, 9) for n in range(40)]
+    knots = isotonic(pairs, least=40)
+    assert knots == sorted(knots) and len(knots) > 1
+    assert all(0 < right < 1 for _, right in knots)
+    seen = [(calibrated(raw, knots), right) for raw, right in pairs]
+    assert calibration_error(seen) < 0.03
 
 
 def test_controls_are_told_apart():
