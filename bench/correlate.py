@@ -30,7 +30,7 @@ from framescope_ui.backends.embedded import EmbeddedStore
 from framescope_ui.backends.protocols import FrameRow, Mark, Series
 from framescope_ui.questions.correlate import correlate
 from framescope_ui.questions.correlate_answer import Answers, correlated
-from framescope_ui.questions.latencies import Latencies
+from framescope_ui.questions.latencies import Latencies, Texts
 from framescope_ui.questions.stores import Stores
 
 Floats = npt.NDArray[np.float64]
@@ -86,7 +86,19 @@ def frames_of(random: np.random.Generator, chance: Floats) -> Latencies:
         cause=cause,
         depths={"rt": random.integers(0, 3, size)},
         budget_ns=BUDGET_NS,
+        attributes=contents(random, size),
     )
+
+
+def contents(random: np.random.Generator, size: int) -> dict[str, Texts]:
+    """Content attributes of every frame that have nothing to do with being slow: a probe that is changed now
+    and then, a mode and a number frame by frame."""
+    probe = np.repeat(switching(random, size * TICKS // FPS, 45, 45), FPS // TICKS)
+    return {
+        "probe": Texts(["linear", "convex"], probe.astype(np.int32)),
+        "view": Texts(["long", "short", "four"], random.integers(0, 3, size).astype(np.int32)),
+        "lines": Texts([str(64 * k) for k in range(1, 9)], random.integers(0, 8, size).astype(np.int32)),
+    }
 
 
 def series_of(values: Floats, every: int = 1, **attributes: str) -> Series:

@@ -241,6 +241,8 @@ def load_hour(url: str, end_ns: int) -> dict[str, Any]:
                     signals.BATCH_OUTCOMES: "".join("s" if one > 10_000 else "o" for one in latencies),
                     signals.BATCH_CAUSES: ["GS"] * slow,
                     signals.BATCH_DEPTHS_PREFIX + "rt": [0] * 100,
+                    signals.BATCH_ATTRIBUTES_PREFIX + "mode": ["b", "doppler"] * 50,
+                    signals.BATCH_ATTRIBUTES_PREFIX + "depth": [str(4 + minute % 5)],
                 }
                 spans.append(
                     Span(

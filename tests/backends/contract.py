@@ -526,12 +526,18 @@ class StoreContract:
         random = np.random.default_rng(1)
         busy = np.arange(seconds) % 10 < 4
         spans, slow_when_busy = [emission.mark(origin, start + 3 * SECOND, "deployed 1.4")], 0
+        convex, other = 0, np.random.default_rng(2)
         for second in range(seconds):
             slow = random.random(fps) < (0.3 if busy[second] else 0.03)
             slow_when_busy += int(slow.sum()) if busy[second] else 0
             latencies = [18_000 if one else 8_000 for one in slow]
             at = start + second * SECOND
-            spans.append(emission.frames_record(origin, at, second * fps, latencies, period_us=20_000))
+            probe = ["convex" if other.random() < (0.9 if one else 0.3) else "linear" for one in slow]
+            convex += probe.count("convex")
+            record = emission.frames_record(
+                origin, at, second * fps, latencies, period_us=20_000, attributes={"probe": probe}
+            )
+            spans.append(record)
             for place in (*np.flatnonzero(slow)[:1].tolist(), *np.flatnonzero(~slow)[:1].tolist()):
                 spans += emission.frame(
                     origin,
@@ -569,3 +575,5 @@ class StoreContract:
         assert apart["stage", "denoise"].claimed and apart["stage", "denoise"].effect > 0.9
         mode = apart["attribute", "mode"]
         assert mode.value == "doppler" and mode.slow > 0.7 and mode.on_time < 0.3
+        probe = next(one for one in found.signals if one.name == "attribute/probe=linear")
+        assert probe.claimed and probe.n_below == convex and probe.n_above == seconds * fps - convex

@@ -74,6 +74,7 @@ class MemoryStore:
         self.clock_ns = clock_ns
         self.away: str | None = None
         self.empty = False
+        self.not_kept = 0.0
         self.simulated = simulated
         self.start_ns = (clock_ns() // NS - HISTORY_SECONDS) * NS
 
@@ -392,7 +393,10 @@ class MemoryStore:
                 ({signals.FRAME_QUEUE_NAME: "GPU", signals.FRAME_DROP_REASON: "queue_full"}, 0.15)
             ],
             signals.FRAME_QUEUE_BLOCKED_TIME: [({signals.FRAME_QUEUE_NAME: "GPU"}, 0.0312)],
-            signals.FS_FRAMES_LOST: [({signals.REASON: "queue_full"}, 0.05)],
+            signals.FS_FRAMES_LOST: [
+                ({signals.REASON: "queue_full"}, 0.05),
+                ({signals.REASON: "keep_budget"}, self.not_kept),
+            ],
         }
         times = list(range(start_ns + step_ns, min(end_ns, self.clock_ns()) + 1, step_ns))
         times = [t for t in times if t > self.start_ns]

@@ -285,6 +285,6 @@
     return window.dash_clientside.no_update;
   }
 
-  window.framescope = { screen, place, frameHref, openPoint, openMoment, narrowed, arrived };
+  window.framescope = { go, screen, place, frameHref, openPoint, openMoment, narrowed, arrived };
   setInterval(watch, 1000);
 })();

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dash import html
 
 from framescope_ui.figures import quantity, theme
-from framescope_ui.figures.correlate import time_figure
+from framescope_ui.figures.correlate_time import time_figure
 from framescope_ui.pages import elements
 from framescope_ui.pages.correlate_apart import apart_card
 from framescope_ui.pages.correlate_changes import changes_card
+from framescope_ui.pages.correlate_selected import nothing_left, selection_line
 from framescope_ui.pages.correlate_signals import all_signals, doses_card, lag_card, signal_links
 from framescope_ui.pages.correlate_table import wrapping_table
 from framescope_ui.pages.correlate_words import (
+    capital,
     chosen_risk,
+    condition,
     interval_text,
     lag_words,
     likelier,
@@ -42,10 +45,13 @@ def correlate_page(found: Correlation, viewer: Viewer, fixed: Viewer) -> list[Pa
     range by its ends, for links that lead away."""
     risk = chosen_risk(found)
     head: list[Part] = [html.H1(sentence(found), className="fs-sentence"), facts(found, risk)]
+    if not found.frames and found.selection:
+        return [*head[:1], selection_line(found, viewer, fixed), nothing_left(found, viewer)]
     if not found.frames:
         return [*head[:1], elements.notice("No frame was recorded in this range.", *_teach(viewer))]
     body = [
         *head,
+        selection_line(found, viewer, fixed),
         *(html.P(text, className="fs-dim") for text in asides(found)),
         signal_links(found, viewer),
         elements.card(
@@ -59,7 +65,7 @@ def correlate_page(found: Correlation, viewer: Viewer, fixed: Viewer) -> list[Pa
                 ),
                 cause_links(found, fixed),
             ],
-            note="shaded: above the threshold; drag to narrow, click a mark to open it",
+            note=time_note(risk, phone=viewer.phone),
         ),
     ]
     if risk is not None and found.chosen is not None:
@@ -75,10 +81,18 @@ def correlate_page(found: Correlation, viewer: Viewer, fixed: Viewer) -> list[Pa
         )
     else:
         body.append(elements.notice("There is no signal to hold slow frames against.", *_no_signals()))
-    body.append(changes_card(found, fixed))
+    body.append(changes_card(found, viewer, fixed))
     if found.signals:
         body.append(all_signals(found, viewer))
     return body
+
+
+def time_note(risk: SignalRisk | None, *, phone: bool) -> str:
+    """What is shaded, and what can be done with the chart."""
+    shaded = "" if risk is None else "shaded: most had it; " if risk.value is not None else "shaded: above; "
+    return shaded + (
+        "tap a mark to open it" if phone else "draw a box to select frames, click a mark to open it"
+    )
 
 
 def facts(found: Correlation, risk: SignalRisk | None) -> Part:
@@ -86,25 +100,29 @@ def facts(found: Correlation, risk: SignalRisk | None) -> Part:
     parts: list[Part] = []
     if risk is not None and risk.interval is not None and found.slow >= FEWEST_SLOW:
         times, interval, _ = likelier(risk)
-        level = value_text(risk.threshold, risk.unit)
+        above, below = (
+            (f"Above {value_text(risk.threshold, risk.unit)}", "Not above")
+            if risk.value is None
+            else (f"{risk.title} is {risk.value}", "Is not")
+        )
         parts += [
             html.Span([f"{ratio(times)}, 95 % interval ", html.Strong(interval_text(interval))]),
             html.Span(
                 [
-                    f"Above {level}: ",
+                    f"{above}: ",
                     html.Strong(f"{quantity.percent(share_of(risk.slow_above, risk.n_above))} %"),
                     f" of {quantity.whole(risk.n_above)} frames slow",
                 ]
             ),
             html.Span(
                 [
-                    "Not above: ",
+                    f"{below}: ",
                     html.Strong(f"{quantity.percent(share_of(risk.slow_below, risk.n_below))} %"),
                     f" of {quantity.whole(risk.n_below)}",
                 ]
             ),
         ]
-        if risk.claimed:
+        if risk.claimed and found.chosen is not None and found.chosen.lag is not None:
             parts.append(html.Span(lag_words(risk)))
     parts.append(html.Span("An association; the cause is judged frame by frame"))
     return html.P(parts, className="fs-facts")
@@ -121,6 +139,13 @@ def asides(found: Correlation) -> list[str]:
     if found.chosen is not None and found.chosen.unread > UNREAD_SHARE * found.frames:
         told.append(
             f"{quantity.whole(found.chosen.unread)} frames without a reading of this signal are left out."
+        )
+    if found.keep_budget:
+        told.append(
+            f"About {quantity.whole(found.keep_budget)} frames were one too many for the keep budget and not "
+            "kept whole: of their seconds the worst slow frames were kept and those on time went first. "
+            "Readings and stages of such storms are told by their worst frames; whatever is of all frames is "
+            "not touched."
         )
     return [*told, *found.missing]
 
@@ -146,18 +171,19 @@ def stretches_table(found: Correlation, risk: SignalRisk | None, fixed: Viewer) 
     if risk is None or not above:
         return wrapping_table(("Stretch",), [["none above the threshold"]], caption="Stretches above")
     longest = sorted(above, key=lambda one: one[0] - one[1])[:SHOWN_STRETCHES]
+    shown = fixed.with_(signal=None, within=None, than=None)
     rows: list[list[Part]] = [
         [
             html.A(
                 f"{quantity.moment(start)}, slow frames of it",
-                href=fixed.with_(signal=None, start=start, end=max(end, start + 1)).href("/frames"),
+                href=shown.with_(start=start, end=max(end, start + 1)).href("/frames"),
             ),
             quantity.duration_text(end - start),
         ]
         for start, end in sorted(longest)
     ]
     return wrapping_table(
-        (f"{risk.title} above {value_text(risk.threshold, risk.unit)}, the longest stretches", "Lasted"),
+        (f"{capital(condition(risk, above=True))}, the longest stretches", "Lasted"),
         rows,
         caption="Stretches above the threshold",
         right=(1,),
@@ -167,6 +193,7 @@ def stretches_table(found: Correlation, risk: SignalRisk | None, fixed: Viewer) 
 def cause_links(found: Correlation, fixed: Viewer) -> Part:
     """Causes of the range with their counts, each a link to its slow frames."""
     totals = [(cause, sum(slow)) for cause, slow in found.course.slow.items()]
+    shown = fixed.with_(signal=None, within=None, than=None)
     return html.Nav(
         [
             html.A(
@@ -175,7 +202,7 @@ def cause_links(found: Correlation, fixed: Viewer) -> Part:
                     html.Span(theme.title(cause)),
                     html.Span(quantity.whole(count), className="fs-count"),
                 ],
-                href=fixed.with_(cause=cause, signal=None).href("/frames"),
+                href=shown.with_(cause=cause).href("/frames"),
                 className="fs-filter",
             )
             for cause, count in totals

@@ -9,13 +9,12 @@ from dash import html
 from framescope_ui.figures import quantity
 from framescope_ui.pages import elements
 from framescope_ui.pages.correlate_table import wrapping_table
-from framescope_ui.pages.correlate_words import CHANCE, value_text
+from framescope_ui.pages.correlate_words import CHANCE, CLASSES, value_text
 from framescope_ui.pages.elements import Part
 from framescope_ui.questions.correlate_views import Correlation, Difference
 
 SHOWN_DIFFERENCES = 10
 DELTA = "δ: how much oftener than not a slow frame has the greater value, −1 to 1; the values are medians."
-CLASSES = {True: "", False: "fs-chance"}
 
 
 def apart_card(found: Correlation) -> Part:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dash import html
 
 from framescope_ui.figures import quantity
-from framescope_ui.figures.correlate import dose_figure, dose_names, lag_figure, scale_of
+from framescope_ui.figures.correlate import dose_figure, dose_names, dose_unit, lag_figure
 from framescope_ui.pages import elements
 from framescope_ui.pages.correlate_table import wrapping_table
 from framescope_ui.pages.correlate_words import (
     CHANCE,
+    about,
     interval_text,
     lag_words,
     likelier,
     p_text,
     ratio,
+    side_words,
     step_text,
     value_text,
 )
 from framescope_ui.pages.elements import Part
 from framescope_ui.pages.viewer import Viewer
-from framescope_ui.questions.correlate_views import Chosen, Correlation, SignalRisk
+from framescope_ui.questions.correlate_views import Chosen, Correlation, Dose, SignalRisk
 
 SHOWN_SIGNALS = 6
 
@@ -34,7 +38,7 @@ def signal_links(found: Correlation, viewer: Viewer) -> Part:
         [
             html.A(
                 [
-                    html.Span(one.title, className="fs-signal-name"),
+                    html.Span(about(one), className="fs-signal-name", title=about(one)),
                     html.Span(_short(one), className="fs-signal-ratio"),
                     html.Span(_short_condition(one), className="fs-signal-note"),
                     html.Span(_short_interval(one), className="fs-signal-note fs-right"),
@@ -61,9 +65,12 @@ def _short(risk: SignalRisk) -> str:
 def _short_condition(risk: SignalRisk) -> str:
     if risk.interval is None:
         return risk.why
-    side = "above" if likelier(risk)[2] else "not above"
-    text = f"{side} {value_text(risk.threshold, risk.unit)}"
-    return text if risk.claimed else CHANCE
+    if not risk.claimed:
+        return CHANCE
+    above = likelier(risk)[2]
+    if risk.value is not None:
+        return "than the others" if above else f"not {risk.value}"
+    return side_words(risk, above=above)
 
 
 def _short_interval(risk: SignalRisk) -> str:
@@ -74,10 +81,10 @@ def all_signals(found: Correlation, viewer: Viewer) -> Part:
     """Every signal with its numbers."""
     head = (
         "Signal",
-        "Above",
-        "Slow above",
-        "Slow not above",
-        "Ratio above",
+        "Above, or is",
+        "Slow then",
+        "Slow else",
+        "Ratio",
         "95 % interval",
         "Lag",
         "Adjusted p",
@@ -85,8 +92,8 @@ def all_signals(found: Correlation, viewer: Viewer) -> Part:
     )
     rows = [
         [
-            html.A(one.title, href=viewer.with_(signal=one.name).href()),
-            value_text(one.threshold, one.unit),
+            html.A(about(one), href=viewer.with_(signal=one.name).href()),
+            value_text(one.threshold, one.unit) if one.value is None else one.value,
             f"{quantity.whole(one.slow_above)} of {quantity.whole(one.n_above)}",
             f"{quantity.whole(one.slow_below)} of {quantity.whole(one.n_below)}",
             ratio(one.risk_ratio),
@@ -113,10 +120,10 @@ def doses_card(chosen: Chosen, risk: SignalRisk, viewer: Viewer) -> Part:
         body: Part = elements.notice("Too few frames met a reading.", "Choose a longer range.")
     else:
         names = dose_names(chosen, risk.unit)
-        _, unit = scale_of(risk.unit, [end for dose in chosen.doses for end in (dose.low, dose.high)])
+        unit = dose_unit(chosen, risk)
         rows = [
             [
-                name,
+                html.A(name, href=viewer.with_(**_of_dose(risk, dose)).href(), title="Only these frames"),
                 quantity.whole(dose.frames),
                 quantity.whole(dose.slow),
                 f"{quantity.percent(dose.share)} %",
@@ -125,15 +132,15 @@ def doses_card(chosen: Chosen, risk: SignalRisk, viewer: Viewer) -> Part:
             for name, dose in zip(names, chosen.doses, strict=True)
         ]
         label = (
-            f"{risk.title}: {rows[0][3]} of frames slow at {rows[0][0]} {unit}, "
-            f"{rows[-1][3]} at {rows[-1][0]} {unit}"
+            f"{risk.title}: {rows[0][3]} of frames slow at {names[0]} {unit}, "
+            f"{rows[-1][3]} at {names[-1]} {unit}"
         )
         body = elements.chart(
             dose_figure(chosen, risk, viewer.theme, phone=viewer.phone),
             label,
             id="doses",
             table=wrapping_table(
-                (f"{risk.title}, {unit}", "Frames", "Slow", "Share", "95 % interval"),
+                (f"{risk.title}, {unit}" if unit else risk.title, "Frames", "Slow", "Share", "95 % interval"),
                 rows,
                 caption=label,
                 right=(1, 2, 3, 4),
@@ -143,14 +150,22 @@ def doses_card(chosen: Chosen, risk: SignalRisk, viewer: Viewer) -> Part:
     return elements.card(f"Slow frames by {risk.title}", body, note=f"% of frames, 95 % interval{left}")
 
 
+def _of_dose(risk: SignalRisk, dose: Dose) -> dict[str, Any]:
+    """The selection of one step's frames."""
+    if dose.value is not None:
+        return {"cohort": (risk.attribute, dose.value)}
+    return {"within": (risk.name, dose.low, dose.high)}
+
+
 def lag_card(chosen: Chosen, risk: SignalRisk, viewer: Viewer) -> Part:
     """Which comes first."""
     step = step_text(risk.lag_step_seconds)
     if chosen.lag is None:
         body: Part = elements.notice(
             "No lag can be told for this signal.",
-            "A queue's depth is that of the very frame; other signals need 600 readings that change: "
-            "a minute of ten a second, ten minutes of one a second.",
+            "It is what each frame carries itself: there is no other time to it."
+            if risk.of_frames
+            else "A lag takes 600 readings that change: a minute of ten a second, ten minutes of one.",
         )
     else:
         rows = [
@@ -172,5 +187,7 @@ def lag_card(chosen: Chosen, risk: SignalRisk, viewer: Viewer) -> Part:
             ),
         ]
     return elements.card(
-        "Which comes first", body, note=f"correlation with latency; steps of {step}; shaded: chance"
+        "Which comes first",
+        body,
+        note=None if risk.of_frames else f"correlation with latency; steps of {step}; shaded: chance",
     )

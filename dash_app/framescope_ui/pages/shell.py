@@ -21,6 +21,8 @@ from framescope_ui.figures import quantity, theme
 from framescope_ui.options import AppOptions
 from framescope_ui.pages import elements, push
 from framescope_ui.pages.correlate import correlate_page, longer
+from framescope_ui.pages.correlate_later import install_correlate
+from framescope_ui.pages.correlate_selected import selection_of
 from framescope_ui.pages.elements import Part
 from framescope_ui.pages.frame import frame_page, unknown_page
 from framescope_ui.pages.limits import limits
@@ -81,6 +83,7 @@ def install(app: Dash, stores: Stores, feed: LiveFeed, options: AppOptions) -> N
     pages = Pages(stores, feed, options)
     _routes(app, pages)
     _more_rows(app, stores)
+    install_correlate(app, _seen, in_browser)
     _updates(app, feed)
     # Dash would do this during the first request, and a second one at the same moment would get a page
     # without scripts.
@@ -371,7 +374,15 @@ class Pages:
             return empty_page(await self._feed.snapshot())
         start, end = viewer.span(now)
         found = await correlate(
-            self._stores, viewer.service, viewer.pipeline, start, end, viewer.signal, stages=True
+            self._stores,
+            viewer.service,
+            viewer.pipeline,
+            start,
+            end,
+            viewer.signal,
+            stages=True,
+            selection=selection_of(viewer),
+            than=viewer.than,
         )
         # Links lead to the range this page tells of, though time goes on.
         fixed = viewer.with_(start=start, end=end, paused=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -35,9 +36,18 @@ class Viewer:
     paused: float | None = None
     cause: str | None = None
     stage: str | None = None
+    cohort: tuple[str, str] | None = None
+    """Name and value of a content attribute that the frames listed have."""
+    latency_ms: tuple[float, float] | None = None
+    """Least and greatest latency of the frames listed, the box drawn on the strip."""
+    outcome: Literal["slow", "dropped", "failed", "on_time", "any"] = "slow"
     order: Literal["time", "duration"] = "time"
     every_row: bool = False
     signal: str | None = None
+    within: tuple[str, float, float] | None = None
+    """Only frames while the signal of this name lay between two values: the box drawn on its chart."""
+    than: tuple[float, float] | None = None
+    """Another range that Correlate compares with, unix seconds."""
     theme: Theme = "dark"
     phone: bool = False
 
@@ -59,6 +69,20 @@ class Viewer:
         """The same with some choices changed."""
         return replace(self, **changes)
 
+    def without_filters(self) -> Viewer:
+        """The same pipeline and range, nothing left out and nothing chosen in it."""
+        return self.with_(
+            cause=None,
+            stage=None,
+            cohort=None,
+            latency_ms=None,
+            order="time",
+            every_row=False,
+            signal=None,
+            within=None,
+            than=None,
+        )
+
     def href(self, path: str | None = None) -> str:
         """The address of a page under these choices."""
         query: dict[str, str] = {}
@@ -71,6 +95,14 @@ class Viewer:
             query["range"] = self.range
         if self.paused is not None:
             query["paused"] = f"{self.paused:.3f}"
+        if self.cohort is not None:
+            query["cohort"] = "=".join(self.cohort)
+        if self.latency_ms is not None:
+            query["latency_ms"] = "-".join(f"{end:g}" for end in self.latency_ms)
+        if self.within is not None:
+            query["within"] = "{}:{:g}:{:g}".format(*self.within)
+        if self.than is not None:
+            query["than"] = "{:.3f}-{:.3f}".format(*self.than)
         if self.order != "time":
             query["order"] = self.order
         if self.every_row:
@@ -102,12 +134,44 @@ def viewer_of(path: str | None, search: str | None, screen: Mapping[str, Any] | 
         paused=_time(found.get("paused")),
         cause=found.get("cause"),
         stage=found.get("stage"),
+        cohort=cohort_of(found.get("cohort")),
+        latency_ms=latencies_of(found.get("latency_ms")),
         order="duration" if found.get("order") == "duration" else "time",
         every_row=found.get("rows") == "all",
         signal=found.get("signal"),
+        within=within_of(found.get("within")),
+        than=_ends(found.get("than")),
         theme="light" if screen.get("theme") == "light" else "dark",
         phone=bool(screen.get("phone")),
     )
+
+
+def cohort_of(text: str | None) -> tuple[str, str] | None:
+    """``name=value`` as addresses have it; None for anything else."""
+    name, sign, value = (text or "").partition("=")
+    return (name, value) if name and sign and value else None
+
+
+def latencies_of(text: str | None) -> tuple[float, float] | None:
+    """``least-greatest`` in ms as addresses have it; None for anything else."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)-(\d{1,9}(?:\.\d{1,6})?)", text or "", re.ASCII)
+    ends = (float(found[1]), float(found[2])) if found else None
+    return ends if ends is not None and ends[0] < ends[1] else None
+
+
+def within_of(text: str | None) -> tuple[str, float, float] | None:
+    """``name:low:high`` as addresses have it; None for anything else."""
+    try:
+        name, low_text, high_text = (text or "").rsplit(":", 2)
+        low, high = float(low_text), float(high_text)
+    except ValueError:
+        return None
+    return (name, low, high) if name and math.isfinite(low) and math.isfinite(high) and low <= high else None
+
+
+def _ends(text: str | None) -> tuple[float, float] | None:
+    start, end = (_time(one) for one in (text or "").partition("-")[::2])
+    return (start, end) if start is not None and end is not None and start < end else None
 
 
 def _time(text: str | None) -> float | None:

@@ -7,19 +7,19 @@ docs/correlate.md.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from framescope import signals
 from framescope_ui.backends.protocols import FramePage, FrameQuery, FrameRow, Series, Trace
-from framescope_ui.questions.correlate_answer import Answers, correlated
+from framescope_ui.questions.correlate_answer import ALL_FRAMES, Answers, OtherRange, correlated
 from framescope_ui.questions.correlate_apart import ON_TIME_A_SLICE, SLICES, SLOW_A_SLICE, TRACES_A_SIDE
 from framescope_ui.questions.correlate_signals import COUNTER_STEP_NS, COUNTERS, GAUGES
-from framescope_ui.questions.correlate_views import Correlation
+from framescope_ui.questions.correlate_views import Correlation, Selection
 from framescope_ui.questions.every_frame import MOST_RECORDS, latencies
-from framescope_ui.questions.latencies import unpacked
+from framescope_ui.questions.latencies import Latencies, unpacked
 from framescope_ui.questions.stores import NS, Stores, Troubles, seconds
 
 MOST_READINGS = 50_000
@@ -29,6 +29,9 @@ LONGEST_NS = 86_400 * NS
 """Of a longer range the newest day is answered: everything is counted in steps of 0.1 s, with frames in them
 or without, and a range may be asked for that begins in 1970."""
 
+KEEP_BUDGET = "keep_budget"
+LOST_STEPS = 360
+"""Steps in which frames that were turned away are asked for: a server needs a few readings in each."""
 AT_ONCE = 16
 """Traces asked for at the same time."""
 
@@ -41,36 +44,64 @@ async def correlate(
     end: float,
     signal: str | None = None,
     stages: bool = False,
+    selection: Selection = ALL_FRAMES,
+    than: tuple[float, float] | None = None,
 ) -> Correlation:
     """The whole page for frames due in ``[start, end)`` unix seconds. ``signal`` is the one looked at
     closely.
 
     ``stages``: whether the times of stages are compared too, for which some whole traces are read, each a
-    question to the store. Of a range of more than a day, or of more than an hour of records, the newest
-    part is answered; ``cut_before`` says from when. Raises ``BackendError`` where the trace store does not
-    answer for all frames; whatever else is not answered is named in ``missing``.
+    question to the store. ``selection``: which frames are meant. ``than``: another range to compare with.
+    Of a range of more than a day, or of more than an hour of records, the newest part is answered;
+    ``cut_before`` says from when. Raises ``BackendError`` where the trace store does not answer for all
+    frames; whatever else is not answered is named in ``missing``.
     """
     asked_ns, end_ns = int(start * NS), int(end * NS)
     start_ns = max(asked_ns, end_ns - LONGEST_NS)
-    every = latencies(stores, service, pipeline, start_ns, end_ns)
-    if end_ns - start_ns <= MOST_RECORDS * NS:
-        (frames, cut_ns), answers = await asyncio.gather(
-            every, _asked(stores, service, pipeline, start_ns, end_ns, stages)
+
+    def every(since_ns: int, until_ns: int) -> Awaitable[tuple[Latencies, int | None]]:
+        return latencies(stores, service, pipeline, since_ns, until_ns, attributes=True)
+
+    async def others(since_ns: int) -> Answers:
+        return await _asked(stores, service, pipeline, since_ns, end_ns, stages, selection)
+
+    other = asyncio.ensure_future(_other(every, than))
+    try:
+        if end_ns - start_ns <= MOST_RECORDS * NS:
+            (frames, cut_ns), answers = await asyncio.gather(every(start_ns, end_ns), others(start_ns))
+        else:
+            # What is left of it is not known before the records are there.
+            frames, cut_ns = await every(start_ns, end_ns)
+            answers = await others(start_ns if cut_ns is None else cut_ns)
+        answers = replace(answers, frames=frames)
+        begin_ns = start_ns if cut_ns is None else cut_ns
+        made = await asyncio.to_thread(
+            correlated, answers, service, pipeline, begin_ns, end_ns, signal, selection, await other
         )
-    else:
-        # What is left of it is not known before the records are there.
-        frames, cut_ns = await every
-        answers = await _asked(
-            stores, service, pipeline, start_ns if cut_ns is None else cut_ns, end_ns, stages
-        )
-    answers = replace(answers, frames=frames)
-    begin_ns = start_ns if cut_ns is None else cut_ns
-    made = await asyncio.to_thread(correlated, answers, service, pipeline, begin_ns, end_ns, signal)
+    finally:
+        other.cancel()
     return replace(made, cut_before=seconds(begin_ns) if begin_ns > asked_ns else None)
 
 
+async def _other(
+    every: Callable[[int, int], Awaitable[tuple[Latencies, int | None]]], than: tuple[float, float] | None
+) -> OtherRange | None:
+    if than is None:
+        return None
+    end_ns = int(than[1] * NS)
+    start_ns = max(int(than[0] * NS), end_ns - LONGEST_NS)
+    frames, cut_ns = await every(start_ns, end_ns)
+    return OtherRange(start_ns if cut_ns is None else cut_ns, end_ns, frames)
+
+
 async def _asked(
-    stores: Stores, service: str, pipeline: str, start_ns: int, end_ns: int, stages: bool
+    stores: Stores,
+    service: str,
+    pipeline: str,
+    start_ns: int,
+    end_ns: int,
+    stages: bool,
+    selection: Selection,
 ) -> Answers:
     troubles = Troubles()
     of_service = {signals.SERVICE_NAME: service}
@@ -86,6 +117,12 @@ async def _asked(
 
     async def kept() -> tuple[list[FrameRow], dict[str, Trace]]:
         step = (end_ns - start_ns) // SLICES
+        least = None if selection.latency is None else int(selection.latency[0] * NS)
+        # Of those on time only the fair sample: neighbours and late ones come in heaps where frames are slow.
+        asked_of: tuple[tuple[str, int, tuple[str, ...], int | None, tuple[str, ...]], ...] = (
+            ("slow", SLOW_A_SLICE, (selection.cause,) if selection.cause else (), least, ()),
+            ("on_time", ON_TIME_A_SLICE, (), None, ("baseline",)),
+        )
         pages = await asyncio.gather(
             *(
                 troubles.answer_or(
@@ -96,27 +133,43 @@ async def _asked(
                             start_ns + place * step,
                             start_ns + (place + 1) * step,
                             outcomes=(outcome,),
+                            causes=causes,
+                            min_latency_ns=least_ns,
                             limit=limit,
+                            kept=why,
                         )
                     ),
                     FramePage(()),
                 )
                 for place in range(SLICES)
-                for outcome, limit in (("slow", SLOW_A_SLICE), ("on_time", ON_TIME_A_SLICE))
+                for outcome, limit, causes, least_ns, why in asked_of
             )
         )
         rows = list({row.trace_id: row for page in pages for row in page.frames}.values())
         return rows, await _traces(stores, troubles, rows) if stages else {}
 
     asked = (*GAUGES, signals.FS_GPU_PROCESS_UTILIZATION, signals.FS_CLOCK_ERROR)
-    (rows, whole), marks, gauges, counters = await asyncio.gather(
+    (rows, whole), marks, gauges, counters, lost = await asyncio.gather(
         kept(),
         troubles.answer_or(traces.marks(service, start_ns, end_ns), []),
         each({m: metrics.gauge(m, where(m), start_ns, end_ns + NS, MOST_READINGS) for m in asked}),
         each({m: metrics.increase(m, where(m), start_ns, end_ns, COUNTER_STEP_NS) for m in COUNTERS}),
+        troubles.answer_or(
+            metrics.increase(
+                signals.FS_FRAMES_LOST,
+                {**of_pipeline, signals.REASON: KEEP_BUDGET},
+                start_ns,
+                end_ns,
+                max((end_ns - start_ns) // LOST_STEPS, 10 * NS),
+            ),
+            [],
+        ),
+    )
+    turned_away = round(
+        sum(sum(series.values) for series in lost if series.attributes.get(signals.REASON) == KEEP_BUDGET)
     )
     missing = [f"{error.backend} did not answer everything: {error.reason}." for error in troubles.all]
-    return Answers(unpacked(()), gauges, counters, rows, whole, marks, missing)
+    return Answers(unpacked(()), gauges, counters, rows, whole, marks, turned_away, missing)
 
 
 async def _traces(stores: Stores, troubles: Troubles, rows: Sequence[FrameRow]) -> dict[str, Trace]:

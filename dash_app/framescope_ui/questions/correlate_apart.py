@@ -1,12 +1,13 @@
-"""What sets slow frames apart: every attribute, reading and stage of the frames that were kept.
+"""What sets slow frames apart: every reading and stage of the frames that were kept, and their attributes.
  Kept frames are a sample: of the slow ones up to a keep budget, of those on time one in a hundred. The
 records tell how many of either there were in each stretch of the range, so each kept frame stands for its
-share of them (post-stratification: Kish 1965, ch. 3.4).
+share of them (post-stratification: Kish 1965, ch. 3.4). Attributes that the records tell of all frames are
+not looked at here (``correlate_content``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from framescope import signals
 from framescope_ui.backends.protocols import Attributes, FrameRow, Trace
+from framescope_ui.questions.correlate_content import MOST_VALUES
 from framescope_ui.questions.correlate_views import Difference, Found, SignalRisk
 from framescope_ui.questions.frame_item import number
 from framescope_ui.questions.latencies import Latencies
@@ -30,8 +32,6 @@ ON_TIME_A_SLICE = 40
 """On time are kept too the neighbours of slow frames, which stand for nobody."""
 TRACES_A_SIDE = 24
 """Whole traces that are read for the times of stages: each is one question to the store."""
-MOST_VALUES = 20
-"""An attribute with more different texts than this is no cohort (an id, say)."""
 FEW_VALUES = 6
 """A number with no more different values than this is compared value by value."""
 
@@ -75,12 +75,24 @@ class Kept:
 
 
 def sample(
-    rows: Sequence[FrameRow], traces: Mapping[str, Trace], frames: Latencies, start_ns: int, end_ns: int
+    rows: Sequence[tuple[FrameRow, bool | None]],
+    traces: Mapping[str, Trace],
+    frames: Latencies,
+    start_ns: int,
+    end_ns: int,
 ) -> list[Kept]:
-    """The kept frames with what each stands for: its kind's number in its slice, over those kept there."""
-    usable = [row for row in rows if _kind(row) is not None and start_ns <= row.start_ns < end_ns]
+    """The kept frames with what each stands for: its kind's number in its slice, over those kept there.
+
+    Beside each row whether it counts as slow, None where that is for the row itself to say.
+    """
+    told = [
+        (row, _kind(row) if slow is None else "slow" if slow else _on_time(row))
+        for row, slow in rows
+        if start_ns <= row.start_ns < end_ns
+    ]
+    usable = [row for row, kind in told if kind is not None]
     slices = [_slice(row.start_ns, start_ns, end_ns) for row in usable]
-    kinds = [_kind(row) == "slow" for row in usable]
+    kinds = [kind == "slow" for _, kind in told if kind is not None]
     there = _counts(frames, start_ns, end_ns)
     kept: dict[tuple[int, bool], int] = {}
     for at, slow in zip(slices, kinds, strict=True):
@@ -104,6 +116,11 @@ def _kind(row: FrameRow) -> str | None:
         return "slow"
     weight = number(row.attributes, signals.FRAME_SAMPLING_WEIGHT)
     return "on_time" if outcome in ("on_time", None) and weight is not None and weight > 0 else None
+
+
+def _on_time(row: FrameRow) -> str | None:
+    """``on_time``, or None for a frame that was slow in another way than is meant, or stands for nobody."""
+    return None if _kind(row) == "slow" else _kind(row)
 
 
 def _slice(time_ns: int, start_ns: int, end_ns: int) -> int:
@@ -144,14 +161,15 @@ def _stages(trace: Trace) -> dict[str, float]:
     return took
 
 
-def compared(kept: Sequence[Kept]) -> tuple[list[Found], list[str]]:
-    """Everything that slow frames and frames on time can differ in, and what was left out (sentences)."""
+def compared(kept: Sequence[Kept], told_of_all: Container[str] = ()) -> tuple[list[Found], list[str]]:
+    """Everything that slow frames and frames on time can differ in, and what was left out (sentences);
+    ``told_of_all``: attributes that are known of every frame."""
     columns: dict[tuple[str, str], dict[int, Any]] = {}
     for place, one in enumerate(kept):
         for name, value in one.attributes.items():
             if name in READINGS:
                 columns.setdefault(("reading", name), {})[place] = value
-            elif not name.startswith(_OURS):
+            elif not name.startswith(_OURS) and name not in told_of_all:
                 columns.setdefault(("attribute", name), {})[place] = value
         for name, took in one.stages.items():
             columns.setdefault(("stage", name), {})[place] = took
@@ -253,12 +271,13 @@ def differences(
         if risk.p is None or risk.p_adjusted is None or not slow or not on_time or risk.threshold is None:
             continue
         shares = risk.slow_above / slow, on_time_above / on_time
+        of_attribute = risk.value is not None
         found.append(
             Difference(
                 risk.name,
                 risk.title,
-                "signal",
-                f"> {risk.threshold:.6g}",
+                "attribute" if of_attribute else "signal",
+                risk.value if of_attribute else f"> {risk.threshold:.6g}",
                 risk.unit,
                 shares[0],
                 shares[1],

@@ -1,25 +1,35 @@
-"""Before and after: slow frames either side of a change, cause by cause."""
+"""Before and after: slow frames of two sides, cause by cause.
+
+The sides are those of a change marker, of two versions of the service, or any two ranges.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
+from framescope import signals
 from framescope_ui.backends.protocols import Mark
 from framescope_ui.questions.correlate_risk import claimed, ends
 from framescope_ui.questions.correlate_views import CauseChange, Change
 from framescope_ui.questions.latencies import Latencies
 from framescope_ui.questions.stores import NS, seconds
-from framescope_ui.statistics.long_run import MOST_WINDOWS, Floats
+from framescope_ui.statistics.long_run import MOST_WINDOWS
 from framescope_ui.statistics.risk import FEWEST_SLOW, RiskRatio, Windows, risk_ratio
 
 SHORTEST_NS = 60 * NS
 """A side shorter than this says nothing: a storm of slow frames for another reason lasts as long."""
 MOST_CHANGES = 4
 """The newest markers; the others are on the charts."""
+MOST_VERSIONS = 4
+"""The versions first seen last."""
 MOST_CAUSES = 6
+Kind = Literal["marker", "versions", "ranges"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +44,43 @@ class Sides:
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
-    """Either side of a moment. ``causes`` begins with all of them; then the commonest ones."""
+class Side:
+    """Frames that came out in ``[start_ns, end_ns)``: when they were due, which were slow, and by what."""
 
-    time_ns: int
-    text: str
     start_ns: int
     end_ns: int
+    due_ns: npt.NDArray[np.int64]
+    slow: npt.NDArray[np.bool_]
+    slow_cause: npt.NDArray[np.str_]
+    """Of the slow ones, in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """Two sides, and what became of slow frames. ``causes`` begins with all of them; then the commonest
+    ones."""
+
+    kind: Kind
+    text: str
+    before: tuple[int, int]
+    after: tuple[int, int]
     frames_before: int
     frames_after: int
     causes: Sequence[Sides]
+
+
+def side_of(
+    frames: Latencies, start_ns: int, end_ns: int, which: npt.NDArray[np.bool_] | None = None
+) -> Side:
+    """The frames due in ``[start_ns, end_ns)``, of those marked in ``which`` where that is given."""
+    first, last = (int(np.searchsorted(frames.due_ns, t)) for t in (start_ns, end_ns))
+    wanted = frames.finished[first:last]
+    if which is not None:
+        wanted = wanted & which[first:last]
+    place = np.flatnonzero(wanted) + first
+    slow = frames.slow[place]
+    cause = np.array([c or "unknown" for c in frames.cause[place[slow]].tolist()], dtype=str)
+    return Side(start_ns, end_ns, frames.due_ns[place], slow, cause)
 
 
 def changes(frames: Latencies, marks: Sequence[Mark], start_ns: int, end_ns: int) -> list[Around]:
@@ -57,50 +94,74 @@ def changes(frames: Latencies, marks: Sequence[Mark], start_ns: int, end_ns: int
         if min(mark.time_ns - before, after - mark.time_ns) >= SHORTEST_NS:
             found.append((mark, before, after))
     return [
-        before_and_after(frames, mark.time_ns, before, after, mark.text)
+        before_and_after(
+            side_of(frames, before, mark.time_ns), side_of(frames, mark.time_ns, after), "marker", mark.text
+        )
         for mark, before, after in found[-MOST_CHANGES:]
     ]
 
 
-def before_and_after(frames: Latencies, time_ns: int, start_ns: int, end_ns: int, text: str = "") -> Around:
-    """Frames due in ``[start_ns, time_ns)`` against those due in ``[time_ns, end_ns)``; they are in that
-    order."""
-    first, last = (int(np.searchsorted(frames.due_ns, t)) for t in (start_ns, end_ns))
-    which = np.flatnonzero(frames.finished[first:last]) + first
-    due, slow = frames.due_ns[which], frames.slow[which]
-    after = due >= time_ns
-    size = max(1, -(-(end_ns - start_ns) // MOST_WINDOWS))
-    window = (due - start_ns) // size
-    windows = int((end_ns - start_ns - 1) // size) + 1
-    cause = np.array([c or "unknown" for c in frames.cause[which[slow]].tolist()], dtype=str)
+def versions(frames: Latencies, start_ns: int, end_ns: int) -> list[Around]:
+    """Each version of the service against the one seen before it, where both ran for long enough."""
+    texts = frames.attributes.get(signals.SERVICE_VERSION)
+    if texts is None:
+        return []
+    sides = []
+    for place, name in enumerate(texts.names):
+        which = texts.place == place
+        due = frames.due_ns[which]
+        if len(due) and due[-1] - due[0] >= SHORTEST_NS:
+            sides.append((name, side_of(frames, int(due[0]), int(due[-1]) + 1, which)))
+    sides.sort(key=lambda one: one[1].start_ns)
+    return [
+        before_and_after(old, new, "versions", f"{after} after {before}")
+        for (before, old), (after, new) in pairwise(sides)
+    ][-MOST_VERSIONS:]
 
-    def counted(which: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Floats:
-        return np.bincount(window[which], minlength=windows).astype(np.float64)
 
-    total_before, total_after = counted(~after), counted(after)
+def before_and_after(before: Side, after: Side, kind: Kind, text: str = "") -> Around:
+    """Slow frames of both sides, cause by cause. The sides are put one behind the other and cut into windows
+    of time, whatever lies between them."""
+    lasted = before.end_ns - before.start_ns, after.end_ns - after.start_ns
+    size = max(1, -(-sum(lasted) // MOST_WINDOWS))
+    first = -(-lasted[0] // size)
+    windows = first - (-lasted[1] // size)
+    due = np.concatenate(
+        [(before.due_ns - before.start_ns) // size, first + (after.due_ns - after.start_ns) // size]
+    )
+    slow = np.concatenate([before.slow, after.slow])
+    is_after = np.arange(len(due)) >= len(before.due_ns)
+    cause = np.concatenate([before.slow_cause, after.slow_cause])
+
+    def counted(which: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        return np.bincount(due[which], minlength=windows).astype(np.float64)
+
+    total_before, total_after = counted(~is_after), counted(is_after)
 
     def sides(name: str | None) -> Sides:
         mine = slow.copy()
         if name is not None:
             mine[slow] = cause == name
-        before_of, after_of = counted(mine & ~after), counted(mine & after)
+        before_of, after_of = counted(mine & ~is_after), counted(mine & is_after)
         ratio = risk_ratio(Windows(total_after, after_of, total_before, before_of))
         return Sides(name, int(before_of.sum()), int(after_of.sum()), ratio)
 
     names, counts = np.unique(cause, return_counts=True)
     common = [str(n) for c, n in sorted(zip(counts, names, strict=True), reverse=True) if c >= FEWEST_SLOW]
     return Around(
-        time_ns,
+        kind,
         text,
-        start_ns,
-        end_ns,
-        int((~after).sum()),
-        int(after.sum()),
+        (before.start_ns, before.end_ns),
+        (after.start_ns, after.end_ns),
+        len(before.due_ns),
+        len(after.due_ns),
         [sides(None), *(sides(name) for name in common[:MOST_CAUSES])],
     )
 
 
 def change_view(around: Around, after: Mapping[int, float]) -> Change:
+    """As the page sees it; ``after``: adjusted p-values by the ``id`` of each of its causes."""
+
     def cause(one: Sides) -> CauseChange:
         p = after.get(id(one))
         return CauseChange(
@@ -115,10 +176,10 @@ def change_view(around: Around, after: Mapping[int, float]) -> Change:
         )
 
     return Change(
-        seconds(around.time_ns),
+        around.kind,
         around.text,
-        seconds(around.start_ns),
-        seconds(around.end_ns),
+        (seconds(around.before[0]), seconds(around.before[1])),
+        (seconds(around.after[0]), seconds(around.after[1])),
         around.frames_before,
         around.frames_after,
         [cause(one) for one in around.causes],

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import numpy as np
-from tsdownsample import MinMaxDownsampler
 
+from framescope_ui.questions.correlate_content import by_value
 from framescope_ui.questions.correlate_risk import Asked, lag_ticks, lags_of
 from framescope_ui.questions.correlate_signals import TICK_NS, Signal, Ticks, doses, stretches
 from framescope_ui.questions.correlate_views import Chosen, Dose, LagCurve, SignalRisk
 from framescope_ui.questions.gaps import with_gaps
 from framescope_ui.questions.stores import NS
 from framescope_ui.questions.views import Line
-from framescope_ui.statistics.long_run import FEWEST_WINDOWS
+from framescope_ui.statistics.long_run import FEWEST_WINDOWS, Floats
 from framescope_ui.statistics.risk import proportions
 
 MOST_POINTS = 1000
-
+"""Readings beyond this many are drawn as steps, each with its mean and the lowest and highest in it."""
+COURSE_STEPS = 400
+COHORT_STEPS = 120
+"""The share of frames that have a value swings from step to step by chance: fewer steps swing less."""
 FEWEST_IN_A_DOSE = 50
 
 
 def chosen_signal(ticks: Ticks, line: Asked, risk: SignalRisk) -> Chosen:
-    bounds, step = doses(line.met)
-    frames = np.zeros((len(bounds), line.met.windows))
-    slow = np.zeros_like(frames)
-    np.add.at(frames, (step, line.met.window), line.met.frames)
-    np.add.at(slow, (step, line.met.window), line.met.slow)
+    """Everything that is told of the chosen signal alone."""
+    bounds, names, frames, slow = _by_dose(ticks, line)
     enough = frames.sum(axis=1) >= FEWEST_IN_A_DOSE
     shown = (
         proportions(frames[enough], slow[enough])
@@ -37,10 +37,11 @@ def chosen_signal(ticks: Ticks, line: Asked, risk: SignalRisk) -> Chosen:
     readings = line.signal
     threshold = line.threshold
     above = readings.values > threshold if threshold is not None else np.zeros(len(readings.values), np.bool_)
+    mean, low, high = _course(readings, risk)
     return Chosen(
         name=risk.name,
         doses=[
-            Dose(*bounds[place], share.share, (share.low, share.high), share.frames, share.slow)
+            Dose(*bounds[place], share.share, (share.low, share.high), share.frames, share.slow, names[place])
             for place, share in zip(places, shown, strict=True)
         ],
         left_out=int(frames[~enough].sum()),
@@ -54,17 +55,52 @@ def chosen_signal(ticks: Ticks, line: Asked, risk: SignalRisk) -> Chosen:
             found.high.tolist(),
             found.chance,
         ),
-        line=_course_of(readings, risk),
+        line=mean,
         above=stretches(readings.times_ns, above, readings.spacing_ns),
+        lowest=low,
+        highest=high,
     )
 
 
-def _course_of(signal: Signal, risk: SignalRisk) -> Line:
-    """The readings over time; of many the lowest and highest of each stretch."""
+def _by_dose(ticks: Ticks, line: Asked) -> tuple[list[tuple[float, float]], list[str | None], Floats, Floats]:
+    """Each dose's ends and name (None for a number), and its frames and slow frames in each window."""
+    signal = line.signal
+    if signal.attribute is not None:
+        texts = ticks.attributes[signal.attribute]
+        frames, slow = by_value(ticks, texts)
+        order = np.argsort(texts.names)
+        names: list[str | None] = [texts.names[place] for place in order.tolist()]
+        ends = [(float(texts.names[at] == signal.value),) * 2 for at in order.tolist()]
+        return ends, names, frames[order], slow[order]
+    bounds, step = doses(line.met)
+    cell = line.met.window * len(bounds) + step
+    counted: list[Floats] = [
+        np.bincount(cell, weights=what, minlength=line.met.windows * len(bounds))
+        .astype(np.float64)
+        .reshape(line.met.windows, len(bounds))
+        .T
+        for what in (line.met.frames, line.met.slow)
+    ]
+    return bounds, [None] * len(bounds), counted[0], counted[1]
+
+
+def _course(signal: Signal, risk: SignalRisk) -> tuple[Line, Line | None, Line | None]:
+    """The readings over time; of many the mean of each step, and its lowest and highest."""
     times, values, spacing = signal.times_ns, signal.values, signal.spacing_ns / NS
-    if len(times) > MOST_POINTS:
-        kept = MinMaxDownsampler().downsample(np.ascontiguousarray(values), n_out=MOST_POINTS)
-        spacing *= 2 * len(times) / MOST_POINTS
-        times, values = times[kept], values[kept]
-    x, y = with_gaps((times / NS).tolist(), values.tolist(), spacing)
-    return Line(risk.title, risk.unit, x, y)
+    if len(times) <= (MOST_POINTS if signal.attribute is None else COHORT_STEPS):
+        x, y = with_gaps((times / NS).tolist(), values.tolist(), spacing)
+        return Line(risk.title, risk.unit, x, y), None, None
+    steps = COURSE_STEPS if signal.attribute is None else COHORT_STEPS
+    size = max(1, -(-int(times[-1] - times[0] + 1) // steps))
+    step = (times - times[0]) // size
+    first = np.flatnonzero(np.diff(step, prepend=-1))
+    count = np.diff(np.append(first, len(step)))
+    ends = ((times[0] + (step[first] + 1) * size) / NS).tolist()
+    lines = []
+    for name, drawn in (
+        (risk.title, np.add.reduceat(values, first) / count),
+        ("lowest", np.minimum.reduceat(values, first)),
+        ("highest", np.maximum.reduceat(values, first)),
+    ):
+        lines.append(Line(name, risk.unit, *with_gaps(ends, drawn.tolist(), max(spacing, size / NS))))
+    return lines[0], lines[1], lines[2]

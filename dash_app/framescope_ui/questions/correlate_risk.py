@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from framescope import signals
 from framescope_ui.questions.correlate_signals import (
     TICK_NS,
     Met,
@@ -61,9 +61,9 @@ def lags_of(ticks: Ticks, line: Asked) -> Lags | None:
     ratio = line.ratio
     rising = ratio is None or ratio.estimate is None or ratio.estimate >= 1
     steps = lag_ticks(line.signal)
-    value = values_on(ticks, line.signal) if line.signal.spacing_ns else ticks.lateness
-    if line.signal.name.startswith(signals.FRAME_QUEUE_DEPTH):
-        return None  # the depth a frame found is of that very frame: there is no lag to it
+    if line.signal.of_frames:
+        return None  # what a frame carries is of that very frame: there is no lag to it
+    value = values_on(ticks, line.signal)
     return lags(_coarser(value, steps), _coarser(ticks.lateness, steps), rising)
 
 
@@ -115,7 +115,23 @@ def risk_of(line: Asked, error: float | None) -> SignalRisk:
         claimed=claimed(ratio, line.adjusted),
         why=_why(line, n_all, slow_all) if ratio is None else "",
         simulated=signal.simulated,
+        attribute=signal.attribute,
+        value=signal.value,
+        of_frames=signal.of_frames,
+        first=comes_first(found, one, step),
     )
+
+
+def comes_first(found: Lags | None, one: float, finest: float) -> Literal["signal", "frames"] | None:
+    """``signal`` or ``frames``: which of the two comes first; only where the whole interval says so, by a
+    step and the clock error at least."""
+    if found is None or found.peak is None:
+        return None
+    # The ends are whole steps in floating point: a hair less than one is one.
+    least = finest * 0.999
+    if found.peak_low * one >= least:
+        return "signal"
+    return "frames" if found.peak_high * one <= -least else None
 
 
 def ends(ratio: RiskRatio) -> tuple[float | None, float | None]:

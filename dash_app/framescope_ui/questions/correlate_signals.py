@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +14,7 @@ from framescope import signals
 from framescope_ui.backends.protocols import Series
 from framescope_ui.questions import gpus
 from framescope_ui.questions.gaps import GAP_SPACINGS
-from framescope_ui.questions.latencies import Latencies
+from framescope_ui.questions.latencies import Latencies, Texts
 from framescope_ui.questions.readings import is_true
 from framescope_ui.questions.stores import NS
 from framescope_ui.statistics.long_run import MOST_WINDOWS, Floats
@@ -80,7 +80,11 @@ _LIMITS = {
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One signal's readings: at ``times_ns``, each telling of the ``spacing_ns`` before it."""
+    """One signal's readings: at ``times_ns``, each telling of the ``spacing_ns`` before it.
+
+    ``of_frames``: each is what one frame itself carries, and there is no lag to it. With an ``attribute`` it
+    is the share of frames of which that has this ``value``.
+    """
 
     name: str
     title: str
@@ -90,6 +94,9 @@ class Signal:
     spacing_ns: int
     limit: float | None = None
     simulated: bool = False
+    of_frames: bool = False
+    attribute: str | None = None
+    value: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +130,7 @@ def signals_of(
         made = _signal(signals.FS_GPU_PROCESS_UTILIZATION, (gpu.id,), [series], several=several)
         if made is not None:
             title = f"Other processes on GPU {gpu.id}" if several else "Other processes on the GPU"
-            found.append(_renamed(made, title, gpu.simulated))
+            found.append(replace(made, title=title, simulated=gpu.simulated))
     for name in COUNTERS:
         for identity, group in _split(name, counters.get(name, ())):
             shares = [Series(s.attributes, s.times_ns, [v * NS / step_ns for v in s.values]) for s in group]
@@ -174,19 +181,6 @@ def _signal(
     )
 
 
-def _renamed(signal: Signal, title: str, simulated: bool) -> Signal:
-    return Signal(
-        signal.name,
-        title,
-        signal.unit,
-        signal.times_ns,
-        signal.values,
-        signal.spacing_ns,
-        signal.limit,
-        simulated,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Ticks:
     """A range in ticks: how many frames came out in each, how many of them slow, and how late they were.
@@ -207,6 +201,7 @@ class Ticks:
     was_slow: npt.NDArray[np.bool_]
     depths: Mapping[str, npt.NDArray[np.int64]]
     """Of each frame that came out, by due time."""
+    attributes: Mapping[str, Texts] = field(default_factory=dict)
 
     @property
     def window(self) -> npt.NDArray[np.int64]:
@@ -239,7 +234,8 @@ def ticks_of(frames: Latencies, start_ns: int, end_ns: int) -> Ticks:
     with np.errstate(invalid="ignore"):
         lateness = np.bincount(tick, weights=place, minlength=size) / np.where(count > 0, count, np.nan)
     depths = {name: depth[which] for name, depth in frames.depths.items()}
-    return Ticks(start_ns, size, count, slow_then, lateness, tick, due, latency, slow, depths)
+    contents = {name: Texts(texts.names, texts.place[which]) for name, texts in frames.attributes.items()}
+    return Ticks(start_ns, size, count, slow_then, lateness, tick, due, latency, slow, depths, contents)
 
 
 def values_on(ticks: Ticks, signal: Signal) -> Floats:
@@ -263,33 +259,6 @@ def met_by_time(ticks: Ticks, signal: Signal) -> Met:
     return Met(
         value[known], ticks.frames[known], ticks.slow[known], ticks.window[known], ticks.windows, unread
     )
-
-
-def queues_of(ticks: Ticks) -> list[tuple[Signal, Met]]:
-    """The depth each frame found in each queue, from the records: no joining by time is needed."""
-    found = []
-    for name, depth in sorted(ticks.depths.items()):
-        known = depth >= 0
-        if not known.any():
-            continue
-        signal = Signal(
-            f"{signals.FRAME_QUEUE_DEPTH}/{name}",
-            f"Depth of queue {name}",
-            "{item}",
-            ticks.due_ns[known],
-            depth[known].astype(np.float64),
-            TICK_NS,
-        )
-        met = Met(
-            signal.values,
-            np.ones(int(known.sum())),
-            ticks.was_slow[known].astype(np.float64),
-            ticks.frame_tick[known] // ticks.window_ticks,
-            ticks.windows,
-            int((~known).sum()),
-        )
-        found.append((signal, met))
-    return found
 
 
 def threshold_of(signal: Signal, met: Met) -> float | None:
@@ -358,14 +327,14 @@ def stretches(
     times_ns: npt.NDArray[np.int64], above: npt.NDArray[np.bool_], spacing_ns: int
 ) -> list[tuple[float, float]]:
     """The stretches of time that readings above a threshold tell of, unix seconds; neighbours are one."""
-    found: list[tuple[float, float]] = []
-    for time_ns in times_ns[above].tolist():
-        begin, end = (time_ns - spacing_ns) / NS, time_ns / NS
-        if found and begin - found[-1][1] <= 2 * spacing_ns / NS:
-            found[-1] = (found[-1][0], end)
-        else:
-            found.append((begin, end))
-    return found
+    ends = times_ns[above]
+    if not len(ends):
+        return []
+    apart = np.flatnonzero(np.diff(ends) > 3 * spacing_ns)
+    first, last = ends[np.append(0, apart + 1)], ends[np.append(apart, len(ends) - 1)]
+    return [
+        (low / NS, high / NS) for low, high in zip((first - spacing_ns).tolist(), last.tolist(), strict=True)
+    ]
 
 
 def doses(met: Met, most: int = 8) -> tuple[list[tuple[float, float]], npt.NDArray[np.int64]]:

@@ -4,8 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from framescope_ui.questions.views import Line, SlowMark
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """``cause``: only frames that were slow by it count as slow; ``latency``: only those that took as
+    long, s, from and below. ``cohort``: only frames of whose attribute this is the value. ``within``: only
+    frames while the signal of that name lay between two values, both included."""
+
+    cause: str | None = None
+    latency: tuple[float, float] | None = None
+    cohort: tuple[str, str] | None = None
+    within: tuple[str, float, float] | None = None
+
+    def __bool__(self) -> bool:
+        return self != Selection()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +51,13 @@ class SignalRisk:
     claimed: bool
     why: str = ""
     simulated: bool = False
+    attribute: str | None = None
+    """The content attribute of frames it is; with a ``value``, frames that have it are those "above"."""
+    value: str | None = None
+    of_frames: bool = False
+    """Each frame carries it itself (a queue's depth, an attribute): there is no lag to it."""
+    first: Literal["signal", "frames"] | None = None
+    """Which comes first, where the whole interval of the lag says so, beyond its step and the clock error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +70,8 @@ class Dose:
     interval: tuple[float, float]
     frames: int
     slow: int
+    value: str | None = None
+    """Of an attribute that is no number; ``low`` and ``high`` are then 1 for the value looked at, else 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +99,9 @@ class Chosen:
     line: Line
     above: Sequence[tuple[float, float]]
     """Stretches of time in which the signal was above its threshold, unix seconds."""
+    lowest: Line | None = None
+    """Beside the mean of each step in ``line``, where there are too many readings to draw each."""
+    highest: Line | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +153,16 @@ class CauseChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Either side of a change marker, up to the next one on each side; ``causes`` begins with all of them."""
+    """Two sides, each from and to unix seconds; ``causes`` begins with all of them.
 
-    time: float
+    ``kind``: of a change ``marker``, up to the next one on each side; two ``versions`` of the service; two
+    ``ranges`` that were chosen.
+    """
+
+    kind: Literal["marker", "versions", "ranges"]
     text: str
-    start: float
-    end: float
+    before: tuple[float, float]
+    after: tuple[float, float]
     frames_before: int
     frames_after: int
     causes: Sequence[CauseChange]
@@ -171,6 +203,10 @@ class Correlation:
     cut_before: float | None = None
     tests: int = 0
     """How many questions the adjusted p-values account for."""
+    selection: Selection = field(default_factory=Selection)
+    """Which frames are meant: all, where it is empty."""
+    keep_budget: int = 0
+    """Frames of the range that were not kept whole because the keep budget was spent."""
     sampled_slow: int = 0
     sampled_on_time: int = 0
     missing: Sequence[str] = field(default=())

@@ -64,6 +64,15 @@ async def test_the_range_and_the_signal_are_those_asked_for(client: httpx.AsyncC
         ({"start": str(NOW - 0.5), "end": str(NOW)}, "end", "at least a second"),
         ({"signal": "hw.nothing"}, "signal", "frame.queue.depth/RT"),
         ({"stages": "yes"}, "stages", "true, false"),
+        ({"cause": "magic"}, "cause", "gpu_contention"),
+        ({"latency_ms": "30-12"}, "latency_ms", "least-greatest"),
+        ({"cohort": "mode"}, "cohort", "name=value"),
+        ({"within": "hw.power:1"}, "within", "name:low:high"),
+        ({"within": "hw.power/0:9:1"}, "within", "name:low:high"),
+        ({"than_start": str(NOW)}, "than_end", "both ends"),
+        ({"than_end": str(NOW)}, "than_start", "both ends"),
+        ({"than_start": "noon", "than_end": str(NOW)}, "than_start", "is not a time"),
+        ({"than_start": str(NOW), "than_end": str(NOW)}, "than_end", "after than_start"),
     ],
 )
 async def test_what_cannot_be_understood_is_the_callers_fault_and_named(
@@ -71,6 +80,35 @@ async def test_what_cannot_be_understood_is_the_callers_fault_and_named(
 ) -> None:
     problem = problem_of(await client.get("/api/correlate", params=asked), 400)
     assert problem["parameter"] == parameter and says in problem["detail"]
+
+
+async def test_a_selection_and_another_range_are_honoured_and_told(
+    client: httpx.AsyncClient, made: Scene
+) -> None:
+    asked = {
+        "service": SERVICE,
+        "pipeline": PIPELINE,
+        "start": str(NOW - 60),
+        "end": str(NOW),
+        "cause": "gpu_contention",
+        "latency_ms": "20-40",
+        "than_start": str(NOW - 120),
+        "than_end": str(NOW - 60),
+    }
+    body = strict(await client.get("/api/correlate", params=asked))
+    assert body["selection"] == {
+        "cause": "gpu_contention",
+        "latency": [0.02, 0.04],
+        "cohort": None,
+        "within": None,
+    }
+    assert body["slow"] == made.slow // 2
+    (change,) = [one for one in body["changes"] if one["kind"] == "ranges"]
+    assert change["before"] == [NOW - 120, NOW - 60] and change["after"] == [NOW - 60, NOW]
+    other = strict(await client.get("/api/correlate", params={**asked, "cause": "gc_pause"}))
+    assert other["slow"] == 0
+    nobody = strict(await client.get("/api/correlate", params={**asked, "cohort": "mode=doppler"}))
+    assert nobody["frames"] == 0 and any("mode = doppler" in text for text in nobody["missing"])
 
 
 async def test_an_unknown_pipeline_is_not_found(client: httpx.AsyncClient) -> None:

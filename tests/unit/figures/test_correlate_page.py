@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from framescope_ui.figures.correlate import dose_figure, dose_names, joined, lag_figure, time_figure
+from framescope_ui.figures.correlate import dose_figure, dose_names, lag_figure
+from framescope_ui.figures.correlate_time import joined, time_figure
 from framescope_ui.pages.correlate import correlate_page, longer
 from framescope_ui.pages.correlate_words import finding, interval_text, lag_words, ratio, sentence
 from framescope_ui.pages.viewer import Viewer, viewer_of
-from framescope_ui.questions.correlate_risk import ends
+from framescope_ui.questions.correlate_risk import comes_first, ends
 from framescope_ui.questions.correlate_views import (
     CauseCourse,
     Chosen,
@@ -22,6 +23,7 @@ from framescope_ui.questions.correlate_views import (
     SignalRisk,
 )
 from framescope_ui.questions.views import Line, SlowMark
+from framescope_ui.statistics.lag import Lags
 from framescope_ui.statistics.risk import Windows, risk_ratio
 
 START = 1_800_000_000.0
@@ -102,15 +104,26 @@ def test_every_page_says_that_it_is_an_association() -> None:
 
 
 def test_an_order_is_told_only_where_the_whole_interval_of_the_lag_has_it() -> None:
-    first = replace(LOAD, lag_seconds=0.3, lag_interval=(0.1, 0.4))
+    def found(low: int, high: int, peak: int | None = 3) -> Lags:
+        flat = np.zeros(41)
+        return Lags(np.arange(-20, 21), flat, flat, flat, 0.1, peak, low, high)
+
+    assert comes_first(found(1, 4), 0.1, 0.1) == "signal"
+    assert comes_first(found(-4, -1), 0.1, 0.1) == "frames"
+    for low, high in ((-1, 4), (0, 2), (0, 0)):
+        assert comes_first(found(low, high), 0.1, 0.1) is None
+    assert comes_first(found(1, 4), 0.1, 0.3) is None, "the clocks may be 0.3 s apart"
+    assert comes_first(found(1, 4, peak=None), 0.1, 0.1) is None and comes_first(None, 0.1, 0.1) is None
+
+
+def test_the_lag_is_told_with_its_interval_and_its_step() -> None:
+    first = replace(LOAD, lag_seconds=0.3, lag_interval=(0.1, 0.4), first="signal")
     said = "The signal leads by 300.0 ms, 95 % interval 100 ms to 400 ms, in steps of 100 ms"
     assert lag_words(first) == said
-    assert "Slow frames lead" in lag_words(replace(LOAD, lag_seconds=-0.3, lag_interval=(-0.4, -0.1)))
+    behind = replace(LOAD, lag_seconds=-0.3, lag_interval=(-0.4, -0.1), first="frames")
+    assert lag_words(behind).startswith("Slow frames lead by 300.0 ms")
     both = "Which comes first cannot be told in steps of 100 ms: lag 95 % interval −100 ms to 400 ms"
-    assert lag_words(replace(first, lag_interval=(-0.1, 0.4))) == both
-    assert "cannot be told" in lag_words(LOAD)  # 0 to 200 ms
-    assert "cannot be told in steps of 300 ms" in lag_words(replace(first, lag_step_seconds=0.3))
-    assert "cannot be told" in lag_words(replace(LOAD, lag_seconds=0.0, lag_interval=(0.0, 0.0)))
+    assert lag_words(replace(first, lag_interval=(-0.1, 0.4), first=None)) == both
     assert lag_words(replace(LOAD, lag_seconds=None, lag_interval=None)) == "No lag can be claimed"
 
 

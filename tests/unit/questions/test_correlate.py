@@ -13,7 +13,7 @@ from framescope_ui.backends.protocols import FrameBatch, Mark, Series, Span, Tra
 from framescope_ui.questions.correlate import correlate
 from framescope_ui.questions.correlate_answer import Answers, correlated
 from framescope_ui.questions.correlate_apart import compared, sample
-from framescope_ui.questions.correlate_change import before_and_after
+from framescope_ui.questions.correlate_change import before_and_after, side_of
 from framescope_ui.questions.correlate_signals import (
     Met,
     Signal,
@@ -89,6 +89,7 @@ def kept(number: int, due: int, latency: int, slow: bool, mode: str) -> Trace:
         sig.FRAME_OUTCOME: "slow" if slow else "on_time",
         sig.FRAME_SLOW: slow,
         sig.FRAME_SAMPLING_WEIGHT: 1 if slow else 50,
+        sig.FRAME_KEPT: "slow" if slow else "baseline",
         sig.GPU_TIME: latency / 2e9,
         "mode": mode,
         "exam": f"id-{number}",
@@ -169,7 +170,7 @@ async def test_what_the_flight_recorder_kept_is_no_change_to_compare_by() -> Non
     assert not (await scene.answer()).changes
     scene.traces.marked += [Mark(SERVICE, (START + 100) * NS, "deployed 1.4")]
     (change,) = (await scene.answer()).changes
-    assert (change.text, change.end) == ("deployed 1.4", START + SECONDS)
+    assert (change.kind, change.text, change.after[1]) == ("marker", "deployed 1.4", START + SECONDS)
 
 
 async def test_a_change_is_told_cause_by_cause_with_both_sides() -> None:
@@ -324,7 +325,7 @@ def test_kept_frames_stand_for_all_of_their_kind_in_their_part_of_the_range() ->
         for i in range(0, 6000, 5)
         for row in frame_rows(kept(i, int(frames.due_ns[i]), 12_000_000, bool(slow[i]), "b"))
     ]
-    found = sample(rows, {}, frames, START * NS, (START + 120) * NS)
+    found = sample([(row, None) for row in rows], {}, frames, START * NS, (START + 120) * NS)
     assert sum(one.weight for one in found if one.slow) == pytest.approx(600)
     assert sum(one.weight for one in found if not one.slow) == pytest.approx(5400)
     assert compared(found[:10])[0] == []
@@ -333,7 +334,9 @@ def test_kept_frames_stand_for_all_of_their_kind_in_their_part_of_the_range() ->
 def test_before_and_after_count_only_their_own_range() -> None:
     slow = np.zeros(6000, np.bool_)
     slow[3000:] = np.arange(3000) % 10 == 0
-    found = before_and_after(frames_with(slow), (START + 60) * NS, START * NS, (START + 120) * NS)
+    frames = frames_with(slow)
+    sides = [side_of(frames, (START + at) * NS, (START + at + 60) * NS) for at in (0, 60)]
+    found = before_and_after(*sides, "marker")
     whole = found.causes[0]
     assert (found.frames_before, found.frames_after, whole.slow_before, whole.slow_after) == (
         3000,
