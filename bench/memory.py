@@ -33,8 +33,8 @@ sys.path.insert(0, str(ROOT))
 from bench._receivers import apart  # noqa: E402
 
 from framescope.agent.agent import Agent  # noqa: E402
+from framescope.agent.at_hand import LinkAtHand  # noqa: E402
 from framescope.agent.settings import AgentSettings  # noqa: E402
-from framescope.handover import HEADER, unpack  # noqa: E402
 from framescope.probes.gc import CollectionProbe  # noqa: E402
 from framescope.recorder.faults import Faults  # noqa: E402
 from framescope.recorder.pipeline import Recorder  # noqa: E402
@@ -80,24 +80,6 @@ class Dropping:
     def close(self, timeout: float) -> None: ...
 
 
-class Straight:
-    """A link that feeds an agent of this process, by way of the bytes that would be sent."""
-
-    def __init__(self, agent: Agent) -> None:
-        self._agent = agent
-
-    def send(self, message: bytes, frames: int) -> None:
-        self._agent.feed(unpack(message[HEADER.size :]))
-
-    def revive(self) -> bool:
-        return True
-
-    def losses(self) -> dict[str, int]:
-        return {}
-
-    def close(self, timeout: float) -> None: ...
-
-
 class Accelerated:
     """Recorder, hand-over and agent on one clock."""
 
@@ -111,7 +93,7 @@ class Accelerated:
             0, "memory", 10 * MS, MS, self._clock, lambda: (self._clock.now, 0, 0), faults=self.faults
         )
         self._shipper = Shipper(
-            Straight(self.agent), "memory", CollectionProbe(), self.faults, clock=self._clock
+            LinkAtHand(self.agent.feed), "memory", CollectionProbe(), self.faults, clock=self._clock
         )
         self._shipper._recorders.append(self.recorder)  # without its thread: it ships when it is told to
         self._stages = [self.recorder.stage(f"s{number}") for number in range(STAGES)]

@@ -32,8 +32,8 @@ from framescope import pipeline as front
 from framescope import signals as sig
 from framescope.agent.agent import Agent
 from framescope.agent.anchor import WallAnchor
+from framescope.agent.at_hand import LinkAtHand
 from framescope.agent.settings import AgentSettings
-from framescope.handover import HEADER, unpack
 from framescope.judge.model import Frame, Stage, Verdict
 from framescope.judge.reading import read_frame, read_verdict
 from framescope.probes import scheduler
@@ -400,28 +400,10 @@ class _Received:
     def close(self, timeout: float) -> None: ...
 
 
-class _Handed:
-    """A link whose other end is an agent at hand."""
-
-    def __init__(self, agent: Agent) -> None:
-        self._agent = agent
-
-    def send(self, message: bytes, frames: int) -> None:
-        self._agent.feed(unpack(message[HEADER.size :]))
-
-    def revive(self) -> bool:
-        return True
-
-    def losses(self) -> dict[str, int]:
-        return {}
-
-    def close(self, timeout: float) -> None: ...
-
-
 class _ShipsWhenAsked(Shipper):
     """A shipper without a thread."""
 
-    def __init__(self, link: _Handed, collections: CollectionProbe, faults: Faults, times: _Times) -> None:
+    def __init__(self, link: LinkAtHand, collections: CollectionProbe, faults: Faults, times: _Times) -> None:
         super().__init__(link, str(uuid.uuid4()), collections, faults, times.monotonic, times.wall)
         self._times = times
 
@@ -473,7 +455,7 @@ class _InMemory(front._Process):
             self.collections.install()
         self.scheduler = scheduler.reader() if clock is None else clock.scheduler
         self.shipper: _ShipsWhenAsked = _ShipsWhenAsked(
-            _Handed(self._agent), self.collections, self.faults, times
+            LinkAtHand(self._agent.feed), self.collections, self.faults, times
         )
 
     def judge_what_there_is(self) -> None:

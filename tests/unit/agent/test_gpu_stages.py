@@ -15,7 +15,8 @@ from agency import MS, S, Sent, agent
 from scripted_cuda import ScriptedCuda
 
 from framescope import signals as sig
-from framescope.handover import HEADER, unpack
+from framescope.agent.at_hand import LinkAtHand
+from framescope.handover import Batch
 from framescope.probes.cuda import CudaTimer, EventPairs
 from framescope.probes.device import DeviceIdentity, DeviceReading, ProcessUse
 from framescope.probes.gc import CollectionProbe
@@ -24,24 +25,6 @@ from framescope.recorder.pipeline import Recorder
 from framescope.recorder.shipper import Shipper
 
 DEVICE = "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f"
-
-
-class Wire:
-    """A shipper's link that keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.batches = []
-
-    def send(self, message: bytes, frames: int) -> None:
-        self.batches.append(unpack(message[HEADER.size :]))
-
-    def revive(self) -> bool:
-        return True
-
-    def losses(self) -> dict[str, int]:
-        return {}
-
-    def close(self, timeout: float) -> None: ...
 
 
 class Host:
@@ -59,8 +42,9 @@ class Host:
         timer = CudaTimer(self.pairs, self.stream, self.recorder.lose)
         self.denoise = self.recorder.stage("denoise", "gpu", timer)
         self.fetch = self.recorder.stage("fetch")
-        self.wire = Wire()
-        self.shipper = Shipper(self.wire, "i", CollectionProbe(), Faults(raising=True), self.cuda.host_ns)
+        self.batches: list[Batch] = []
+        link = LinkAtHand(self.batches.append)
+        self.shipper = Shipper(link, "i", CollectionProbe(), Faults(raising=True), self.cuda.host_ns)
         self.shipper._recorders.append(self.recorder)  # no thread: the test ships
         self.agent, self.sent, self.probes = agent(baseline_every=10)
 
@@ -87,8 +71,8 @@ class Host:
 
     def ship(self) -> None:
         self.shipper.ship()
-        while self.wire.batches:
-            self.agent.feed(self.wire.batches.pop(0))
+        while self.batches:
+            self.agent.feed(self.batches.pop(0))
 
 
 @pytest.fixture

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
-from types import ModuleType
+
+from written import writer
 
 from framescope import signals as sig
 
@@ -17,14 +17,6 @@ TYPES = {"string", "int", "double", "boolean", "string[]", "int[]"}
 INSTRUMENTS = {"histogram", "counter", "gauge", "updowncounter"}
 
 
-def writer() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("write_signals", ROOT / "docs" / "write_signals.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def constants() -> set[str]:
     return {
         value
@@ -34,7 +26,7 @@ def constants() -> set[str]:
 
 
 def test_the_document_is_up_to_date() -> None:
-    made = writer()
+    made = writer("write_signals")
     assert made.DOCUMENT.read_text(encoding="utf-8") == made.document(), "run python docs/write_signals.py"
 
 
@@ -69,4 +61,4 @@ def test_every_reason_of_a_loss_is_in_the_table_and_the_other_way_round() -> Non
     assert len(counted) > 30
     assert counted - set(sig.LOSSES) == set(), "add them to LOSSES in signals.py"
     assert {reason for reason in sig.LOSSES if f'"{reason}"' not in code} == set(), "nobody counts these"
-    assert {one.of for one in sig.LOSSES.values()} == set(writer().MISSING)
+    assert {one.of for one in sig.LOSSES.values()} == set(writer("write_signals").MISSING)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
+
+from written import writer
 
 from framescope.judge.advice import ADVICE
 from framescope.signals import CAUSES
@@ -12,16 +12,8 @@ from framescope.signals import CAUSES
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def writer() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("write_verdict", ROOT / "docs" / "write_verdict.py")
-    assert spec is not None and spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
-
-
 def test_the_document_is_up_to_date() -> None:
-    made = writer()
+    made = writer("write_verdict")
     assert made.DOCUMENT.read_text(encoding="utf-8") == made.document(), "run python docs/write_verdict.py"
 
 

@@ -223,7 +223,7 @@ class Gpu:
         ]
 
     def _read_memory(self, now_ns: int) -> list[DeviceReading]:
-        memory = self._calls.ask("nvmlDeviceGetMemoryInfo")
+        used, total = _memory(self._calls)
         celsius = self._calls.ask("nvmlDeviceGetTemperature", 0)
         if celsius is None:
             celsius = self._calls.ask("nvmlDeviceGetTemperatureV", 0)
@@ -235,8 +235,8 @@ class Gpu:
                 self.identity,
                 self._clocks.monotonic(),
                 0,
-                memory_used_bytes=None if memory is None else int(memory.used),
-                memory_total_bytes=None if memory is None else int(memory.total),
+                memory_used_bytes=used,
+                memory_total_bytes=total,
                 temperature_celsius=None if celsius is None else float(celsius),
                 memory_temperature_celsius=None if warm is None or warm.value <= 0 else warm.value,
                 encoder_utilization=None if encoder is None else percent(encoder[0]),
@@ -318,14 +318,14 @@ class Slice:
         ]
 
     def _read_memory(self, now_ns: int) -> list[DeviceReading]:
-        memory = self._calls.ask("nvmlDeviceGetMemoryInfo")
+        used, total = _memory(self._calls)
         return [
             DeviceReading(
                 self.identity,
                 self._clocks.monotonic(),
                 0,
-                memory_used_bytes=None if memory is None else int(memory.used),
-                memory_total_bytes=None if memory is None else int(memory.total),
+                memory_used_bytes=used,
+                memory_total_bytes=total,
                 state="ok",
             )
         ]
@@ -339,6 +339,12 @@ class Slice:
                 residents=residents(self._calls, self._people),
             )
         ]
+
+
+def _memory(calls: Calls) -> tuple[int | None, int | None]:
+    """Used and total bytes."""
+    memory = calls.ask("nvmlDeviceGetMemoryInfo")
+    return (None, None) if memory is None else (int(memory.used), int(memory.total))
 
 
 def _hertz(megahertz: Any) -> float | None:
