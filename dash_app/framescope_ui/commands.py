@@ -31,7 +31,7 @@ from framescope_ui import settings
 
 def ui(arguments: Sequence[str]) -> int:
     """The pages and the REST interface, over the backends that are configured."""
-    table = (_data_dir(), *settings.TRACES, *settings.METRICS, *settings.UI, *settings.THRESHOLDS, CAUSES)
+    table = settings.reader(os.environ, Path.home())
     parser = FlagParser("framescope ui", "Serve the pages, over the backends that are configured.", table)
     found = _in_force(parser.parse_strictly(arguments), table)
     if found is None:

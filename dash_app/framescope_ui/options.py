@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from framescope_ui.questions.thresholds import Thresholds
 
@@ -14,7 +16,11 @@ class AppOptions:
     ``interval_seconds`` is the pace of live updates; ``history`` the number of live points a chart and
     ``/api/metrics/history`` hold. ``allowed_origins`` are origins, beside the app's own, whose pages may
     open its websockets. ``brand_color`` is ``#rrggbb``; it takes the place of our
-    own accent in the themes where it can be read.
+    own accent, in each theme as light or dark as it must be to be read there. ``logo`` is a picture for the
+    place of our own.
+
+    ``base`` is what the addresses of the pages begin with where something in front of the app takes it away
+    again: another app, or a proxy. ``pushed``: whether browsers can be pushed to; else they ask.
     """
 
     host: str = "127.0.0.1"
@@ -26,6 +32,9 @@ class AppOptions:
     brand_color: str | None = None
     theme: str = "auto"
     allowed_origins: tuple[str, ...] = ()
+    logo: Path | None = None
+    base: str = ""
+    pushed: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -36,6 +45,8 @@ class AppOptions:
             raise ValueError(f"history must be between 10 and 3600 points, not {self.history}")
         if self.theme not in ("auto", "light", "dark"):
             raise ValueError(f"theme must be auto, light or dark, not {self.theme!r}")
+        if not re.fullmatch(r"(/[\w.~-]+)*", self.base, re.ASCII):
+            raise ValueError(f"base must be a path such as /framescope, not {self.base!r}")
 
     @property
     def window_seconds(self) -> float:

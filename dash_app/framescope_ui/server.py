@@ -20,6 +20,7 @@ from fastapi import FastAPI
 
 import framescope_ui
 from framescope_ui.api.routes import install_routes
+from framescope_ui.logo import logo_routes
 from framescope_ui.options import AppOptions
 from framescope_ui.pages import shell
 from framescope_ui.questions.feed import LiveFeed
@@ -59,11 +60,15 @@ def create_app(options: AppOptions, stores: Stores, clock_ns: Callable[[], int] 
     )
     # The interface first: Dash's catch-all answers whatever path is left with its page.
     install_routes(app, stores, feed, options, clock_ns)
+    if options.logo is not None:
+        app.include_router(logo_routes(options.logo))
     dash = Dash(
         __name__,
         server=app,
         assets_folder=str(Path(framescope_ui.__file__).parent / "assets"),
         use_pages=False,
+        requests_pathname_prefix=f"{options.base}/",
+        routes_pathname_prefix="/",
         serve_locally=True,
         title=options.brand_name,
         update_title="",
@@ -72,6 +77,9 @@ def create_app(options: AppOptions, stores: Stores, clock_ns: Callable[[], int] 
         enable_mcp=False,
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
     )
+    if not options.pushed:
+        # Else the browser tries to open a websocket, whether or not a callback wants one.
+        dash.backend.websocket_capability = False
     shell.install(dash, stores, feed, options)
     app.add_middleware(SecurityHeaders, headers=security_headers(dash.csp_hashes()))
     app.state.dash = dash

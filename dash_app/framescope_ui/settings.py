@@ -6,11 +6,12 @@ one set of rules serve both.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from framescope.config import EMITTER, ConfigError, Configuration, Kind, Setting
+from framescope.config import CAUSES, EMITTER, ConfigError, Configuration, Kind, Setting
 from framescope_ui.options import AppOptions
 from framescope_ui.questions.thresholds import Limits, Thresholds
 
@@ -80,8 +81,22 @@ UI: Final[tuple[Setting, ...]] = (
         "ui.brand_color",
         "color",
         None,
-        "accent colour of the pages, in the themes where it can be read, instead of framescope's own",
+        "accent colour of the pages instead of framescope's own, in each theme as light or dark as it must be",
         env=("FRAMESCOPE_UI_BRAND_COLOR",),
+    ),
+    Setting(
+        "ui.logo",
+        "path",
+        None,
+        "picture at the top of the rail instead of framescope's own: SVG, PNG, JPEG or WebP",
+        env=("FRAMESCOPE_UI_LOGO",),
+    ),
+    Setting(
+        "ui.base",
+        "str",
+        None,
+        "what the pages' addresses begin with, such as /framescope, behind a proxy that takes it away",
+        env=("FRAMESCOPE_UI_BASE",),
     ),
     Setting(
         "ui.brand_name",
@@ -294,6 +309,11 @@ DEMO_DATA_DIR: Final = Setting(
 )
 
 
+def reader(environ: Mapping[str, str], home: Path) -> tuple[Setting, ...]:
+    """The settings of whatever reads: the pages on their own, inside another app, a notebook."""
+    return (data_dir(environ, home), *TRACES, *METRICS, *UI, *THRESHOLDS, CAUSES)
+
+
 def every_setting(environ: Mapping[str, str], home: Path) -> tuple[Setting, ...]:
     """All settings there are, the emitter's too: what may stand in one file."""
     return (data_dir(environ, home), *UI, *TRACES, *METRICS, *THRESHOLDS, *STORE, *DEMO, *EMITTER)
@@ -301,6 +321,9 @@ def every_setting(environ: Mapping[str, str], home: Path) -> tuple[Setting, ...]
 
 def app_options(found: Configuration) -> AppOptions:
     """The page server's options. Raises `ConfigError` where values contradict each other."""
+    base = (found.optional_text("ui.base") or "").rstrip("/")
+    if not re.fullmatch(r"(/[\w.~-]+)*", base, re.ASCII):
+        raise ConfigError([f"ui.base ({found.origin('ui.base')}): {base!r} is no path such as /framescope"])
     origins = (origin.strip() for origin in (found.optional_text("ui.allowed_origins") or "").split(","))
     return AppOptions(
         host=found.text("ui.host"),
@@ -312,6 +335,8 @@ def app_options(found: Configuration) -> AppOptions:
         brand_color=found.optional_text("ui.brand_color"),
         theme=found.text("ui.theme"),
         allowed_origins=tuple(origin for origin in origins if origin),
+        logo=found.optional_path("ui.logo"),
+        base=base,
     )
 
 

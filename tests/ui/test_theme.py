@@ -66,11 +66,11 @@ def test_causes_of_one_pattern_differ_in_colour() -> None:
             seen.add((one.pattern, one.colour(at)))
 
 
-def test_a_brand_colour_is_used_in_the_theme_it_can_be_read_in() -> None:
-    assert theme.brand_style("#003366") == '[data-bs-theme="light"]{--fs-brand:#003366}'
-    assert theme.brand_style("#ffcc66") == '[data-bs-theme="dark"]{--fs-brand:#ffcc66}'
-
-
-def test_a_brand_colour_that_can_be_read_nowhere_is_refused_with_what_to_do() -> None:
-    with pytest.raises(ValueError, match=r"ui\.brand_color #808080: .* lighter or a darker"):
-        theme.brand_style("#808080")
+@pytest.mark.parametrize("colour", ["#003366", "#ffcc66", "#808080", "#ff0000", "#000000", "#ffffff"])
+@pytest.mark.parametrize("at", THEMES)
+def test_a_brand_colour_is_mixed_until_it_can_be_read_and_no_further(at: Theme, colour: str) -> None:
+    shown = theme.readable(colour, at)
+    worst = min(theme.contrast(shown, theme.token(ground, at)) for ground in GROUNDS)
+    assert worst >= 4.5
+    assert shown == colour or worst < 5.0
+    assert f'[data-bs-theme="{at}"]{{--fs-brand:{shown}}}' in theme.brand_style(colour)

@@ -38,7 +38,7 @@ def docs_page(document: Mapping[str, Any]) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<style>{_STYLE}</style></head><body><main><h1>{title}</h1>"
         f"<p>{escape(document['info'].get('description', ''))}</p>"
-        '<p>Machine-readable: <a href="/openapi.json">openapi.json</a>.</p>'
+        '<p>Machine-readable: <a href="openapi.json">openapi.json</a>.</p>'
     ]
     for path, methods in document["paths"].items():
         for method, operation in methods.items():

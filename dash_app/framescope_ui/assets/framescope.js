@@ -3,6 +3,8 @@
 (function () {
   "use strict";
   const LIMIT_MS = 5000; // without a snapshot for this long the viewer is cut off
+  const BASE = document.documentElement.dataset.base || ""; // what addresses begin with inside another app
+  const PUSHED = document.documentElement.dataset.pushed !== "no";
   const PHONE = window.matchMedia("(max-width: 767.98px)");
   let lastAt = null; // server time of the newest snapshot, unix seconds
   let lastArrived = null; // local time it came at, ms
@@ -17,7 +19,7 @@
   const has = (id) => one(id) !== null;
 
   function screen() {
-    return { theme: document.documentElement.dataset.bsTheme, phone: PHONE.matches, n: ++asking };
+    return { theme: document.documentElement.dataset.bsTheme, phone: PHONE.matches, base: BASE, n: ++asking };
   }
 
   function go(href) {
@@ -61,7 +63,7 @@
     return data.at;
   }
 
-  const isLive = () => ["/", "/live"].includes(window.location.pathname);
+  const isLive = () => [`${BASE}/`, `${BASE}/live`].includes(window.location.pathname);
   // Replacing a part that holds the keyboard's focus would throw the focus away.
   const busy = () => {
     const side = one("live-side");
@@ -104,7 +106,7 @@
     if (!has("page")) return; // not drawn yet
     tick();
     const silent = lastArrived === null ? Date.now() - started : Date.now() - lastArrived;
-    const pushing = typeof window.SharedWorker !== "undefined";
+    const pushing = PUSHED && typeof window.SharedWorker !== "undefined";
     if (!pushing || silent > LIMIT_MS) set("poll", { data: ++polls });
     if (has("retry") && Date.now() - (window.framescope.retried || 0) > 3000) {
       window.framescope.retried = Date.now();
@@ -150,8 +152,8 @@
       event.preventDefault();
       return one("main").focus();
     }
-    if (link.target || link.origin !== window.location.origin || !link.pathname.startsWith("/")) return;
-    if (/^\/(api|docs|metrics|assets)(\/|$)/.test(link.pathname)) return;
+    if (link.target || link.origin !== window.location.origin || !link.pathname.startsWith(`${BASE}/`)) return;
+    if (/^\/(api|docs|metrics|assets)(\/|$)/.test(link.pathname.slice(BASE.length))) return;
     event.preventDefault();
     go(link.id === "go-pause" && !paused() ? pauseHref() : link.href);
   });
@@ -234,7 +236,7 @@
   function frameHref(trace) {
     const query = new URLSearchParams(window.location.search);
     ["cause", "stage", "order", "rows", "signal"].forEach((name) => query.delete(name));
-    return `/frames/${encodeURIComponent(trace)}${query.size ? `?${query}` : ""}`;
+    return `${BASE}/frames/${encodeURIComponent(trace)}${query.size ? `?${query}` : ""}`;
   }
 
   function openPoint(data) {
@@ -250,7 +252,7 @@
     if (points.length) {
       const x = points[0].x;
       const at = (typeof x === "number" ? x : Date.parse(`${String(x).replace(" ", "T")}Z`)) / 1000;
-      const target = new URL("/frames", window.location.href);
+      const target = new URL(`${BASE}/frames`, window.location.href);
       for (const name of ["service", "pipeline"]) {
         const chosen = new URLSearchParams(window.location.search).get(name);
         if (chosen) target.searchParams.set(name, chosen);

@@ -167,19 +167,24 @@ LEAST_CONTRAST: Final = 4.5
 
 
 def brand_style(colour: str) -> str:
-    """The rules that put a brand's colour (``#rrggbb``) in the place of our own, where it can be read.
+    """The rules that put a brand's colour (``#rrggbb``) in the place of our own.
 
-    No colour reaches ``LEAST_CONTRAST`` on the grounds of both themes; in the other one ours stays. Raises
-    ``ValueError`` for a colour that can be read in neither.
+    No colour reaches ``LEAST_CONTRAST`` on the grounds of both themes: where it does not it is mixed with
+    white (dark theme) or black (light theme), no further than it must be.
     """
-    readable = [at for at in THEMES if _worst_contrast(colour, at) >= LEAST_CONTRAST]
-    if not readable:
-        found = " and ".join(f"{_worst_contrast(colour, at):.1f} on {at}" for at in THEMES)
-        raise ValueError(
-            f"ui.brand_color {colour}: its contrast is only {found} grounds. Take a lighter or a darker one: "
-            f"at least {LEAST_CONTRAST} in one of the themes."
-        )
-    return "".join(f'[data-bs-theme="{at}"]{{--fs-brand:{colour}}}' for at in readable)
+    return "".join(f'[data-bs-theme="{at}"]{{--fs-brand:{readable(colour, at)}}}' for at in THEMES)
+
+
+def readable(colour: str, at: Theme) -> str:
+    """The colour, or the nearest one on its way to white (dark theme) or black (light) that can be read."""
+    towards = 255 if at == "dark" else 0
+    channels = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    for share in range(101):
+        mixed = [round(c + (towards - c) * share / 100) for c in channels]
+        found = "#" + "".join(f"{c:02x}" for c in mixed)
+        if _worst_contrast(found, at) >= LEAST_CONTRAST:
+            return found
+    raise AssertionError(f"neither white nor black can be read in the {at} theme")
 
 
 def _worst_contrast(colour: str, at: Theme) -> float:

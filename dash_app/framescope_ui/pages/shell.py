@@ -18,6 +18,7 @@ from dash import Dash, Input, Output, Patch, State, ctx, dcc, html, no_update, s
 
 from framescope_ui.backends.protocols import BackendAway, BackendError
 from framescope_ui.figures import quantity, theme
+from framescope_ui.logo import LOGO_PATH
 from framescope_ui.options import AppOptions
 from framescope_ui.pages import elements, push
 from framescope_ui.pages.correlate import correlate_page, longer
@@ -51,7 +52,7 @@ RAIL = (("Live", "/", "live"), ("Slow frames", "/frames", "slow"), ("Correlate",
 """The pages that exist: name, address, icon."""
 
 INDEX = """<!DOCTYPE html>
-<html lang="en" data-bs-theme="{theme}" data-theme-option="{option}">
+<html lang="en" data-bs-theme="{theme}" data-theme-option="{option}" data-base="{base}" data-pushed="{pushed}">
   <head>
     {%metas%}
     <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -78,13 +79,15 @@ def install(app: Dash, stores: Stores, feed: LiveFeed, options: AppOptions) -> N
         .replace("{option}", options.theme)
         .replace("{brand}", theme.brand_style(options.brand_color) if options.brand_color else "")
         .replace("{boot}", app.get_asset_url("theme.js"))
+        .replace("{base}", options.base)
+        .replace("{pushed}", "yes" if options.pushed else "no")
     )
     app.layout = layout(options)
     pages = Pages(stores, feed, options)
     _routes(app, pages)
     _more_rows(app, stores)
     install_correlate(app, _seen, in_browser)
-    _updates(app, feed)
+    _updates(app, feed, options)
     # Dash would do this during the first request, and a second one at the same moment would get a page
     # without scripts.
     app._setup_server()
@@ -177,7 +180,10 @@ def _help() -> Part:
 def rail(viewer: Viewer, options: AppOptions) -> list[Part]:
     """The list of pages; a frame lives under Slow frames."""
     plain = viewer.with_(cause=None, stage=None, order="time", every_row=False, signal=None)
-    links: list[Part] = [html.Div(elements.icon("brand"), className="fs-brand", title=options.brand_name)]
+    mark: Part = elements.icon("brand")
+    if options.logo is not None:
+        mark = html.Img(src=viewer.base + LOGO_PATH, alt="", className="fs-logo")
+    links: list[Part] = [html.Div(mark, className="fs-brand", title=options.brand_name)]
     for name, path, picture in RAIL:
         here = viewer.path in push.LIVE_PATHS if path == "/" else viewer.path.startswith(path)
         links.append(
@@ -527,10 +533,9 @@ async def _asked(socket: Any, before: Viewer) -> Viewer:
         return before
 
 
-def _updates(app: Dash, feed: LiveFeed) -> None:
+def _updates(app: Dash, feed: LiveFeed, options: AppOptions) -> None:
     callback: Registration[Any] = app.callback
 
-    @callback(websocket=True, persistent=True)
     async def pushed() -> None:
         socket = ctx.websocket
         viewer = Viewer()
@@ -544,6 +549,9 @@ def _updates(app: Dash, feed: LiveFeed) -> None:
                         viewer = await _asked(socket, viewer)
                         if _watched(viewer) == watched:
                             set_props("push", {"data": push.snapshot(seen, viewer)})
+
+    if options.pushed:
+        callback(websocket=True, persistent=True)(pushed)
 
     @callback(
         Output("push", "data"), Input("poll", "data"), State("viewer", "data"), prevent_initial_call=True

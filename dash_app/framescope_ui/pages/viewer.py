@@ -50,6 +50,8 @@ class Viewer:
     """Another range that Correlate compares with, unix seconds."""
     theme: Theme = "dark"
     phone: bool = False
+    base: str = ""
+    """What the app's addresses begin with, inside another app or behind a proxy; "" at the root."""
 
     @property
     def window_seconds(self) -> float:
@@ -107,7 +109,7 @@ class Viewer:
             query["order"] = self.order
         if self.every_row:
             query["rows"] = "all"
-        target = path or self.path
+        target = self.base + (path or self.path)
         return target + (f"?{urlencode(query)}" if query else "")
 
     def frame_href(self, trace_id: str) -> str:
@@ -124,8 +126,9 @@ def viewer_of(path: str | None, search: str | None, screen: Mapping[str, Any] | 
         start = end = None
     wanted = found.get("range", DEFAULT_RANGE)
     screen = screen or {}
+    base = base_of(screen.get("base"))
     return Viewer(
-        path=path or "/",
+        path=(path or "/").removeprefix(base) or "/",
         service=found.get("service"),
         pipeline=found.get("pipeline"),
         range=wanted if wanted in RANGES else DEFAULT_RANGE,
@@ -143,7 +146,13 @@ def viewer_of(path: str | None, search: str | None, screen: Mapping[str, Any] | 
         than=_ends(found.get("than")),
         theme="light" if screen.get("theme") == "light" else "dark",
         phone=bool(screen.get("phone")),
+        base=base,
     )
+
+
+def base_of(text: object) -> str:
+    """What addresses begin with, as the page was given it; "" for anything that is no plain path."""
+    return text if isinstance(text, str) and re.fullmatch(r"(/[\w.~-]+)*", text, re.ASCII) else ""
 
 
 def cohort_of(text: str | None) -> tuple[str, str] | None:

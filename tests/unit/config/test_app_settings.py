@@ -50,6 +50,8 @@ def test_the_file_sets_address_pace_looks_and_origins() -> None:
       history: 600
       brand_color: "#8800CC"
       theme: light
+      logo: /somewhere/logo.svg
+      base: /framescope/
       allowed_origins: "https://a.example, https://b.example"
     """
     options = settings.app_options(configured(text))
@@ -60,7 +62,14 @@ def test_the_file_sets_address_pace_looks_and_origins() -> None:
         600,
     )
     assert (options.brand_color, options.theme) == ("#8800cc", "light")
+    assert (options.logo, options.base) == (Path("/somewhere/logo.svg"), "/framescope")
     assert options.allowed_origins == ("https://a.example", "https://b.example")
+
+
+@pytest.mark.parametrize("base", ["framescope", "//evil.example", "/a b", "/a?b"])
+def test_a_base_that_is_no_plain_path_is_refused(base: str) -> None:
+    with pytest.raises(ConfigError, match=r"ui\.base .* no path such as /framescope"):
+        settings.app_options(configured(f"ui: {{base: {base!r}}}"))
 
 
 def test_thresholds_are_relative_to_the_target_by_default() -> None:
