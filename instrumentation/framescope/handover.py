@@ -27,6 +27,7 @@ THREAD: Final = "thread"
 STEPS: Final = "steps"
 SPANS: Final = "spans"
 HELD_UP: Final = "held_up"
+AWAITED: Final = "awaited"
 """What a note among a frame's marks can be."""
 
 UNKNOWN: Final = -1
@@ -50,11 +51,11 @@ class FrameRecord(NamedTuple):
 
     ``marks`` is flat, pair by pair: a stage index and a time for an entry, the index's complement and a
     time for an exit, and for a note what it is of which stage, as (``DEPTH``, ``WORK``, ``ERROR``,
-    ``TRACE``, ``THREAD``, ``STEPS``, ``SPANS`` or ``HELD_UP``, index), and its value: the items found in a
-    queue, the token of GPU work launched, an exception's type, the frame's own trace and span id in hex, the
-    thread that a task lent its frame to, how a task's steps went (``StepsTaken``), the spans that the host's
-    own OpenTelemetry made meanwhile (``SpanTold`` each), for how long (ns) the thread that handed the frame
-    on was held up by a full queue.
+    ``TRACE``, ``THREAD``, ``STEPS``, ``SPANS``, ``HELD_UP`` or ``AWAITED``, index), and its value: the items
+    found in a queue, the token of GPU work launched, an exception's type, the frame's own trace and span id
+    in hex, the thread that a task lent its frame to, how a task's steps went (``StepsTaken``), the spans that
+    the host's own OpenTelemetry made meanwhile (``SpanTold`` each), for how long (ns) the thread that handed
+    the frame on was held up by a full queue, 1 where the thread that took it stood waiting for it.
     ``works`` are the notes of GPU work once more, (index, token), to wait for; ``Batch.records`` adds them.
     ``segments`` are (thread, start, evidence, end, evidence, idle) with evidence (cpu ns, run-queue ns,
     block operations), each ``UNKNOWN`` if not read, and idle the run-queue time of that thread since it
@@ -139,7 +140,7 @@ class Batch:
     """Waits in the host's own queues, which carry no frames: (pipeline, queue, ns each)."""
     counts: list[tuple[int, str, float]] = field(default_factory=list)
     """What the host counts itself: (pipeline, name, so far)."""
-    knocks: list[tuple[int, int, int]] = field(default_factory=list)
+    knocks: list[tuple[int, int, int, int]] = field(default_factory=list)
     """Knocks at the interpreter lock: (when due, when answered, ns of it waited for the lock)."""
     looks: list[tuple[int, int, str]] = field(default_factory=list)
     """Where threads were in their Python code: (thread, when, a line a call, the innermost last)."""

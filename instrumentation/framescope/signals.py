@@ -72,6 +72,7 @@ CPU_TIME: Final = "frame.cpu.time"
 RUNQUEUE_TIME: Final = "frame.cpu.runqueue.time"
 QUOTA_TIME: Final = "frame.cpu.quota.time"
 GIL_WAIT_TIME: Final = "frame.gil.wait.time"
+GIL_STARVED_TIME: Final = "frame.gil.starved.time"
 GC_TIME: Final = "frame.gc.time"
 BLOCKED_TIME: Final = "frame.blocked.time"
 BLOCKED_CALL: Final = "frame.blocked.call"
@@ -597,7 +598,16 @@ _TOLD: Final = (
     Attribute(CPU_TIME, "root, stage", "double", "s", "CPU time of the threads"),
     Attribute(RUNQUEUE_TIME, "root, stage", "double", "s", "ready to run and not running"),
     Attribute(QUOTA_TIME, "root, stage", "double", "s", "of it held back by a cgroup's quota"),
-    Attribute(GIL_WAIT_TIME, "root, stage", "double", "s", "waiting for the interpreter lock"),
+    Attribute(
+        GIL_WAIT_TIME, "root, stage", "double", "s", "waiting for the interpreter lock, held by one who ran"
+    ),
+    Attribute(
+        GIL_STARVED_TIME,
+        "root, stage",
+        "double",
+        "s",
+        "waiting for the interpreter lock, whose holder got no core",
+    ),
     Attribute(GC_TIME, "root, stage", "double", "s", "overlap with garbage collections, of any thread"),
     Attribute(BLOCKED_TIME, "root, stage", "double", "s", "off the CPU and not ready"),
     Attribute(BLOCKED_CALL, "stage", "string", "", "the system call it was seen in most often meanwhile"),
@@ -692,7 +702,7 @@ _TOLD: Final = (
 _USUALLY: Final = (
     CPU_TIME, RUNQUEUE_TIME, QUOTA_TIME, GIL_WAIT_TIME, GC_TIME, BLOCKED_TIME, IO_WAIT_TIME, LOCK_WAIT_TIME,
     LOOP_WAIT_TIME, MEMORY_STALL_TIME, GPU_BUSY_TIME, GPU_WAIT_TIME, GPU_TRANSFER_TIME, GPU_THROTTLE_TIME,
-    GPU_RUNQUEUE_TIME,
+    GPU_RUNQUEUE_TIME, GIL_STARVED_TIME,
 )  # fmt: skip
 """Evidence that is told beside what it usually is."""
 ATTRIBUTES: Final[dict[str, Attribute]] = {

@@ -32,7 +32,7 @@ from framescope.causes import load
 from framescope.handover import UNKNOWN, Batch, FrameRecord, PipelineDefinition, unpack
 from framescope.judge import judge, own_causes
 from framescope.judge.baseline import Baseline, quantile
-from framescope.judge.model import Frame, total
+from framescope.judge.model import Evidence, Frame, total
 from framescope.probes.device import GpuWork
 from framescope.probes.gc import Collection
 
@@ -507,12 +507,11 @@ class Agent:
         held = self._probes.quota_over(frame.due_ns, frame.end_ns)
         stalled = self._probes.io_stall_over(frame.due_ns, frame.end_ns)
         short_of_memory = self._probes.memory_stall_over(frame.due_ns, frame.end_ns)
+        for stage in frame.stages:
+            if stage.kind in ("queue", "gap"):  # of the thread that was to take the frame
+                _hold_back(stage.evidence, self._probes.quota_over(stage.start_ns, stage.end_ns))
         for evidence in (segment.evidence for segment in frame.segments):
-            if held == 0:
-                evidence.quota_ns = 0
-            elif held is not None and evidence.runqueue_ns is not None:
-                # A thread that a quota holds back is on the run queue meanwhile: never more than that.
-                evidence.quota_ns = min(held, evidence.runqueue_ns)
+            _hold_back(evidence, held)
             if evidence.io_ns is not None:
                 if short_of_memory == 0 or (short_of_memory and evidence.io_ns):
                     # A page that had to come back is a block that this thread read while it was blocked.
@@ -521,6 +520,16 @@ class Agent:
                 # It waited for I/O no longer than the machine shows that anybody did.
                 evidence.io_ns = None if stalled is None else min(evidence.io_ns, stalled)
         self._probes.waits.explain(frame)
+        for evidence, start_ns, end_ns in (
+            *((one.evidence, frame.due_ns, frame.end_ns) for one in frame.segments),
+            *(
+                (one.evidence, one.start_ns, one.end_ns)
+                for one in frame.stages
+                if one.kind in ("queue", "gap")
+            ),
+        ):
+            if evidence.starved_ns:
+                _hold_back(evidence, self._probes.quota_over(start_ns, end_ns))
 
     def _send_metrics(self, now_ns: int) -> None:
         assert self._probes is not None and self._resource is not None
@@ -578,6 +587,15 @@ class Agent:
     def _name(self, number: int) -> str:
         known = self._pipelines.get(number)
         return known.definition.name if known is not None else ""
+
+
+def _hold_back(evidence: Evidence, held_ns: int | None) -> None:
+    """A thread that a quota holds back, or the one it waits for, is on the run queue meanwhile: never more
+    than that."""
+    if held_ns == 0:
+        evidence.quota_ns = 0
+    elif held_ns is not None and evidence.runqueue_ns is not None:
+        evidence.quota_ns = min(held_ns, evidence.runqueue_ns + (evidence.starved_ns or 0))
 
 
 def _decide_outcome(frame: Frame) -> None:

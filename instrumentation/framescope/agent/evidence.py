@@ -64,7 +64,8 @@ class EvidenceProbes:
         self, pid: int, settings: AgentSettings, clock: Callable[[], int] = time.monotonic_ns
     ) -> None:
         self.devices = DeviceReadings()
-        self.waits = Waits()
+        self._cpu_stalls = Amounts()
+        self.waits = Waits(self._cpu_stalls.over)
         self._stops = Stops(scheduler.reader() if pid != os.getpid() else None)
         self._calls: CallSampler | None = None
         self._pid = pid
@@ -260,12 +261,12 @@ class EvidenceProbes:
         yield sig.FS_CPU_QUOTA_LIMIT, (), reading.time_ns, reading.limit_cpus
 
     def _take_pressure(self, reading: PressureReading) -> Iterable[Point]:
-        _remember(reading, self._io_stalls, self._memory_stalls)
+        _remember(reading, io=self._io_stalls, memory=self._memory_stalls, cpu=self._cpu_stalls)
         for resource, share in reading.shares.items():
             yield sig.FS_PRESSURE, ((sig.FS_PRESSURE_RESOURCE, resource),), reading.time_ns, share
 
     def _take_group_pressure(self, reading: PressureReading) -> Iterable[Point]:
-        _remember(reading, self._group_io_stalls, self._group_memory_stalls)
+        _remember(reading, io=self._group_io_stalls, memory=self._group_memory_stalls)
         return ()
 
     def _take_page_faults(self, reading: PageFaults) -> Iterable[Point]:
@@ -321,8 +322,8 @@ class EvidenceProbes:
             raise ValueError("; ".join(nonsense[:TOLD]))
 
 
-def _remember(reading: PressureReading, io: Amounts, memory: Amounts) -> None:
-    for resource, stalls in (("io", io), ("memory", memory)):
+def _remember(reading: PressureReading, **of_resource: Amounts) -> None:
+    for resource, stalls in of_resource.items():
         stalled = reading.stalled_ns.get(resource)
         if stalled is not None:
             stalls.add(reading.time_ns - reading.window_ns, reading.time_ns, stalled)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from framescope.handover import (
+    AWAITED,
     DEPTH,
     ERROR,
     HELD_UP,
@@ -121,7 +122,7 @@ def fill(
     frame.stages = _stages(record, definition, frame.segments, frame.end_ns, launched, count)
     _add_works(launched, works, count)
     for stage in frame.stages:
-        if stage.kind not in ("queue", "gap"):
+        if stage.kind not in ("queue", "gap") or stage.awaited:
             stage.evidence.gc_ns = _overlap(collections, stage.start_ns, stage.end_ns)
     _add_readiness(frame, record)
     _add_gap(frame, record, collections)
@@ -244,6 +245,8 @@ def _take_note(note: tuple[str, int], value: int | str, newest: Mapping[int, Sta
         return
     if what == DEPTH:
         stage.depth_at_entry = int(value)
+    elif what == AWAITED:
+        stage.awaited = True
     elif what == HELD_UP:
         stage.held_up_ns = int(value)
     elif what == ERROR:

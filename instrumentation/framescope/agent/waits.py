@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -40,7 +40,9 @@ class Sample(NamedTuple):
 class Waits:
     """The newest knocks, samples and stacks, and what they say of one frame."""
 
-    def __init__(self) -> None:
+    def __init__(self, stalled: Callable[[int, int], int | None] = lambda start_ns, end_ns: None) -> None:
+        """``stalled``: ns that some task of the machine waited for a core around a stretch, None unknown."""
+        self._stalled = stalled
         self._knocks: deque[Knock] = deque(maxlen=KNOCKS)
         self._samples: deque[Sample] = deque(maxlen=SAMPLES)
         self._incoming: deque[Sample] = deque(maxlen=SAMPLES)
@@ -76,8 +78,9 @@ class Waits:
                 evidence.gil_ns = lock_wait(
                     _touching(self._knocks, segment), segment, evidence.blocked_ns, evidence.cpu_ns or 0
                 )
-
+            self._starve(evidence, segment)
         self._explain_start(frame)
+        self._explain_waking(frame)
 
     def _explain_task(self, segment: Segment) -> None:
         """A task that awaits something waits for no lock; but its thread does, in the task's steps and while
@@ -89,6 +92,7 @@ class Waits:
         evidence.gil_ns = lock_wait(_touching(self._knocks, segment), segment, segment.off_ns, cpu_ns)
         if evidence.gil_ns and evidence.loop_ns:
             evidence.loop_ns -= min(evidence.gil_ns, segment.loop_off_ns, evidence.loop_ns)
+        self._starve(evidence, segment)
 
     def _explain_start(self, frame: Frame) -> None:
         """A frame that began late because its thread, awake, had to wait for the lock: as far as it was held
@@ -100,6 +104,29 @@ class Waits:
         since = held_until_end(_touching(self._knocks, until), until)
         if since is not None:
             gap.evidence.gil_ns = gap.end_ns - since
+            self._starve(gap.evidence, until)
+
+    def _explain_waking(self, frame: Frame) -> None:
+        """A frame that was awaited at the end of its queue, and taken late all the same: the thread that
+        takes it needs a core and the lock to wake up."""
+        for stage in frame.stages:
+            if stage.kind == "queue" and stage.awaited:
+                waking = Segment(0, stage.start_ns, stage.end_ns, stage.evidence)
+                off_ns = max(0, stage.end_ns - stage.start_ns - (stage.evidence.runqueue_ns or 0))
+                stage.evidence.gil_ns = lock_wait(_touching(self._knocks, waking), waking, off_ns, 0)
+                self._starve(stage.evidence, waking)
+
+    def _starve(self, evidence: Evidence, segment: Segment) -> None:
+        """Take out of a wait for the lock the time in which its holder got no core: no thread of this process
+        ran, and some in the machine waited for a core."""
+        if not evidence.gil_ns:
+            return
+        stalled = self._stalled(segment.start_ns, segment.end_ns)
+        if stalled is None:
+            return
+        share = not_run(_touching(self._knocks, segment), segment)
+        evidence.starved_ns = min(round(evidence.gil_ns * share), stalled)
+        evidence.gil_ns -= evidence.starved_ns
 
     def illustrate(self, frame: Frame) -> None:
         """Give each stage that overran the stacks seen since it did."""
@@ -128,7 +155,7 @@ def lock_wait(knocks: Sequence[Knock], segment: Segment, blocked_ns: int, cpu_ns
     held = watched = 0
     last: Knock | None = None
     for knock in knocks:
-        due, answered, waited = knock
+        due, answered, waited, _ = knock
         took = max(1, answered - due)
         inside = _shared(segment, due, answered)
         held += inside * min(waited, took) // took
@@ -150,7 +177,7 @@ def lock_wait(knocks: Sequence[Knock], segment: Segment, blocked_ns: int, cpu_ns
 def held_until_end(knocks: Sequence[Knock], segment: Segment) -> int | None:
     """Since when the lock was held without a break until a stretch's end; None where no knock says so."""
     since: int | None = None
-    for due, answered, waited in reversed(knocks):
+    for due, answered, waited, _ in reversed(knocks):
         if due >= segment.end_ns:
             continue
         if waited <= NOTICED_NS:
@@ -161,6 +188,18 @@ def held_until_end(knocks: Sequence[Knock], segment: Segment) -> int | None:
             break
         since = due
     return None if since is None else max(segment.start_ns, since)
+
+
+def not_run(knocks: Sequence[Knock], segment: Segment) -> float:
+    """Of the time that the lock was held around a stretch: the share in which no thread of this process was
+    on the CPU. Threads that compute without the lock meanwhile make it smaller than it is."""
+    held = idle = 0.0
+    for due, answered, waited, ran in knocks:
+        inside = _shared(segment, due, answered)
+        if inside and waited > NOTICED_NS:
+            held += inside
+            idle += inside * (waited - ran) / waited
+    return idle / held if held else 0.0
 
 
 def _shared(segment: Segment, start_ns: int, end_ns: int) -> int:

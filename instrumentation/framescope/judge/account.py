@@ -21,7 +21,8 @@ UNKNOWN: Final = "unknown"
 STRUCTURAL: Final = "structural"
 
 _REMAINDER: Final = {"queue": "queue_wait", "gap": "late_input"}
-"""What a wait is when neither the frames ahead nor the waiting thread's own evidence explain it."""
+"""What a wait is when neither the frames ahead nor the waiting thread's own evidence explain it. In a queue
+whose consumer stood waiting it is unknown."""
 STRENGTH: Final[Mapping[str, float]] = {
     "gc_pause": 0.95, "cpu_contention": 0.95, "cpu_quota": 0.95, "gpu_throttle": 0.9, "gpu_contention": 0.9,
     "gpu_transfer": 0.9, "late_input": 0.9, "queue_wait": 0.85, "gpu_work": 0.85, "cpu_work": 0.85,
@@ -139,7 +140,7 @@ def _latency_parts(frame: Frame, lost: int) -> dict[tuple[str, str | None], int]
     for piece in pieces:
         if piece.stage is not None and piece.stage.kind == "gpu":
             gpu.waited_to_begin(piece, frame.device)
-        if piece.stage is not None and piece.stage.kind in _REMAINDER:
+        if piece.stage is not None and piece.stage.kind in _REMAINDER and not piece.stage.awaited:
             piece.give(_REMAINDER[piece.stage.kind], piece.left_ns)
         piece.give(UNKNOWN, piece.left_ns)
     parts: dict[tuple[str, str | None], int] = {}

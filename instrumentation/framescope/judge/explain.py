@@ -30,6 +30,12 @@ _HOST_READING: Final = {
     "memory_pressure": ("memory_ns", sig.MEMORY_STALL_TIME, "memory stall"),
     "blocked": ("blocked_ns", sig.BLOCKED_TIME, "off the CPU, not runnable"),
 }
+_BESIDE: Final = {
+    "cpu_contention": (
+        "starved_ns", sig.GIL_STARVED_TIME, "waited for the interpreter lock, whose holder got no core"
+    ),
+}  # fmt: skip
+"""A second reading that supports a cause, where it was seen."""
 _NOT_TOLD: Final = {
     "python_gil": "nobody watched the lock then (emitter.probes.system_calls watches in every frame)",
     "io_wait": "no probe told (emitter.probes.system_calls tells)",
@@ -186,21 +192,30 @@ def _host_rows(frame: Frame, stage: Stage | None, cause: str) -> list[EvidenceRo
     reading = _HOST_READING.get(cause)
     if reading is None:
         return []
-    field, name, text = reading
+    rows = [_host_row(frame, stage, cause, *reading)]
+    if cause in _BESIDE:
+        beside = _host_row(frame, stage, cause, *_BESIDE[cause])
+        rows.append(beside if beside is not None and beside.value else None)
+    return [row for row in rows if row is not None]
+
+
+def _host_row(
+    frame: Frame, stage: Stage | None, cause: str, field: str, name: str, text: str
+) -> EvidenceRow | None:
     if stage is not None:
         if speaks_for(stage.waited_in, cause):
             text = f"{text} (seen in {stage.waited_in})"
         value = getattr(stage.evidence, field)
         if value is not None:
             baseline = seconds(getattr(stage.expected, field))
-            return [EvidenceRow(name, value / NS, "s", baseline, f"{text} in {stage.name}")]
+            return EvidenceRow(name, value / NS, "s", baseline, f"{text} in {stage.name}")
         if stage.kind == "gpu" and cause == "cpu_contention" and stage.gpu is not None:
-            return []
+            return None
     value = getattr(frame.evidence, field)
     if value is None:
-        return []
+        return None
     baseline = seconds(getattr(frame.expected, field))
-    return [EvidenceRow(name, value / NS, "s", baseline, f"{text}, whole frame")]
+    return EvidenceRow(name, value / NS, "s", baseline, f"{text}, whole frame")
 
 
 def considered(frame: Frame, named: set[str]) -> tuple[Considered, ...]:

@@ -57,7 +57,8 @@ def pools(evidence: Evidence, expected: Evidence) -> dict[str, int]:
     """Excess of each reading over what is usual, ns, each nanosecond in one pool only.
 
     A collection in this thread is inside its CPU time, a quota pause inside its run-queue time, and
-    every named wait inside its blocked time.
+    every named wait inside its blocked time. That the holder of the interpreter lock got no core, while this
+    thread waited for the lock, is a wait for a core.
     """
     excess: dict[str, int] = {}
     for _, name in PRECEDENCE:
@@ -73,10 +74,14 @@ def pools(evidence: Evidence, expected: Evidence) -> dict[str, int]:
         inside = min(collected, excess["loop_ns"])
         excess["loop_ns"] -= inside
         collected -= inside
-    if "runqueue_ns" in excess:
-        excess["runqueue_ns"] = max(0, excess["runqueue_ns"] - excess.get("quota_ns", 0))
+    starved = max(0, (evidence.starved_ns or 0) - (expected.starved_ns or 0))
+    if "runqueue_ns" in excess or starved:
+        ready = excess.get("runqueue_ns", 0) + starved
+        excess["runqueue_ns"] = max(0, ready - excess.get("quota_ns", 0))
     if "blocked_ns" in excess:
-        named = sum(excess.get(name, 0) for name in ("gil_ns", "memory_ns", "io_ns", "lock_ns", "loop_ns"))
+        named = starved + sum(
+            excess.get(name, 0) for name in ("gil_ns", "memory_ns", "io_ns", "lock_ns", "loop_ns")
+        )
         excess["blocked_ns"] = max(0, excess["blocked_ns"] - named - collected)
     return excess
 

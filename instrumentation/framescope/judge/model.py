@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 EVIDENCE_FIELDS: Final = (
     "cpu_ns", "runqueue_ns", "quota_ns", "gil_ns", "gc_ns", "blocked_ns", "io_ns", "lock_ns", "loop_ns",
-    "memory_ns",
+    "memory_ns", "starved_ns",
 )  # fmt: skip
 
 
@@ -34,6 +34,8 @@ class Evidence:
     lock_ns: int | None = None
     loop_ns: int | None = None
     memory_ns: int | None = None
+    starved_ns: int | None = None
+    """Waited for the interpreter lock while whoever held it got no core: no part of ``gil_ns``."""
 
     def __init__(self, **given: int | None) -> None:
         if given:
@@ -101,7 +103,9 @@ class Stage:
     ahead_ns: Mapping[str, int] = field(default_factory=dict)
     depth_at_entry: int | None = None
     held_up_ns: int = 0
-    """Of a queue: for how long of the wait it was full, and the thread that came with the frame stood still."""
+    """Of a queue: for how long of the wait it was full, and the thread that brought the frame stood still."""
+    awaited: bool = False
+    """Of a queue: who took the frame stood waiting for it, so that all of the wait was to wake up."""
     error: str | None = None
     unclosed: bool = False
     waited_in: str = ""

@@ -23,6 +23,7 @@ EVIDENCE_ATTRIBUTES: Final = {
     "runqueue_ns": sig.RUNQUEUE_TIME,
     "quota_ns": sig.QUOTA_TIME,
     "gil_ns": sig.GIL_WAIT_TIME,
+    "starved_ns": sig.GIL_STARVED_TIME,
     "gc_ns": sig.GC_TIME,
     "blocked_ns": sig.BLOCKED_TIME,
     "io_ns": sig.IO_WAIT_TIME,

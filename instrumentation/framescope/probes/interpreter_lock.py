@@ -37,8 +37,10 @@ UNKNOWN: Final = -1
 STEP_NS: Final = 20_000
 BLOCKED_NS: Final = 1_000_000
 
-Knock = tuple[int, int, int]
-"""(when due, when answered, ns of it waited for the lock), monotonic ns."""
+Knock = tuple[int, int, int, int]
+"""(when due, when answered, ns of it waited for the lock, ns of that in which this process was on the CPU, by
+all its threads, at the rate since the knock set out), monotonic ns. A lock that is held while nobody runs is
+held by a thread that gets no core, or by one that waits without giving it up."""
 
 
 def there_is_one() -> bool:
@@ -87,8 +89,11 @@ class LockProbe:
         clock: Callable[[], int] = time.monotonic_ns,
         sleep: Callable[[float], None] = time.sleep,
         failed: Callable[[str], None] = lambda where: None,
+        process: Callable[[], int] = time.process_time_ns,
     ) -> None:
         self.missed = 0
+        self._process = process
+        self._set_out: tuple[int, int] = (0, 0)
         self._failed = failed
         self._scheduler = scheduler
         self._clock = clock
@@ -117,7 +122,9 @@ class LockProbe:
 
     def sets_out(self, seconds: float) -> int:
         """The calling thread is about to wait this long for something else; the answer is for ``is_back``."""
-        return self._clock() + round(seconds * 1e9)
+        now = self._clock()
+        self._set_out = (now, self._process())
+        return now + round(seconds * 1e9)
 
     def is_back(self, due_ns: int) -> None:
         """It waited. One that comes back late has knocked at a lock that was held, or waited for a core."""
@@ -128,7 +135,7 @@ class LockProbe:
         if (
             0 <= before[1] <= self._seen[1] < before[1] + now - due_ns
         ):  # what was waited for a core since is less
-            self._answered(due_ns, now, before, self._seen)
+            self._answered(due_ns, now, before, self._seen, self._set_out)
         self._look_closely(now)
 
     def look_at(self, frames: Sequence[tuple[Any, ...]]) -> None:
@@ -173,17 +180,21 @@ class LockProbe:
         before = self._scheduler()
         going_on = True
         while going_on and not self._stopping:
-            due = self._clock() + EVERY_NS
+            set_out = (self._clock(), self._process())
+            due = set_out[0] + EVERY_NS
             self._sleep(EVERY_NS / 1e9)
             now, after = self._clock(), self._scheduler()
-            going_on = self._rhythm.answered(self._answered(due, now, before, after), now)
+            going_on = self._rhythm.answered(self._answered(due, now, before, after, set_out), now)
             before = after
 
-    def _answered(self, due_ns: int, now_ns: int, before: Reading, after: Reading) -> int:
+    def _answered(
+        self, due_ns: int, now_ns: int, before: Reading, after: Reading, set_out: tuple[int, int]
+    ) -> int:
         ready = max(0, after[1] - before[1]) if before[1] >= 0 and after[1] >= 0 else 0
         waited = max(0, now_ns - due_ns - ready)
         if len(self._knocks) < HELD:
-            self._knocks.append((due_ns, now_ns, waited))
+            ran = max(0, self._process() - set_out[1]) * waited // max(1, now_ns - set_out[0])
+            self._knocks.append((due_ns, now_ns, waited, min(waited, ran)))
         else:
             self.missed += 1
         return waited

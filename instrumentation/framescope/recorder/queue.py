@@ -45,14 +45,13 @@ class Queue(Generic[Item]):
 
         Raises ``queue.Full`` under the policy ``fail``, and under ``block`` after ``timeout`` seconds.
         """
-        frame.release()
         oldest: Frame | NoFrame | None = None
         with self._changed:
             depth = len(self._items)
             full = depth >= self.capacity
             if full and self.policy == "fail":
-                frame.take()  # the frame stays with its thread
-                raise standard.Full
+                raise standard.Full  # the frame stays with its thread
+            frame.release()  # not before: to wait for the lock is the thread's own business as well
             if isinstance(frame, Frame):
                 frame._begin_to_wait(self._index, depth)
             if full:
@@ -77,13 +76,14 @@ class Queue(Generic[Item]):
     def get(self, timeout: float | None = None) -> tuple[Frame | NoFrame, Item]:
         """The oldest frame with its item. Raises ``queue.Empty`` after ``timeout`` seconds."""
         with self._changed:
+            awaited = not self._items
             if not self._changed.wait_for(lambda: bool(self._items), timeout):
                 raise standard.Empty
             frame, item = self._items.popleft()
             self._changed.notify_all()
         frame.take()
         if isinstance(frame, Frame):
-            frame._have_waited(self._index)
+            frame._have_waited(self._index, awaited)
         return frame, item
 
     def forget(self) -> None:

@@ -39,7 +39,7 @@ class Turns:
         what it took beyond is a wait for a core or for the interpreter lock.
         """
         self.began_ns = now = self.clock()
-        if now - since_ns <= IDLE_NS:
+        if now - since_ns <= IDLE_NS or (timeout is not None and timeout <= 0):
             return
         overdue = 0
         if timeout is not None and not found:

@@ -26,8 +26,12 @@ def frame(*segments: Segment) -> Frame:
     return made
 
 
-def knock(due: float, answered: float, waited: float | None = None) -> tuple[int, int, int]:
-    return round(due * MS), round(answered * MS), round((answered - due if waited is None else waited) * MS)
+def knock(
+    due: float, answered: float, waited: float | None = None, ran: float | None = None
+) -> tuple[int, int, int, int]:
+    """Somebody of this process ran all the while, if not told otherwise."""
+    waited = answered - due if waited is None else waited
+    return tuple(round(ms * MS) for ms in (due, answered, waited, waited if ran is None else ran))  # type: ignore[return-value]
 
 
 def told(knocks, one: Segment) -> float | None:
@@ -42,6 +46,37 @@ def test_a_lock_that_others_held_while_the_thread_was_blocked_is_what_it_waited_
 def test_a_lock_that_was_free_all_the_while_was_not_waited_for():
     free = [knock(at, at + 0.1) for at in range(0, 40, 5)]
     assert told(free, segment(4, 28, cpu=2, blocked=20)) == 0
+
+
+def test_a_lock_whose_holder_got_no_core_was_a_wait_for_a_core():
+    made = frame(segment(4, 28, cpu=2, blocked=20))
+    waits = Waits(lambda start, end: 100 * MS)
+    waits.add([knock(5, 25, ran=5), knock(30, 30.1)])
+    waits.explain(made)
+    evidence = made.segments[0].evidence
+    assert (evidence.gil_ns, evidence.starved_ns) == (pytest.approx(4.5 * MS), pytest.approx(13.5 * MS))
+
+
+@pytest.mark.parametrize(("stalled", "starved"), [(None, None), (0, 0), (3 * MS, 3 * MS)])
+def test_a_holder_lacked_a_core_no_longer_than_anybody_in_the_machine_did(stalled, starved):
+    made = frame(segment(4, 28, cpu=2, blocked=20))
+    waits = Waits(lambda start, end: stalled)
+    waits.add([knock(5, 25, ran=0), knock(30, 30.1)])
+    waits.explain(made)
+    evidence = made.segments[0].evidence
+    assert evidence.starved_ns == starved
+    assert evidence.gil_ns + (evidence.starved_ns or 0) == pytest.approx(18 * MS)
+
+
+@pytest.mark.parametrize("awaited", [True, False])
+def test_a_frame_that_was_awaited_and_taken_late_waited_for_its_taker_to_wake_up(awaited):
+    made = frame(segment(0, 2, cpu=2, blocked=0), segment(24, 26, cpu=2, blocked=0))
+    made.stages.append(Stage("q", "queue", 2 * MS, 24 * MS, awaited=awaited))
+    made.stages[-1].evidence.runqueue_ns = 4 * MS
+    waits = Waits()
+    waits.add([knock(1, 25)])
+    waits.explain(made)
+    assert made.stages[-1].evidence.gil_ns == (18 * MS if awaited else None)
 
 
 def test_where_nobody_knocked_it_is_unknown():

@@ -66,8 +66,13 @@ def record(wall: int, cpu: int, runqueue: int = 0) -> tuple[object, ...]:
 class Probe(LockProbe):
     """One whose thread does not run: what it is wanted for is looked at."""
 
-    def __init__(self, now: list[int], scheduler: Callable[[], Reading] = lambda: (0, 0, 0)) -> None:
-        super().__init__(scheduler, clock=lambda: now[0])
+    def __init__(
+        self,
+        now: list[int],
+        scheduler: Callable[[], Reading] = lambda: (0, 0, 0),
+        process: Callable[[], int] = lambda: 0,
+    ) -> None:
+        super().__init__(scheduler, clock=lambda: now[0], process=process)
         self._thread = threading.Thread()
 
     @property
@@ -125,7 +130,20 @@ def test_a_shipper_that_comes_back_late_has_knocked():
     assert probe.wanted
     assert probe.take() == []  # what of it was for a core is not known yet
     comes_back(probe, now, 40)
-    assert probe.take() == [(S + 230 * MS, S + 270 * MS, 40 * MS)]
+    assert probe.take() == [(S + 230 * MS, S + 270 * MS, 40 * MS, 0)]
+
+
+@pytest.mark.parametrize(("cpu_ms", "ran_ms"), [(0, 0), (35, 10), (140, 40), (280, 40)])
+def test_how_long_this_process_ran_meanwhile_is_told_of_the_wait_alone(cpu_ms, ran_ms):
+    now, cpu = [S], [0]
+    probe = Probe(now, process=lambda: cpu[0])
+    comes_back(probe, now, 30)
+    errand = probe.sets_out(0.1)
+    now[0] += 140 * MS
+    cpu[0] = cpu_ms * MS
+    probe.is_back(errand)
+    ((_, _, waited, ran),) = probe.take()
+    assert (waited, ran) == (40 * MS, ran_ms * MS)
 
 
 @pytest.mark.parametrize("late_ms", [-80, 0, 3])
@@ -143,7 +161,7 @@ def test_what_it_waited_for_a_core_is_no_knock():
     comes_back(probe, now, 30)
     ready[0] = 25 * MS
     comes_back(probe, now, 30)
-    assert [waited for _, _, waited in probe.take()] == [5 * MS]
+    assert [waited for _, _, waited, _ in probe.take()] == [5 * MS]
     ready[0] = 60 * MS
     comes_back(probe, now, 30)
     assert probe.take() == []
