@@ -41,8 +41,9 @@ ADVICE: Final[dict[str, Advice]] = {
         ),
     ),
     "queue_wait": Advice(
-        "The frame lay in a queue longer than usual, and neither what the frames ahead of it lost nor "
-        "the consumer's own readiness explains it.",
+        "The frame lay in a queue longer than usual, and neither what the frames ahead of it lost (in the "
+        "consumer's hands, or waiting for room in the next queue) nor the consumer's own readiness explains "
+        "it. Where the consumer stood waiting for the frame it is no queue wait.",
         "Work of the consumer that is in no stage (after the frame's end) reads as queue wait: put it "
         "in a stage.",
         (
@@ -71,9 +72,12 @@ ADVICE: Final[dict[str, Advice]] = {
     ),
     "cpu_contention": Advice(
         "Run-queue time of the frame's own thread, by the kernel's account: it was ready and other work"
-        " had the cores. Exact to the kernel's bookkeeping.",
+        " had the cores. Exact to the kernel's bookkeeping. And the time it waited for the interpreter lock "
+        "while whoever held the lock got no core: no thread of the process ran, and some in the machine "
+        "waited for a core.",
         "A cgroup quota shows as the same; where the quota can be read it goes first. Time stolen by a "
-        "hypervisor shows as CPU work or as nothing.",
+        "hypervisor shows as CPU work or as nothing. A library that waits for something without giving the "
+        "interpreter lock away looks like a holder without a core, where others wait for cores meanwhile.",
         (
             "Pin the pipeline's threads, and keep others off their cores (taskset, cpuset, isolcpus).",
             "Raise its priority: chrt -f for the real-time class where that is allowed, nice otherwise.",
@@ -84,7 +88,7 @@ ADVICE: Final[dict[str, Advice]] = {
     ),
     "cpu_quota": Advice(
         "The control group's throttled time around the frame (cpu.stat), never more than the thread's "
-        "run-queue time.",
+        "run-queue time and that of the interpreter lock's holder, which it waited for.",
         "The counter is the group's: another thread of it may have been throttled instead.",
         (
             "Raise the limit (Kubernetes: resources.limits.cpu; Docker: --cpus), or remove it and keep "
@@ -144,8 +148,10 @@ ADVICE: Final[dict[str, Advice]] = {
         ),
     ),
     "loop_wait": Advice(
-        "The task was ready (what it awaited was done) and the event loop ran others: measured at each step.",
-        "Only frames that are driven by framescope (framed, or Python 3.12 and later) have it.",
+        "The event loop was busy with others without a break until the task's step, less the time that its "
+        "thread waited for a core or for the interpreter lock: measured at each step.",
+        "Only frames that are driven by framescope (framed, or Python 3.12 and later) have it. It is the most "
+        "it can have been: an answer that came while the loop was busy is taken to have come before.",
         (
             "Find the task that computes without awaiting (loop.slow_callback_duration with asyncio "
             "debug mode).",
