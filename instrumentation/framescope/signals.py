@@ -138,6 +138,7 @@ FRAME_STAGE_DURATION: Final = "frame.stage.duration"
 FRAME_QUEUE_WAIT: Final = "frame.queue.wait"
 FRAME_BUDGET_USAGE: Final = "frame.budget.usage"
 FRAME_COUNT: Final = "frame.count"
+FRAME_MISSED: Final = "frame.missed"
 FRAME_LOST_TIME: Final = "frame.lost.time"
 FRAME_QUEUE_DEPTH: Final = "frame.queue.depth"
 FRAME_QUEUE_CAPACITY: Final = "frame.queue.capacity"
@@ -290,6 +291,13 @@ METRICS: Final[dict[str, Metric]] = {
             "{frame}",
             "frames by outcome",
             (FRAME_PIPELINE, FRAME_OUTCOME, FRAME_DROP_REASON),
+        ),
+        Metric(
+            FRAME_MISSED,
+            "counter",
+            "{frame}",
+            "frames the source numbered and the pipeline never began",
+            (FRAME_PIPELINE,),
         ),
         Metric(
             FRAME_LOST_TIME,

@@ -19,7 +19,34 @@
   const has = (id) => one(id) !== null;
 
   function screen() {
-    return { theme: document.documentElement.dataset.bsTheme, phone: PHONE.matches, base: BASE, n: ++asking };
+    return {
+      theme: document.documentElement.dataset.bsTheme,
+      phone: PHONE.matches,
+      base: BASE,
+      minimal: view("detail") === "minimal",
+      every: Number(view("every")) || 0,
+      utc: view("zone") === "utc",
+      zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+      offset: -new Date().getTimezoneOffset(),
+      n: ++asking,
+    };
+  }
+
+  // ---- what this browser remembers of how to show things ---------------------------------------------
+  function view(name) {
+    try { return localStorage.getItem(`framescope-${name}`); } catch (_) { return null; }
+  }
+
+  function choose(name, value) {
+    try { localStorage.setItem(`framescope-${name}`, value); } catch (_) { /* refused: as it was */ }
+    set("screen", { data: screen() });
+  }
+
+  // Times are written in the browser's own zone or in UTC; the page says what that is called.
+  const inUtc = () => view("zone") === "utc";
+  function zone() {
+    const at = document.querySelector("#page [data-zone]");
+    return at ? at.dataset.zone : "";
   }
 
   function go(href) {
@@ -44,7 +71,7 @@
     lastAge = data.age;
     set("state", { children: data.state });
     const live = data.live;
-    if (live && !paused() && has("live-figure") && live.theme === document.documentElement.dataset.bsTheme) {
+    if (live && !paused() && has("live-figure") && live.look === look()) {
       if (!busy()) {
         set("live-tiles", { children: live.tiles });
         set("live-alerts", { children: live.alerts });
@@ -56,12 +83,25 @@
       if (limits && !limits.hasChildNodes()) set("live-limits", { children: live.limits });
       set("live-figure", { figure: live.figure });
       one("live-figure-label").setAttribute("aria-label", live.finding);
+      if (live.readings && has("live-readings-figure")) {
+        set("live-readings-figure", { figure: live.readings });
+        one("live-readings-figure-label").setAttribute("aria-label", live.readings_finding);
+      } else if (live.readings) {
+        set("screen", { data: screen() }); // the first readings have arrived
+      }
     } else if (live && !paused() && isLive() && !has("live-figure") && has("page")) {
       set("screen", { data: screen() }); // the first frames have arrived: draw the page
     }
     tick();
     return data.at;
   }
+
+  // A snapshot made before a switch was turned is not for this page any more.
+  const look = () => {
+    const now = screen();
+    asking -= 1;
+    return `${now.theme} ${now.minimal} ${zone()}`;
+  };
 
   const isLive = () => [`${BASE}/`, `${BASE}/live`].includes(window.location.pathname);
   // Replacing a part that holds the keyboard's focus would throw the focus away.
@@ -70,8 +110,9 @@
     return side !== null && side.contains(document.activeElement);
   };
 
-  function utc(unix) {
-    return new Date(unix * 1000).toISOString().slice(11, 19);
+  function clock(unix) {
+    const at = new Date(unix * 1000 - (inUtc() ? 0 : new Date(unix * 1000).getTimezoneOffset() * 60000));
+    return at.toISOString().slice(11, 19);
   }
 
   function ago(seconds) {
@@ -89,14 +130,14 @@
   function tick() {
     const silent = lastArrived === null ? Date.now() - started : Date.now() - lastArrived;
     const now = lastAt === null ? Date.now() / 1000 : lastAt + silent / 1000;
-    write("clock", `${utc(now)} UTC`);
+    write("clock", `${clock(now)} ${zone()}`);
     write("age", lastAge === null || lastAge === undefined ? "no data yet" : `newest data ${ago(lastAge + silent / 1000)} old`);
     const cut = silent > LIMIT_MS && (lastArrived !== null || silent > 2 * LIMIT_MS);
     const shell = one("shell");
     if (shell) shell.classList.toggle("fs-cut-off", cut);
     write("lost", !cut ? "" : lastAt === null
       ? `No connection for ${ago(silent / 1000)}.`
-      : `Connection lost ${ago(silent / 1000)} ago; values are from ${utc(lastAt)} UTC.`);
+      : `Connection lost ${ago(silent / 1000)} ago; values are from ${clock(lastAt)} ${zone()}.`);
     write("loading", navigatedAt !== null && Date.now() - navigatedAt > 300
       ? `Asking the store, ${Math.ceil((Date.now() - navigatedAt) / 1000)} s.` : "");
   }
@@ -160,6 +201,20 @@
 
   document.addEventListener("change", (event) => {
     if (event.target.matches("select.fs-select")) go(event.target.value);
+    if (event.target.matches("select[data-view]")) choose(event.target.dataset.view, event.target.value);
+  });
+
+  // The menu of the bar: what is remembered stands in it when it opens; a click elsewhere shuts it.
+  document.addEventListener("toggle", (event) => {
+    if (event.target.id !== "view" || !event.target.open) return;
+    event.target.querySelectorAll("select[data-view]").forEach((select) => {
+      select.value = view(select.dataset.view) || select.options[0].value;
+    });
+  }, true);
+
+  document.addEventListener("click", (event) => {
+    const menu = one("view");
+    if (menu && menu.open && !menu.contains(event.target)) menu.open = false;
   });
 
   document.addEventListener("dblclick", (event) => open(event.target.closest(".ag-row")));
@@ -178,6 +233,11 @@
 
   // ---- keyboard -------------------------------------------------------------------------------------
   let afterG = 0;
+  function shutView() {
+    one("view").open = false;
+    one("view").querySelector("summary").focus();
+  }
+
   const click = (id) => {
     const at = one(id);
     if (at && at.matches("a, button")) at.click();
@@ -227,7 +287,7 @@
       "]": () => click("later"),
       j: () => moveRow(1),
       k: () => moveRow(-1),
-      Escape: () => (one("help") && !one("help").hidden ? help(false) : click("back")),
+      Escape: () => (one("view") && one("view").open ? shutView() : one("help") && !one("help").hidden ? help(false) : click("back")),
     };
     if (keys[event.key]) keys[event.key]();
   });
@@ -245,20 +305,39 @@
     return window.dash_clientside.no_update;
   }
 
+  // A place on a time axis as unix seconds. Plotly writes it as text, in the zone the chart is drawn in; a number
+  // is the chart's own datum, which was moved where that zone is not the browser's. A date alone would be read
+  // as UTC.
+  function unix(x) {
+    if (typeof x === "number") {
+      const gd = document.querySelector(".fs-chart .js-plotly-plot");
+      return (x - ((gd && gd.layout && gd.layout.meta && gd.layout.meta.moved_ms) || 0)) / 1000;
+    }
+    const text = String(x).replace(" ", "T");
+    return Date.parse(`${text}${text.includes("T") ? "" : "T00:00"}${inUtc() ? "Z" : ""}`) / 1000;
+  }
+
+  // How long the range of the first chart over time is: a pixel of an hour holds more than one of a minute.
+  function shownSeconds() {
+    const gd = document.querySelector(".fs-chart .js-plotly-plot");
+    const range = gd && gd._fullLayout && gd._fullLayout.xaxis.type === "date" ? gd._fullLayout.xaxis.range : [0, 0];
+    return unix(range[1]) - unix(range[0]);
+  }
+
   // A frame that was kept opens; of any other point, the slow frames around its moment.
   function openMoment(data) {
     const points = (data && data.points) || [];
     if (points.some((point) => typeof point.customdata === "string")) return openPoint(data);
     if (points.length) {
-      const x = points[0].x;
-      const at = (typeof x === "number" ? x : Date.parse(`${String(x).replace(" ", "T")}Z`)) / 1000;
+      const at = unix(points[0].x);
+      const around = Math.max(5, shownSeconds() / 100);
       const target = new URL(`${BASE}/frames`, window.location.href);
       for (const name of ["service", "pipeline"]) {
         const chosen = new URLSearchParams(window.location.search).get(name);
         if (chosen) target.searchParams.set(name, chosen);
       }
-      target.searchParams.set("start", (at - 5).toFixed(3));
-      target.searchParams.set("end", (at + 5).toFixed(3));
+      target.searchParams.set("start", (at - around).toFixed(3));
+      target.searchParams.set("end", (at + around).toFixed(3));
       go(target.href);
     }
     return window.dash_clientside.no_update;
@@ -268,7 +347,6 @@
     const from = layout && layout["xaxis.range[0]"];
     const to = layout && layout["xaxis.range[1]"];
     if (from === undefined || to === undefined) return window.dash_clientside.no_update;
-    const unix = (x) => (typeof x === "number" ? x : Date.parse(`${String(x).replace(" ", "T")}Z`)) / 1000;
     const target = new URL(window.location.href);
     target.searchParams.set("start", unix(from).toFixed(3));
     target.searchParams.set("end", unix(to).toFixed(3));
@@ -287,6 +365,6 @@
     return window.dash_clientside.no_update;
   }
 
-  window.framescope = { go, screen, place, frameHref, openPoint, openMoment, narrowed, arrived };
+  window.framescope = { go, screen, place, frameHref, unix, clock, openPoint, openMoment, narrowed, arrived };
   setInterval(watch, 1000);
 })();

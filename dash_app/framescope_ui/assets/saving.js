@@ -13,12 +13,10 @@
   // ---- the drawn series -----------------------------------------------------------------------------
   const dated = (gd) => gd._fullLayout.xaxis && gd._fullLayout.xaxis.type === "date";
 
-  // A chart in local time is drawn that far off UTC, ms.
-  const offset = (gd) => (gd.layout.meta && gd.layout.meta.offset_ms) || 0;
+  // The data of a chart in another zone than the browser's own are moved by that much, ms.
+  const moved = (gd) => (gd.layout.meta && gd.layout.meta.moved_ms) || 0;
 
-  function unixMs(x, gd) {
-    return (typeof x === "number" ? x : Date.parse(`${String(x).replace(" ", "T")}Z`)) - offset(gd);
-  }
+  const unixMs = (x, gd) => (typeof x === "number" ? x - moved(gd) : window.framescope.unix(x) * 1000);
 
   function known(value) {
     if (value === null || value === undefined || (typeof value === "number" && !Number.isFinite(value))) return null;
@@ -81,7 +79,7 @@
     const of = document.querySelector("#page [data-pipeline]");
     const charts = [figure, ...document.querySelectorAll(".fs-chart")].map(graph);
     const timed = charts.find((gd) => gd && gd._fullLayout && dated(gd));
-    const frame = /^\/frames\/([^/]+)/.exec(window.location.pathname);
+    const frame = /\/frames\/([^/]+)/.exec(window.location.pathname);
     const range = timed && !frame
       ? timed._fullLayout.xaxis.range.map((x) => new Date(unixMs(x, timed)).toISOString()) : [null, null];
     return {
@@ -200,7 +198,7 @@
     }
     const order = [...lines.keys()];
     if (dated(gd)) order.sort().reverse();
-    const moment = (x) => (dated(gd) ? new Date(Date.parse(x) + offset(gd)).toISOString().replace("T", " ").slice(0, 23) : String(x));
+    const moment = (x) => (dated(gd) ? `${window.framescope.clock(Date.parse(x) / 1000)}${x.slice(19, 23)}` : String(x));
     const zone = (gd.layout.meta && gd.layout.meta.zone) || "UTC";
     const number = (row) => {
       const value = row.value ?? row.y;

@@ -2,7 +2,7 @@
 (function () {
   "use strict";
   const nothing = () => window.dash_clientside.no_update;
-  const unix = (x) => (typeof x === "number" ? x : Date.parse(`${String(x).replace(" ", "T")}Z`)) / 1000;
+  const unix = (x) => window.framescope.unix(x);
   const number = (value) => String(Number(value.toPrecision(6)));
 
   function meta(id) {

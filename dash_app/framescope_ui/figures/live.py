@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from framescope_ui.figures import lanes, quantity, theme
+from framescope_ui.figures.heat import draw_heat, heat_lane
 from framescope_ui.figures.lanes import Label, Lane
 from framescope_ui.figures.theme import Theme
 from framescope_ui.questions.views import Line, Live, SlowMark
@@ -19,34 +20,47 @@ MOST_MARKS = 400
 MOST_MARKS_PHONE = 120
 
 
-def live_figure(live: Live, at: Theme, window_seconds: float = 300.0, *, phone: bool = False) -> go.Figure:
-    """Every lane of the Live page over the last ``window_seconds`` before ``live.time``."""
+def live_figure(
+    live: Live, at: Theme, window_seconds: float = 300.0, *, phone: bool = False, minimal: bool = False
+) -> go.Figure:
+    """Every lane of the Live page over the last ``window_seconds`` before ``live.time``; ``minimal`` has the
+    latency and the rates alone."""
     start, end = live.time - window_seconds, live.time
     latency = _latency_lane(live, phone)
+    heat = heat_lane(live.heat, 84 if phone else 96)
     frames = _frames_lane(live, phone)
-    loads = live.history.get("gpu_utilization", ())
+    gap = _gap_lane(live)
+    loads = live.history.get("gpu_utilization", ()) if not minimal else ()
     gpus = [_gpu_lane(live, line, phone) for line in loads]
     queues = _queue_lane(live, phone)
     host = Lane("Host", "%", 54, 0, 100, (0, 50, 100))
-    shown = [latency, frames, *gpus, *([queues] if live.history.get("queue_depth") else []), host]
-    figure = lanes.stack(shown, at, phone=phone, top=20)
-    figure.update_layout(
-        xaxis={
-            "range": [start * 1e3, end * 1e3],
-            "tickformat": "%H:%M:%S" if window_seconds <= 90 else "%H:%M",
-        },
-        uirevision=f"{live.service}/{live.pipeline}/{window_seconds:g}",
-    )
-    draw_zone(figure, at, phone=phone)
+    with_queues = not minimal and bool(live.history.get("queue_depth"))
+    shown = [
+        latency,
+        *([heat] if live.heat is not None and not minimal else []),
+        frames,
+        *([gap] if not minimal else []),
+        *gpus,
+        *([queues] if with_queues else []),
+        *([host] if not minimal else []),
+    ]
+    figure = over_time(live, shown, start, end, at, phone)
     _draw_latency(figure, latency, live, start, end, at, phone)
+    if live.heat is not None and not minimal:
+        draw_heat(figure, heat, live.heat, live.budget_seconds, at)
     _draw_frames(figure, frames, live, at)
+    if gap in shown:
+        _draw_gap(figure, gap, live, at)
     others = {line.name: line for line in live.history.get("gpu_others", ())}
     for lane, line in zip(gpus, loads, strict=True):
         draw_load(figure, lane, line, others.get(line.name), at)
+        _draw_limit(figure, lane, live.limits.get("gpu_utilization"), at, phone)
         lanes.draw_gaps(figure, lane, line, start, end, at)
-    if queues in shown:
+    if with_queues:
         draw_queues(figure, queues, live.history.get("queue_depth", ()), at)
-    _draw_host(figure, host, live, at)
+        _draw_drops(figure, queues, live, at)
+    if host in shown:
+        _draw_host(figure, host, live, at)
     written = [
         gap
         for line in live.history.get("latency_p99", ())[:1]
@@ -56,10 +70,26 @@ def live_figure(live: Live, at: Theme, window_seconds: float = 300.0, *, phone: 
     return lanes.finish(figure, shown, at, phone=phone)
 
 
+def over_time(
+    live: Live, shown: Sequence[Lane], start: float, end: float, at: Theme, phone: bool
+) -> go.Figure:
+    """An empty figure of a snapshot's window, with these lanes."""
+    figure = lanes.stack(shown, at, phone=phone, top=20)
+    figure.update_layout(
+        xaxis={
+            "range": [start * 1e3, end * 1e3],
+            "tickformat": "%H:%M:%S" if end - start <= 90 else "%H:%M",
+        },
+        uirevision=f"{live.service}/{live.pipeline}/{end - start:g}",
+    )
+    draw_zone(figure, at, phone=phone)
+    return figure
+
+
 def draw_zone(figure: go.Figure, at: Theme, *, phone: bool) -> None:
     """Name the zone of the time axis at its end."""
     figure.add_annotation(
-        text="UTC",
+        text=quantity.zone_name(),
         xref="paper",
         yref="paper",
         x=1,
@@ -94,7 +124,7 @@ def _frames_lane(live: Live, phone: bool) -> Lane:
     if live.target_fps:
         low, high = min(low, live.target_fps), max(high, live.target_fps)
     floor = 0.0 if low < high * 0.6 else np.floor(low * 0.95 / 5) * 5
-    unit = "per second" if floor == 0 else f"per second,{' ' if phone else chr(10)}axis from {floor:g}"
+    unit = "per second" if floor == 0 else f"per second,\naxis from {floor:g}"
     return Lane("Frames", unit, 66, float(floor), float(np.ceil(high * 1.02)))
 
 
@@ -126,9 +156,10 @@ def _draw_latency(
     )
     for key, name, colour, width, now in drawn:
         for line in live.history.get(key, ())[:1]:
+            thin = lanes.thinned(line)
             figure.add_scatter(
-                x=lanes.times(line.x),
-                y=lanes.values(line, 1e3),
+                x=lanes.times(thin.x),
+                y=lanes.values(thin, 1e3),
                 mode="lines",
                 name=f"{name}, ms",
                 yaxis=lane.axis,
@@ -246,9 +277,10 @@ def _draw_frames(figure: go.Figure, lane: Lane, live: Live, at: Theme) -> None:
         ("fps_out", "out", theme.token("ink", at), live.fps_out),
     ):
         for line in live.history.get(key, ())[:1]:
+            thin = lanes.thinned(line)
             figure.add_scatter(
-                x=lanes.times(line.x),
-                y=lanes.values(line),
+                x=lanes.times(thin.x),
+                y=lanes.values(thin),
                 mode="lines",
                 name=f"frames {name}, /s",
                 yaxis=lane.axis,
@@ -258,6 +290,78 @@ def _draw_frames(figure: go.Figure, lane: Lane, live: Live, at: Theme) -> None:
             last = next((y for y in reversed(line.y) if y is not None), None)
             if now is not None and last is not None:
                 lane.labels.append(Label(f"{name} <b>{quantity.rate(now)}</b>", last, colour))
+
+
+def _gap_lane(live: Live) -> Lane:
+    """In minus out, around 0."""
+    known = [abs(y) for line in live.history.get("sync_gap", ()) for y in line.y if y is not None]
+    reach = lanes.round_up(max([*known, 1.0]))
+    return Lane("Sync gap", "in minus out,\nper second", 44, -reach, reach, (-reach, 0, reach))
+
+
+def _draw_gap(figure: go.Figure, lane: Lane, live: Live, at: Theme) -> None:
+    for line in live.history.get("sync_gap", ())[:1]:
+        thin = lanes.thinned(line)
+        figure.add_scatter(
+            x=lanes.times(thin.x),
+            y=lanes.values(thin),
+            mode="lines",
+            name="in minus out, /s",
+            yaxis=lane.axis,
+            line={"color": theme.token("ink-2", at), "width": 1.5},
+            hovertemplate="%{y:.1f}",
+        )
+    if live.sync_gap is not None:
+        text = f"<b>{quantity.rate(live.sync_gap)}</b> {live.sync_trend or ''}"
+        lane.labels.append(Label(text, live.sync_gap, theme.token("ink", at)))
+
+
+def _draw_limit(
+    figure: go.Figure, lane: Lane, limits: tuple[float, float] | None, at: Theme, phone: bool
+) -> None:
+    """From where on the state is a warning: a dotted line in that state's colour, named."""
+    if limits is None:
+        return
+    figure.add_shape(
+        type="line",
+        xref="paper",
+        yref=lane.axis,
+        x0=0,
+        x1=1,
+        y0=limits[0] * 100,
+        y1=limits[0] * 100,
+        line={"width": 1.2, "dash": "2px,3px", "color": theme.token("warn", at)},
+    )
+    if not phone:
+        figure.add_annotation(
+            text=f"warning {limits[0] * 100:g}",
+            xref="paper",
+            x=0,
+            xanchor="left",
+            xshift=4,
+            yref=lane.axis,
+            y=limits[0] * 100,
+            yanchor="bottom",
+            showarrow=False,
+            font={"size": 11, "color": theme.token("warn", at)},
+        )
+
+
+def _draw_drops(figure: go.Figure, lane: Lane, live: Live, at: Theme) -> None:
+    """A mark on the ground of the queues' lane for each step in which one dropped frames, by its reason."""
+    for line in live.history.get("drops", ()):
+        thin = lanes.thinned(line, MOST_MARKS)
+        figure.add_scatter(
+            x=lanes.times(thin.x),
+            y=np.zeros(len(thin.x), dtype=np.float32),
+            mode="markers",
+            name=f"dropped, {lanes.escaped(line.name)}",
+            yaxis=lane.axis,
+            cliponaxis=False,
+            text=[f"{y:g} dropped" for y in thin.y],
+            marker={"symbol": "x-thin-open", "size": 7, "color": theme.token("ink", at)},
+            hovertemplate="%{text}",
+        )
 
 
 def draw_load(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
 
 UNKNOWN = "–"
 """What stands where nothing is known. Never 0."""
@@ -76,17 +80,65 @@ def confidence(value: float | None) -> str:
     return f"{value:.2f} low" if value < 0.5 else f"{value:.2f}"
 
 
+_ZONE: ContextVar[tzinfo] = ContextVar("zone", default=UTC)
+_HOME: ContextVar[tzinfo] = ContextVar("home", default=UTC)
+
+
+@contextmanager
+def times_in(zone: tzinfo, home: tzinfo = UTC) -> Iterator[None]:
+    """Write times of day in this zone meanwhile; UTC outside. ``home`` is the zone of the browser's clock.
+
+    A zone is the viewer's and not a value's, so it goes with the request and not through every signature.
+    """
+    before, home_before = _ZONE.set(zone), _HOME.set(home)
+    try:
+        yield
+    finally:
+        _ZONE.reset(before)
+        _HOME.reset(home_before)
+
+
+def zone_of(name: object, offset_minutes: object) -> tzinfo:
+    """A browser's zone by its IANA name; where this machine does not know it, by its offset from UTC now."""
+    if isinstance(name, str):
+        try:
+            return UTC if name == "UTC" else ZoneInfo(name)
+        except (ValueError, OSError, KeyError):
+            pass
+    if isinstance(offset_minutes, (int, float)) and abs(offset_minutes) < 24 * 60:
+        return timezone(timedelta(minutes=round(offset_minutes)))
+    return UTC
+
+
+def ahead_seconds(unix: float) -> float:
+    """How far the zone is ahead of the browser's own at a time, s."""
+    ahead = local(unix).utcoffset() or timedelta(0)
+    return (ahead - (local(unix, _HOME.get()).utcoffset() or timedelta(0))).total_seconds()
+
+
+def zone_name(unix: float | None = None) -> str:
+    """What the zone is called at a time, or now: ``UTC``, ``CEST``, ``UTC+03``."""
+    at = datetime.now(_ZONE.get()) if unix is None else local(unix)
+    name = at.tzname() or "UTC"
+    return f"UTC{name}" if name[0] in "+-" else name
+
+
+def local(unix: float, zone: tzinfo | None = None) -> datetime:
+    """A time in the zone that is written in, or another."""
+    return datetime.fromtimestamp(unix, zone or _ZONE.get())
+
+
 def clock(unix: float | None, *, fraction: bool = False) -> str:
     """Time of day, without its zone: the head of the column or the end of the axis names it."""
     if unix is None:
         return UNKNOWN
-    at = datetime.fromtimestamp(unix, UTC)
+    at = local(unix)
     return at.strftime("%H:%M:%S") + (f".{at.microsecond // 1000:03d}" if fraction else "")
 
 
 def moment(unix: float | None, *, fraction: bool = False) -> str:
     """Time of day with its zone."""
-    return UNKNOWN if unix is None else f"{clock(unix, fraction=fraction)} UTC"
+    return UNKNOWN if unix is None else f"{clock(unix, fraction=fraction)} {zone_name(unix)}"
 
 
 def ago(seconds: float | None) -> str:

@@ -10,6 +10,7 @@ from dash import dcc, html
 
 from framescope.signals import SOFTWARE_ACCELERATOR
 from framescope_ui.figures import theme
+from framescope_ui.figures.local_time import localized
 from framescope_ui.questions.views import State
 
 Part = Any
@@ -92,7 +93,7 @@ def chart(figure: go.Figure, label: str, *, id: str, table: Part = None) -> html
             html.Span(id=f"{id}-label", role="img", className="fs-only-read", **{"aria-label": label}),
             dcc.Graph(
                 id=id,
-                figure=figure,
+                figure=localized(figure),
                 config={
                     "displaylogo": False,
                     "displayModeBar": "hover",

@@ -9,6 +9,7 @@ from framescope.judge.gpu import HELD_BY
 from framescope.signals import LOSSES
 from framescope_ui.figures import quantity, theme
 from framescope_ui.figures.live import gpu_title, live_figure
+from framescope_ui.figures.readings import readings_figure
 from framescope_ui.pages import elements
 from framescope_ui.pages.elements import Part
 from framescope_ui.pages.limits import limits
@@ -42,7 +43,7 @@ def live_page(live: Live, viewer: Viewer) -> list[Part]:
         html.Div(alerts(live), id="live-alerts"),
         html.Div(
             [
-                html.Div(chart_card(live, viewer), className="fs-wide"),
+                html.Div([chart_card(live, viewer), *readings_card(live, viewer)], className="fs-wide"),
                 html.Div(side(live, viewer), id="live-side", className="fs-side"),
             ],
             className="fs-columns fs-columns-8-4",
@@ -121,14 +122,17 @@ def tiles(live: Live) -> list[Part]:
     budget = "" if live.budget_seconds is None else f"budget {quantity.milliseconds(live.budget_seconds)} ms"
     target = "" if live.target_fps is None else f"target {quantity.rate(live.target_fps)}"
     gap = ""
-    if live.fps_in is not None and live.fps_out is not None:
-        less = live.fps_in - live.fps_out
-        gap = f"{quantity.rate(less)} /s fewer than in" if less >= 0.05 else "as many as in"
+    if live.sync_gap is not None:
+        gap = f"{quantity.rate(live.sync_gap)} /s fewer" if live.sync_gap >= 0.05 else "as many as in"
+        gap += f", {live.sync_trend}" if live.sync_trend is not None else ""
     slow = ""
     if live.slow_share is not None and live.fps_out is not None:
         slow = f"about {quantity.whole(live.slow_share * live.fps_out * 60)} per minute"
     fullest = max(live.queues, key=lambda queue: queue.dropped_per_minute or 0.0, default=None)
-    full = f"{fullest.name} queue" if fullest is not None and fullest.dropped_per_minute else ""
+    full = ""
+    if fullest is not None and fullest.dropped_per_minute:
+        why = f": {_words(fullest.drop_reasons[0][0])}" if fullest.drop_reasons else ""
+        full = f"{fullest.name} queue{why}"
     memory = (
         "" if live.memory_utilization is None else f"memory {quantity.percent(live.memory_utilization)} %"
     )
@@ -140,6 +144,11 @@ def tiles(live: Live) -> list[Part]:
         tile("Slow frames", quantity.percent(live.slow_share), "%", slow, "slow_share"),
         tile("Dropped", quantity.whole(live.dropped_per_minute), "/min", full),
     ]
+    if live.missed_per_minute is not None:
+        shown.insert(
+            1,
+            tile("Lost before", quantity.whole(live.missed_per_minute), "/min", "gaps in its numbers"),
+        )
     for gpu in live.gpus[:2]:
         warm = "" if gpu.temperature_celsius is None else f"{quantity.whole(gpu.temperature_celsius)} °C"
         note = elements.simulated_tag() if gpu.simulated else warm
@@ -152,7 +161,41 @@ def tiles(live: Live) -> list[Part]:
 
 def figure_of(live: Live, viewer: Viewer) -> go.Figure:
     """The page's figure as this viewer sees it."""
-    return live_figure(live, viewer.theme, viewer.window_seconds, phone=viewer.phone)
+    return live_figure(live, viewer.theme, viewer.window_seconds, phone=viewer.phone, minimal=viewer.minimal)
+
+
+def readings_of(live: Live, viewer: Viewer) -> go.Figure | None:
+    """The second figure; None in the minimal mode, and where there is nothing to draw."""
+    if viewer.minimal:
+        return None
+    return readings_figure(live, viewer.theme, viewer.window_seconds, phone=viewer.phone)
+
+
+def readings_card(live: Live, viewer: Viewer) -> list[Part]:
+    """Clocks, memory, temperature and power of each GPU, and the user's own numbers."""
+    figure = readings_of(live, viewer)
+    if figure is None:
+        return []
+    return [
+        elements.card(
+            "Device readings and custom numbers" if live.gpus else "Custom numbers",
+            elements.chart(figure, readings_finding(live), id="live-readings-figure"),
+            note="a lane each",
+        )
+    ]
+
+
+def readings_finding(live: Live) -> str:
+    """What the second figure shows, in one sentence."""
+    told: list[str] = []
+    for gpu in live.gpus:
+        clock = None if gpu.clock_hz is None else gpu.clock_hz / 1e6
+        told.append(
+            f"{gpu_title(gpu.id)}: clock {quantity.whole(clock)} MHz, "
+            f"{quantity.whole(gpu.temperature_celsius)} °C, {quantity.whole(gpu.power_watts)} W"
+        )
+    told += [f"{name} {value:.4g}" for name, value in live.custom]
+    return "; ".join(told) or "No reading now."
 
 
 def finding(live: Live) -> str:
@@ -188,7 +231,7 @@ def marks(live: Live) -> list[Part]:
         html.Details(
             [
                 html.Summary(f"Change markers: {quantity.whole(len(live.marks))}"),
-                elements.table(("Time, UTC", "What"), rows, caption="Change markers"),
+                elements.table((f"Time, {quantity.zone_name()}", "What"), rows, caption="Change markers"),
             ],
             className="fs-as-table",
         )
@@ -225,6 +268,8 @@ def legend(live: Live) -> list[Part]:
 
 def side(live: Live, viewer: Viewer) -> list[Part]:
     """The right column."""
+    if viewer.minimal:
+        return [_latest(live, viewer)]
     parts: list[Part] = [_lost(live)]
     if live.queues:
         parts.append(_queues(live))
@@ -313,7 +358,15 @@ def _queues(live: Live) -> Part:
                     ],
                     className="fs-depth",
                 ),
-                elements.number(quantity.whole(queue.dropped_per_minute)),
+                html.Span(
+                    [
+                        html.Span(quantity.whole(queue.dropped_per_minute), className="fs-num"),
+                        *(
+                            html.Span(f"{_words(why)} {quantity.whole(n)}", className="fs-why-dropped")
+                            for why, n in queue.drop_reasons[:3]
+                        ),
+                    ],
+                ),
                 elements.number(quantity.milliseconds(queue.blocked_seconds_per_second)),
             ]
         )
@@ -324,6 +377,10 @@ def _queues(live: Live) -> Part:
         ),
         note="now, and per minute",
     )
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 GPU_STATES = {
@@ -386,7 +443,10 @@ def _latest(live: Live, viewer: Viewer) -> Part:
     return elements.card(
         "Latest slow frames",
         elements.table(
-            ("Time, UTC", "Frame", "Over, ms", "Main cause"), rows, caption="Latest slow frames", right=(2,)
+            (f"Time, {quantity.zone_name()}", "Frame", "Over, ms", "Main cause"),
+            rows,
+            caption="Latest slow frames",
+            right=(2,),
         ),
         note=every,
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any
 
 from dash import html
 
 from framescope_ui.figures import quantity
+from framescope_ui.figures.local_time import localized
 from framescope_ui.pages import elements, live
 from framescope_ui.pages.elements import Part
 from framescope_ui.pages.limits import limits
@@ -14,26 +16,54 @@ from framescope_ui.pages.viewer import Viewer
 from framescope_ui.questions.views import Live
 
 LIVE_PATHS = ("/", "/live")
+MOST_ALIKE = 16
+"""So many different views of a snapshot are remembered; names in a view come from addresses."""
 
 
-def snapshot(seen: Live, viewer: Viewer) -> dict[str, Any]:
-    """The parts of the page that change by themselves, as components; the browser puts them in place.
+class Snapshots:
+    """What viewers are sent. Viewers that look at the same thing alike are sent the same: drawing it takes
+    some 80 ms of CPU, which would else be for every viewer and second."""
 
-    On the Live page, unless it is paused, that is the page; on every other only the bar.
-    """
-    sent = bar(seen)
-    if viewer.path in LIVE_PATHS and viewer.paused is None and has_frames(seen):
-        sent["live"] = {
-            "tiles": live.tiles(seen),
-            "alerts": live.alerts(seen),
-            "legend": live.legend(seen),
-            "side": live.side(seen, viewer),
-            "limits": limits(seen.health.sources),
-            "figure": live.figure_of(seen, viewer),
-            "finding": live.finding(seen),
-            "theme": viewer.theme,
-        }
-    return sent
+    def __init__(self) -> None:
+        self._made: OrderedDict[Viewer, tuple[Live, dict[str, Any]]] = OrderedDict()
+
+    def of(self, seen: Live, viewer: Viewer, due: bool = True) -> dict[str, Any]:
+        """The parts of the page that change by themselves, as components; the browser puts them in place.
+
+        On the Live page, unless it is paused or not ``due``, that is the page; on every other only the bar.
+        """
+        with quantity.times_in(viewer.zone, viewer.home):
+            sent = bar(seen)
+            if due and viewer.path in LIVE_PATHS and viewer.paused is None and has_frames(seen):
+                sent["live"] = self._page(seen, viewer.with_(every=0.0))
+        return sent
+
+    def _page(self, seen: Live, viewer: Viewer) -> dict[str, Any]:
+        known = self._made.get(viewer)
+        if known is not None and known[0] is seen:
+            return known[1]
+        page = _page(seen, viewer)
+        self._made[viewer] = (seen, page)
+        self._made.move_to_end(viewer)
+        while len(self._made) > MOST_ALIKE:
+            self._made.popitem(last=False)
+        return page
+
+
+def _page(seen: Live, viewer: Viewer) -> dict[str, Any]:
+    readings = live.readings_of(seen, viewer)
+    return {
+        "tiles": live.tiles(seen),
+        "alerts": live.alerts(seen),
+        "legend": live.legend(seen),
+        "side": live.side(seen, viewer),
+        "limits": limits(seen.health.sources),
+        "figure": localized(live.figure_of(seen, viewer)).to_plotly_json(),
+        "finding": live.finding(seen),
+        "readings": None if readings is None else localized(readings).to_plotly_json(),
+        "readings_finding": live.readings_finding(seen),
+        "look": f"{viewer.theme} {str(viewer.minimal).lower()} {quantity.zone_name()}",
+    }
 
 
 def bar(seen: Live) -> dict[str, Any]:

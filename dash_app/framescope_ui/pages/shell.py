@@ -29,7 +29,7 @@ from framescope_ui.pages.frame import frame_page, unknown_page
 from framescope_ui.pages.limits import limits
 from framescope_ui.pages.live import empty_page, live_page
 from framescope_ui.pages.slow_frames import phone_row, query_of, row_of, slow_frames_page
-from framescope_ui.pages.viewer import LIVE_RANGES, RANGES, Viewer, viewer_of
+from framescope_ui.pages.viewer import LIVE_RANGES, PACES, RANGES, Viewer, viewer_of
 from framescope_ui.questions.correlate import correlate
 from framescope_ui.questions.every_frame import counted_causes, latencies, strip_of
 from framescope_ui.questions.feed import LiveFeed
@@ -115,6 +115,7 @@ def layout(options: AppOptions) -> html.Div:
                         ],
                         className="fs-times",
                     ),
+                    _view(options),
                     html.Button(
                         elements.icon("theme"),
                         id="theme-switch",
@@ -141,6 +142,43 @@ def layout(options: AppOptions) -> html.Div:
         id="shell",
         className="fs-shell",
         **{"data-brand": options.brand_name, "data-interval": str(options.interval_seconds)},
+    )
+
+
+def _view(options: AppOptions) -> Part:
+    """The menu of what this browser remembers: zone, how much is shown, how often it is renewed."""
+    own = f"{options.interval_seconds:g} s"
+
+    def choice(name: str, label: str, among: Sequence[tuple[str, str]]) -> html.Label:
+        return html.Label(
+            [
+                html.Span(label),
+                html.Select(
+                    [html.Option(text, value=value) for value, text in among],
+                    className="fs-view-select",
+                    **{"data-view": name},
+                ),
+            ]
+        )
+
+    return html.Details(
+        [
+            html.Summary("View", className="fs-button"),
+            html.Div(
+                [
+                    choice("zone", "Times", (("local", "local time"), ("utc", "UTC"))),
+                    choice("detail", "Live page", (("full", "everything"), ("minimal", "minimal"))),
+                    choice(
+                        "every",
+                        "New every",
+                        [(f"{pace:g}", f"{pace:g} s" if pace else own) for pace in PACES],
+                    ),
+                ],
+                className="fs-card fs-menu",
+            ),
+        ],
+        id="view",
+        className="fs-view",
     )
 
 
@@ -296,7 +334,11 @@ class Pages:
         self._away_since: dict[str, float] = {}
 
     async def rendered(self, viewer: Viewer) -> Rendered:
-        """The page of these choices, or what keeps it from being shown."""
+        """The page of these choices, or what keeps it from being shown; times in the viewer's zone."""
+        with quantity.times_in(viewer.zone, viewer.home):
+            return await self._rendered(viewer)
+
+    async def _rendered(self, viewer: Viewer) -> Rendered:
         now = self._clock()
         choices: list[Choice] = []
         seen: Live | None = None
@@ -311,6 +353,7 @@ class Pages:
                 body = [_of(viewer.service, viewer.pipeline), *body]
         except BackendError as error:
             body = self._trouble(error, now)
+        body = [_zone(viewer, now), *body]
         current = push.bar(seen) if seen is not None and viewer.paused is None else None
         return Rendered(body, controls(viewer, choices, now), rail(viewer, self._options), current)
 
@@ -424,6 +467,11 @@ def _of(service: str | None, pipeline: str | None) -> Part:
     return html.Span(hidden=True, **{"data-service": service, "data-pipeline": pipeline})
 
 
+def _zone(viewer: Viewer, now: float) -> Part:
+    """Which zone the page's times are in, for what the browser writes."""
+    return html.Span(hidden=True, **{"data-zone": quantity.zone_name(viewer.span(now)[1])})
+
+
 def _paused_line(paused: float) -> Part:
     return html.P(
         f"Paused at {quantity.moment(paused)}.", className="fs-paused", id="paused-line", role="status"
@@ -535,10 +583,12 @@ async def _asked(socket: Any, before: Viewer) -> Viewer:
 
 def _updates(app: Dash, feed: LiveFeed, options: AppOptions) -> None:
     callback: Registration[Any] = app.callback
+    snapshots = push.Snapshots()
 
     async def pushed() -> None:
         socket = ctx.websocket
         viewer = Viewer()
+        shown, shown_at = viewer.look, 0.0
         while socket is not None and not socket.is_shutdown:
             viewer = await _asked(socket, viewer)
             watched = _watched(viewer)
@@ -548,7 +598,11 @@ def _updates(app: Dash, feed: LiveFeed, options: AppOptions) -> None:
                         seen = await asyncio.wait_for(queue.get(), LONGEST_WAIT_SECONDS)
                         viewer = await _asked(socket, viewer)
                         if _watched(viewer) == watched:
-                            set_props("push", {"data": push.snapshot(seen, viewer)})
+                            # The bar goes on each time; half a second early is due: polls are not on the dot.
+                            due = viewer.look != shown or seen.time - shown_at > viewer.every - 0.5
+                            set_props("push", {"data": snapshots.of(seen, viewer, due)})
+                            if due:
+                                shown, shown_at = viewer.look, seen.time
 
     if options.pushed:
         callback(websocket=True, persistent=True)(pushed)
@@ -560,7 +614,7 @@ def _updates(app: Dash, feed: LiveFeed, options: AppOptions) -> None:
         if tick is None:
             return no_update
         viewer = _seen(seen)
-        return push.snapshot(await feed.snapshot(*_watched(viewer)), viewer)
+        return snapshots.of(await feed.snapshot(*_watched(viewer)), viewer)
 
     app.clientside_callback(
         in_browser("place"),
@@ -569,7 +623,8 @@ def _updates(app: Dash, feed: LiveFeed, options: AppOptions) -> None:
         prevent_initial_call=True,
     )
     for figure, prop, does in (
-        ("live-figure", "clickData", "openPoint"),
+        ("live-figure", "clickData", "openMoment"),
+        ("live-readings-figure", "clickData", "openMoment"),
         ("strip", "clickData", "openPoint"),
         ("strip", "relayoutData", "narrowed"),
         ("correlate-time", "clickData", "openMoment"),

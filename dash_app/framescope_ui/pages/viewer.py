@@ -6,9 +6,11 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, tzinfo
 from typing import Any, Literal
 from urllib.parse import parse_qs, quote, urlencode
 
+from framescope_ui.figures.quantity import zone_of
 from framescope_ui.figures.theme import Theme
 
 RANGES: dict[str, tuple[str, float]] = {
@@ -19,13 +21,17 @@ RANGES: dict[str, tuple[str, float]] = {
     "6h": ("Last 6 h", 21600.0),
     "24h": ("Last 24 h", 86400.0),
 }
-LIVE_RANGES = ("1m", "5m", "15m")
+LIVE_RANGES = ("1m", "5m", "15m", "1h")
 DEFAULT_RANGE = "5m"
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """One viewer's choices. ``paused`` is the unix time at which the page was stopped, None while live."""
+    """One viewer's choices. ``paused`` is the unix time at which the page was stopped, None while live.
+
+    The last five are remembered by the browser and not told by the address: another viewer has another
+    screen. ``home`` is its zone, ``every`` the least time between two updates, s (0: as they come).
+    """
 
     path: str = "/"
     service: str | None = None
@@ -52,6 +58,10 @@ class Viewer:
     phone: bool = False
     base: str = ""
     """What the app's addresses begin with, inside another app or behind a proxy; "" at the root."""
+    minimal: bool = False
+    every: float = 0.0
+    home: tzinfo = UTC
+    utc: bool = False
 
     @property
     def window_seconds(self) -> float:
@@ -66,6 +76,16 @@ class Viewer:
             return self.start, self.end
         end = self.paused if self.paused is not None else now
         return end - self.window_seconds, end
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone that times are written in: the browser's own, or UTC."""
+        return UTC if self.utc else self.home
+
+    @property
+    def look(self) -> str:
+        """What decides how a snapshot is drawn for this viewer."""
+        return f"{self.theme} {self.phone} {self.minimal} {self.utc}"
 
     def with_(self, **changes: Any) -> Viewer:
         """The same with some choices changed."""
@@ -147,6 +167,10 @@ def viewer_of(path: str | None, search: str | None, screen: Mapping[str, Any] | 
         theme="light" if screen.get("theme") == "light" else "dark",
         phone=bool(screen.get("phone")),
         base=base,
+        minimal=bool(screen.get("minimal")),
+        every=_pace(screen.get("every")),
+        home=zone_of(screen.get("zone"), screen.get("offset")),
+        utc=bool(screen.get("utc")),
     )
 
 
@@ -181,6 +205,14 @@ def within_of(text: str | None) -> tuple[str, float, float] | None:
 def _ends(text: str | None) -> tuple[float, float] | None:
     start, end = (_time(one) for one in (text or "").partition("-")[::2])
     return (start, end) if start is not None and end is not None and start < end else None
+
+
+PACES = (0.0, 2.0, 5.0, 10.0)
+"""The update intervals offered, s; 0 is the app's own pace."""
+
+
+def _pace(told: object) -> float:
+    return float(told) if isinstance(told, (int, float)) and told in PACES else 0.0
 
 
 def _time(text: str | None) -> float | None:

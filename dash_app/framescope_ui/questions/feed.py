@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,12 @@ Key = tuple[str | None, str | None, float]
 
 FORGET_SECONDS = 60.0
 """A window nobody has asked for in this long is forgotten, with what its stores remember."""
+MOST_STEPS = 1800
+"""Points of history at most: a browser draws no more than 2 000 of a series, gaps counted."""
+LONG_SECONDS = 900.0
+LONG_PACE = 4
+"""A longer window is polled this much more slowly: on an hour of 60 FPS a snapshot takes 1.1 s of CPU, on
+five minutes 0.15, and a pixel of it holds seconds."""
 MOST_UNUSED = 32
 """And so are the oldest beyond this many: names come from addresses, which anybody can write."""
 
@@ -114,7 +121,7 @@ class LiveFeed:
         """
         key = (service, pipeline, window_seconds or self._window)
         window = self._window_of(key)
-        if window.newest is not None and seconds(self._clock_ns()) - window.newest.time < self._interval:
+        if window.newest is not None and seconds(self._clock_ns()) - window.newest.time < self._pace(key[2]):
             return window.newest
         return await self._refreshed(key, window)
 
@@ -157,7 +164,7 @@ class LiveFeed:
             window.used = seconds(self._clock_ns())
             for queue in tuple(window.viewers):
                 _offer(queue, snapshot)
-            await asyncio.sleep(max(0.05, self._interval - (loop.time() - began)))
+            await asyncio.sleep(max(0.05, self._pace(key[2]) - (loop.time() - began)))
 
     async def _asked(self, window: _Window, key: Key, now_ns: int) -> Live:
         service, pipeline, window_seconds = key
@@ -174,7 +181,14 @@ class LiveFeed:
                         return self._empty(window, key, now, self._abilities.told(nothing, now))
                     service, pipeline = choice.service, choice.pipeline
                 answer = await live(
-                    stores, service, pipeline, now_ns, self._thresholds, window_seconds, self._step, asking
+                    stores,
+                    service,
+                    pipeline,
+                    now_ns,
+                    self._thresholds,
+                    window_seconds,
+                    self._step(window_seconds),
+                    asking,
                 )
         except BackendError:
             return self._empty(window, key, now, [source_of(error) for error in (asking.all or looking.all)])
@@ -197,9 +211,14 @@ class LiveFeed:
         window.answered = answer
         return answer
 
-    @property
-    def _step(self) -> float:
-        return max(0.1, self._interval)
+    def _step(self, window_seconds: float) -> float:
+        """s of one point of history: the interval, or as many whole ones as keep to ``MOST_STEPS``."""
+        interval = max(0.1, self._interval)
+        return interval * max(1, math.ceil(window_seconds / (interval * MOST_STEPS)))
+
+    def _pace(self, window_seconds: float) -> float:
+        """s between two polls of a window."""
+        return self._interval * (LONG_PACE if window_seconds > LONG_SECONDS else 1)
 
     def _empty(self, window: _Window, key: Key, now: float, sources: list[Source]) -> Live:
         """A snapshot without any value, and why there is none."""

@@ -18,10 +18,11 @@ from framescope_ui.backends.protocols import (
     Mark,
     Series,
 )
-from framescope_ui.questions import gpus
+from framescope_ui.questions import gpus, sync
 from framescope_ui.questions.frame_item import integer, item_of
 from framescope_ui.questions.gaps import GAP_SPACINGS, usual_spacing
-from framescope_ui.questions.health import course, health, no_data, rules_for
+from framescope_ui.questions.health import Rule, course, health, no_data, rules_for
+from framescope_ui.questions.heat import heat_of_frames, heat_of_histograms
 from framescope_ui.questions.latencies import Latencies, unpacked
 from framescope_ui.questions.quantiles import histogram_quantile, merged_counts
 from framescope_ui.questions.queues import queues_now
@@ -78,6 +79,7 @@ _FRAME_COUNTERS = (
     signals.FRAME_QUEUE_BLOCKED_TIME,
     signals.FRAME_COUNTED,
     signals.FRAME_COUNT,
+    signals.FRAME_MISSED,
 )
 _SERVICE_COUNTERS = (signals.FS_GPU_THROTTLE_TIME, signals.FS_FRAMES_LOST, signals.FS_INTERNAL_ERRORS)
 """What an agent took down with it, or could not send, is told of no pipeline."""
@@ -216,10 +218,9 @@ def assembled(
         for gpu in devices
     ]
     sources = sources_of(stores, troubles, service, ages, seconds(now_ns))
+    rules = rules_for(thresholds, target, budget)
     levels, state = _health(
-        thresholds,
-        target,
-        budget,
+        rules,
         grid,
         {
             "fps_out": _smoothed(rate_out, int(RATE_SECONDS * NS / step_ns)),
@@ -236,6 +237,9 @@ def assembled(
     )
     steps = max(1, round(RATE_SECONDS * NS / step_ns))
     fresh = age is not None and age <= SILENT_SECONDS
+    fps_in, fps_out = (_mean(rate[-steps:]) if fresh else None for rate in (rate_in, rate_out))
+    gaps = sync.gap(rate_in, rate_out)
+    missed = counters.get(signals.FRAME_MISSED, ())
     lost = total_by(
         since(counters.get(signals.FRAME_LOST_TIME, ()), now_ns - MINUTE_NS), signals.FRAME_CAUSE_NAME
     )
@@ -254,8 +258,15 @@ def assembled(
         health=state,
         newest_age_seconds=age,
         frames_late_seconds=late,
-        fps_in=_mean(rate_in[-steps:]) if fresh else None,
-        fps_out=_mean(rate_out[-steps:]) if fresh else None,
+        fps_in=fps_in,
+        fps_out=fps_out,
+        sync_gap=None if fps_in is None or fps_out is None else fps_in - fps_out,
+        sync_trend=sync.trend(gaps, step_ns / NS) if fresh else None,
+        missed_per_minute=_total(since(missed, now_ns - MINUTE_NS)) if missed else None,
+        heat=heat_of_frames(frames, start_ns, now_ns)
+        if frames
+        else heat_of_histograms(answers.latency, start_ns, now_ns),
+        limits={rule.signal: (rule.limits.warning, rule.limits.critical) for rule in rules},
         target_fps=target,
         latency_p50=_now_quantile(frames, answers, 0.50, now_ns),
         latency_p95=_now_quantile(frames, answers, 0.95, now_ns),
@@ -293,12 +304,20 @@ def assembled(
             "latency_p99": [grid_line(grid, "p99", "s", p99)],
             "fps_in": [grid_line(grid, "in", "1/s", rate_in)],
             "fps_out": [grid_line(grid, "out", "1/s", rate_out)],
+            "sync_gap": [grid_line(grid, "in minus out", "1/s", _smoothed(gaps, steps))],
             "health": [grid_line(grid, "health", "level", levels)],
             **_gauge_history(grid, gauges, devices, utilization),
             "queue_drops": [
                 grid_line(grid, name, "{frame}", _increases(grid, group))
                 for name, group in sorted(
                     grouped(counters.get(signals.FRAME_QUEUE_DROPPED, ()), signals.FRAME_QUEUE_NAME).items()
+                )
+            ],
+            "drops": _drops(grid, counters.get(signals.FRAME_QUEUE_DROPPED, ())),
+            "custom": [
+                grid_line(grid, name, "", averaged(grid, joined(group)))
+                for name, group in sorted(
+                    grouped(gauges.get(signals.FRAME_CUSTOM, ()), signals.FRAME_METRIC_NAME).items()
                 )
             ],
         },
@@ -500,9 +519,7 @@ def _now_quantile(frames: Latencies, answers: Answers, q: float, now_ns: int) ->
 
 
 def _health(
-    thresholds: Thresholds,
-    target: float | None,
-    budget: float | None,
+    rules: Sequence[Rule],
     grid: Grid,
     readings: Mapping[str, Values],
     sources: Sequence[Source],
@@ -513,7 +530,6 @@ def _health(
     counted: bool,
 ) -> tuple[Values, Health]:
     frames_away = next((s for s in sources if missing(s) and s.name == traces), None)
-    rules = rules_for(thresholds, target, budget)
     went = course(rules, grid.times, readings)
     levels: Values = [None if level is None else float(level) for level in went.levels]
     if frames_away is not None and not counted:
@@ -558,6 +574,7 @@ def _gauge_history(
         "gpu_clock": by_gpu(signals.FS_GPU_CLOCK, "Hz"),
         "gpu_memory": by_gpu(signals.HW_GPU_MEMORY_USAGE, "By"),
         "gpu_temperature": by_gpu(signals.HW_TEMPERATURE, "Cel"),
+        "gpu_power": by_gpu(signals.HW_POWER, "W"),
         "queue_depth": [
             grid_line(grid, name, "{item}", averaged(grid, joined(group)))
             for name, group in sorted(
@@ -597,6 +614,23 @@ def _dropped(frames: Latencies, counted: Sequence[Series], now_ns: int) -> float
     if not counted:
         return None
     return total_by(since(counted, now_ns - MINUTE_NS), signals.FRAME_OUTCOME).get("dropped", 0.0)
+
+
+def _drops(grid: Grid, dropped: Sequence[Series]) -> list[Line]:
+    """The steps in which a queue dropped frames, a line a queue and reason."""
+    lines: list[Line] = []
+    for queue, of_queue in sorted(grouped(dropped, signals.FRAME_QUEUE_NAME).items()):
+        for reason, group in sorted(grouped(of_queue, signals.FRAME_DROP_REASON).items()):
+            steps = zip(grid.times, _increases(grid, group), strict=True)
+            found = [(time, n) for time, n in steps if n]
+            if found:
+                x, y = zip(*found, strict=True)
+                lines.append(Line(f"{queue}: {reason.replace('_', ' ')}", "{frame}", x, y))
+    return lines
+
+
+def _total(series: Sequence[Series]) -> float:
+    return float(sum(sum(one.values) for one in series))
 
 
 def _highest(by_gpu: Sequence[Values]) -> Values:

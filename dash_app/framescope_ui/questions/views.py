@@ -118,7 +118,8 @@ class Heat:
     """Frames counted by latency and time.
 
     Row ``r`` counts those above ``bounds[r]`` and up to ``bounds[r + 1]``, s (the last may be infinite);
-    column ``c`` those that ended in the ``column_seconds`` from ``start + c · column_seconds``. None is unknown.
+    column ``c`` those that ended in the ``column_seconds`` from ``start + c · column_seconds``.
+    None is unknown.
     """
 
     start: float

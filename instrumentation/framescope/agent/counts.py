@@ -6,12 +6,18 @@ histogram at hand.
 
 from __future__ import annotations
 
+from typing import Final
+
 from framescope import signals as sig
 from framescope.agent.intake import PlainStages
 from framescope.agent.totals import Distribution, Labels, Totals
 from framescope.handover import PipelineDefinition
 from framescope.judge.model import Frame, Verdict
 
+RENUMBERED: Final = 10_000
+"""A source that goes on this much higher counts anew; nobody lost that many frames between two."""
+OVERTAKEN: Final = 64
+"""And so does one that goes on lower by more than frames begun out of order can explain."""
 Key = tuple[str, str, str]
 """(metric, stage, kind); the last two empty for what is of the whole frame."""
 
@@ -25,6 +31,7 @@ class FrameCounts:
         self._pipeline = (sig.FRAME_PIPELINE, definition.name)
         self._known: dict[Key, Distribution] = {}
         self._by_index: dict[int, Distribution] = {}
+        self._ahead: int | None = None
 
     def plain(self, frame: Frame, stages: PlainStages) -> None:
         """Count a frame that was on time by its plain stages."""
@@ -58,12 +65,30 @@ class FrameCounts:
         if frame.outcome == "dropped":
             outcome = (*outcome, (sig.FRAME_DROP_REASON, frame.reason))
         self._totals.add(sig.FRAME_COUNT, outcome, 1)
+        if frame.sequence - frame.id != self._ahead:
+            self._missed(frame.sequence - frame.id)
         if frame.interval_ns is not None:
             self._observe((sig.FRAME_INTERVAL, "", ""), frame.interval_ns / 1e9)
         if frame.outcome in ("on_time", "slow"):
             self._observe((sig.FRAME_LATENCY, "", ""), frame.latency_ns / 1e9)
             if frame.budget_ns:
                 self._observe((sig.FRAME_BUDGET_USAGE, "", ""), frame.latency_ns / frame.budget_ns)
+
+    def _missed(self, ahead: int) -> None:
+        """Count frames that the source numbered and the pipeline never began.
+
+        Each of them puts the source's number one further ahead of the pipeline's own, for good: whatever the
+        order in which frames end, and however many of them did not reach the agent. Where the two are equal
+        the source may have given no numbers, and nothing is counted.
+        """
+        before, self._ahead = self._ahead, ahead
+        if before is None or ahead > before + RENUMBERED or ahead < before - OVERTAKEN:
+            if ahead:
+                self._totals.add(sig.FRAME_MISSED, (self._pipeline,), 0)
+        elif ahead > before:
+            self._totals.add(sig.FRAME_MISSED, (self._pipeline,), ahead - before)
+        else:
+            self._ahead = before
 
     def _stage(self, name: str, kind: str, took_ns: int) -> None:
         metric = sig.FRAME_QUEUE_WAIT if kind == "queue" else sig.FRAME_STAGE_DURATION

@@ -119,3 +119,34 @@ def test_frames_nobody_looks_into_are_still_there_when_somebody_wishes_for_them(
     kept = {spans[0].attributes[sig.FRAME_ID]: [span.name for span in spans] for spans in sent.frames()}
     assert all(names[0] == "frame" and len(names) > 1 for names in kept.values())
     assert set(range(140, 200)) <= set(kept)
+
+
+def missed(*frames: tuple[int, int]) -> float | None:
+    """What is counted of frames with these (own number, source's number), in the order they ended."""
+    totals = Totals()
+    counts = FrameCounts(totals, DEFINITION)
+    for number, sequence in frames:
+        one = record(number, sequence=sequence)
+        counts.whole(outline(one, DEFINITION, str), None)
+    return totals.counters.get(sig.FRAME_MISSED, {}).get(((sig.FRAME_PIPELINE, "p"),))
+
+
+def test_gaps_in_the_sources_numbers_are_frames_lost_before_the_pipeline():
+    assert missed((0, 500), (1, 501), (2, 504), (3, 505), (4, 507)) == 3
+
+
+def test_frames_that_overtake_each_other_are_not_missed():
+    assert missed((0, 7), (2, 9), (1, 8), (4, 12), (3, 10)) == 1
+
+
+def test_frames_that_did_not_reach_the_agent_are_no_gap_of_the_sources():
+    assert missed((0, 7), (5, 12), (9, 17)) == 1
+
+
+def test_a_source_that_begins_anew_lost_nothing():
+    assert missed((0, 70_000), (1, 70_001), (2, 0), (3, 1), (4, 3)) == 1
+    assert missed((0, 0), (1, 1), (2, 1_000_000)) == 0
+
+
+def test_where_a_source_gives_no_numbers_nothing_is_known_of_gaps():
+    assert missed((0, 0), (1, 1), (2, 2)) is None
