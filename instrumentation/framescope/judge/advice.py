@@ -150,8 +150,8 @@ ADVICE: Final[dict[str, Advice]] = {
     "loop_wait": Advice(
         "The event loop was busy with others without a break until the task's step, less the time that its "
         "thread waited for a core or for the interpreter lock: measured at each step.",
-        "Only frames that are driven by framescope (framed, or Python 3.12 and later) have it. It is the most "
-        "it can have been: an answer that came while the loop was busy is taken to have come before.",
+        "Only frames that are driven by framescope (framed, or Python 3.12 and later) have it. It is the "
+        "most it can have been: an answer that came while the loop was busy is taken to have come before.",
         (
             "Find the task that computes without awaiting (loop.slow_callback_duration with asyncio "
             "debug mode).",
