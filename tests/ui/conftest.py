@@ -22,7 +22,7 @@ from framescope_ui.options import AppOptions
 from framescope_ui.questions.stores import Stores
 from framescope_ui.server import create_app
 
-SIZES = {"wide": (1440, 1000), "narrow": (390, 844)}
+SIZES = {"wide": (1440, 1000), "narrow": (375, 812)}
 
 
 class AppServer:

@@ -84,6 +84,12 @@ _ZONE: ContextVar[tzinfo] = ContextVar("zone", default=UTC)
 _HOME: ContextVar[tzinfo] = ContextVar("home", default=UTC)
 
 
+def write_times_in(zone: tzinfo, home: tzinfo = UTC) -> None:
+    """Write times of day in this zone from now on, in this request or task; see ``times_in``."""
+    _ZONE.set(zone)
+    _HOME.set(home)
+
+
 @contextmanager
 def times_in(zone: tzinfo, home: tzinfo = UTC) -> Iterator[None]:
     """Write times of day in this zone meanwhile; UTC outside. ``home`` is the zone of the browser's clock.

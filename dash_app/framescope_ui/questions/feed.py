@@ -36,8 +36,8 @@ MOST_STEPS = 1800
 """Points of history at most: a browser draws no more than 2 000 of a series, gaps counted."""
 LONG_SECONDS = 900.0
 LONG_PACE = 4
-"""A longer window is polled this much more slowly: on an hour of 60 FPS a snapshot takes 1.1 s of CPU, on
-five minutes 0.15, and a pixel of it holds seconds."""
+"""A longer window is polled this much more slowly: an hour of 60 FPS takes 0.4 s of CPU to put together, five
+minutes 0.05, and a pixel of it holds seconds."""
 MOST_UNUSED = 32
 """And so are the oldest beyond this many: names come from addresses, which anybody can write."""
 
