@@ -30,7 +30,7 @@ from framescope.agent.spans import SpanMaker
 from framescope.agent.totals import Example, Labels, Totals
 from framescope.causes import load
 from framescope.handover import UNKNOWN, Batch, FrameRecord, PipelineDefinition, unpack
-from framescope.judge import judge, own_causes
+from framescope.judge import accounted, own_causes
 from framescope.judge.baseline import Baseline, quantile
 from framescope.judge.model import Evidence, Frame, total
 from framescope.probes.device import GpuWork
@@ -409,7 +409,7 @@ class Agent:
             self._complete(number, judged)  # the ledger of a queue needs to know its usual wait
         pipeline.backlog.apply(frame)
         if judged_at_all:
-            judged.verdict = judge(frame)
+            judged.verdict = accounted(frame)
         pipeline.backlog.learn(frame, judged.verdict)
         if frame.outcome == "on_time" and not frame.late:
             judged.verdict = None  # it served the backlog; an on-time frame needs no verdict

@@ -42,6 +42,11 @@ of 134."""
 
 def judge(frame: Frame) -> Verdict:
     """The verdict on a frame. Deterministic; a frame with nothing lost gets no shares."""
+    return in_words(frame, accounted(frame))
+
+
+def accounted(frame: Frame) -> Verdict:
+    """The verdict without its words, for whoever only passes it on: they cost as much again."""
     latency, axis = frame.latency_ns, _axis(frame)
     frame.unowned_ns = own(frame.stages, frame.due_ns, frame.end_ns)
     expected = frame.expected_ns if axis == "latency" else frame.expected_interval_ns
@@ -56,10 +61,10 @@ def judge(frame: Frame) -> Verdict:
         parts = _latency_parts(frame, lost)
     else:
         parts = _interval_parts(frame, lost)
-    return finish(frame, axis, expected, lost, overrun, parts)
+    return summed(frame, axis, expected, lost, overrun, parts)
 
 
-def finish(
+def summed(
     frame: Frame,
     axis: Literal["latency", "interval"],
     expected: int | None,
@@ -67,7 +72,7 @@ def finish(
     overrun: int,
     parts: Mapping[tuple[str, str | None], int],
 ) -> Verdict:
-    """Turn parts (ns by cause and stage) into a verdict with its evidence and its sentence."""
+    """Turn parts (ns by cause and stage) into a verdict, without its words."""
     structural = 0
     limit = frame.budget_ns if axis == "latency" else frame.period_ns
     if expected is not None and limit is not None and overrun:
@@ -75,11 +80,11 @@ def finish(
     order = sorted(parts.items(), key=lambda item: (-item[1], item[0][0] == UNKNOWN, item[0][0]))
     scaled = apportion([amount for _, amount in order], overrun - structural)
     shares = [
-        Share(cause, amount, over, stage, evidence_rows(frame, cause, stage, amount))
+        Share(cause, amount, over, stage)
         for ((cause, stage), amount), over in zip(order, scaled, strict=True)
     ]
     if structural:
-        shares.append(Share(STRUCTURAL, 0, structural, None, evidence_rows(frame, STRUCTURAL, None, 0)))
+        shares.append(Share(STRUCTURAL, 0, structural, None))
     totals: dict[str, int] = {}
     for share in shares:
         weight = share.overrun_ns if structural else share.lost_ns
@@ -87,7 +92,7 @@ def finish(
     cause = max(totals, key=lambda c: (totals[c], c != UNKNOWN), default=UNKNOWN)
     unexplained = sum(share.lost_ns for share in shares if share.cause == UNKNOWN)
     other = frame.device.other_process if frame.device is not None else None
-    verdict = Verdict(
+    return Verdict(
         cause=cause,
         confidence=_confidence(frame, cause, lost, unexplained),
         axis=axis,
@@ -96,9 +101,18 @@ def finish(
         overrun_ns=overrun,
         unexplained_ns=unexplained,
         shares=tuple(shares),
-        considered=considered(frame, {share.cause for share in shares}),
         culprit=other if cause == "gpu_contention" else None,
     )
+
+
+def in_words(frame: Frame, verdict: Verdict) -> Verdict:
+    """A verdict with its evidence, what else was considered, and its sentence."""
+    shares = tuple(
+        replace(share, evidence=evidence_rows(frame, share.cause, share.stage, share.lost_ns))
+        for share in verdict.shares
+    )
+    named = {share.cause for share in shares}
+    verdict = replace(verdict, shares=shares, considered=considered(frame, named))
     return replace(verdict, sentence=sentence(frame, verdict))
 
 

@@ -12,11 +12,10 @@ from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from framescope import signals as sig
-from framescope.judge.account import UNKNOWN, apportion, finish, judge
+from framescope.judge.account import UNKNOWN, apportion, in_words, judge, summed
 from framescope.judge.baseline import Baseline
 from framescope.judge.model import Device, Evidence, Frame, Gpu, Stage, Verdict
 from framescope.judge.path import own
-from framescope.judge.sentence import sentence
 
 EVIDENCE_ATTRIBUTES: Final = {
     "cpu_ns": sig.CPU_TIME,
@@ -168,7 +167,7 @@ def read_verdict(spans: Sequence[SpanLike], usual: Baseline | None = None) -> Ve
     axis = root.attributes.get(sig.FRAME_VERDICT_AXIS)
     expected = frame.expected_interval_ns if axis == "interval" else frame.expected_ns
     parts = _shares(root, spans, lost)
-    made = finish(frame, "interval" if axis == "interval" else "latency", expected, lost, overrun, parts)
+    made = summed(frame, "interval" if axis == "interval" else "latency", expected, lost, overrun, parts)
     confidence = number(root.attributes.get(sig.FRAME_CAUSE_CONFIDENCE))
     culprit = root.attributes.get(sig.FRAME_CULPRIT_NAME)
     pid = root.attributes.get(sig.FRAME_CULPRIT_PID)
@@ -187,7 +186,7 @@ def _as_told(
         if culprit is not None
         else made.culprit,
     )
-    return replace(told, sentence=sentence(frame, told))
+    return in_words(frame, told)
 
 
 def _shares(root: SpanLike, spans: Sequence[SpanLike], lost: int) -> dict[tuple[str, str | None], int]:
