@@ -77,7 +77,7 @@ class StandIn:
                 processes=[ProcessUse(1, "init", 0.1, False)], residents=[ProcessMemory(1, "init", 5, False)],
                 memory_used_bytes=5, memory_total_bytes=10, temperature_celsius=40.0,
                 memory_temperature_celsius=41.0, power_watts=10.0, energy_joules=now_ns / 1e9, clock_hz=1e9,
-                clock_max_hz=2e9, memory_clock_hz=1e9, throttle_ns={"power_cap": now_ns // 10},
+                memory_clock_hz=1e9, throttle_ns={"power_cap": now_ns // 10},
                 io_bytes={"transmit": now_ns, "receive": now_ns}, activity={"sm": 0.5},
                 errors={"corrected": 0}, encoder_utilization=0.0, decoder_utilization=0.0, fan_ratio=0.5,
                 fan_rpm=1000.0, state="ok", runqueue_ns=now_ns // 100,

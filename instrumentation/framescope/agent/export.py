@@ -51,7 +51,6 @@ class Lane(Generic[Item]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.lost: dict[str, int] = {}
-        self.sent_frames = 0
         self._export = export
         self._room = room
         self._clock = clock
@@ -116,7 +115,6 @@ class Lane(Generic[Item]):
                 self._refused = self._refused + 1 if refused else 0
                 if sent:
                     failures = 0
-                    self.sent_frames += parcel.frames
                     if mine:
                         self._held -= parcel.size
                         self._waiting.popleft()

@@ -86,7 +86,6 @@ class DeviceReading:
     power_watts: float | None = None
     energy_joules: float | None = None
     clock_hz: float | None = None
-    clock_max_hz: float | None = None
     memory_clock_hz: float | None = None
     throttle_ns: Mapping[str, int] = field(default_factory=dict)
     io_bytes: Mapping[str, int] = field(default_factory=dict)

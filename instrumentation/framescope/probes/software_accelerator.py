@@ -274,7 +274,6 @@ class SoftwareAcceleratorProbe:
             processes=processes,
             memory_used_bytes=status.memory_bytes,
             clock_hz=clock_hz,
-            clock_max_hz=status.core_hz,
             throttle_ns={THROTTLE_REASON: status.gated_ns},
             runqueue_ns=status.runqueue_ns,
         )

@@ -349,10 +349,6 @@ int nvmlDeviceGetClockInfo(void *device, int type, unsigned int *mhz) {
     FAIL_OF_DEVICE(); *mhz = (unsigned int)number(type == 1 ? "clock_mhz" : "memory_mhz", type == 1 ? 1500 : 2600); return 0;
 }
 
-int nvmlDeviceGetMaxClockInfo(void *device, int type, unsigned int *mhz) {
-    (void)type; FAIL_OF_DEVICE(); *mhz = 1980; return 0;
-}
-
 int nvmlDeviceGetMemoryInfo(void *device, memory_t *memory) {
     FAIL_OF_DEVICE();
     memory->total = slice_of(device) < 0 ? 8ULL << 30 : 1ULL << 30;

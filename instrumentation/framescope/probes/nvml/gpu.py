@@ -95,7 +95,6 @@ class Gpu:
         self._io_by_gpm: dict[str, int] = {}
         self._io_counted: bool | None = None
         self._fields_ns: int | None = None
-        self._clock_max_hz: float | None = None
         self._remap_failed = False
         self._harmed_ns: int | None = None
         self._happened: dict[str, int] = {}
@@ -178,8 +177,6 @@ class Gpu:
         power_mw = self._calls.ask("nvmlDeviceGetPowerUsage") if power is None else power.value
         energy = values.get(fields.ENERGY)
         energy_mj = self._calls.ask("nvmlDeviceGetTotalEnergyConsumption") if energy is None else energy.value
-        if self._clock_max_hz is None:
-            self._clock_max_hz = _hertz(self._calls.ask("nvmlDeviceGetMaxClockInfo", CLOCK_SM))
         return [
             DeviceReading(
                 self.identity,
@@ -190,7 +187,6 @@ class Gpu:
                 throttle_ns=self._throttle.read(values, time_ns),
                 io_bytes=self._counted_io(values),
                 clock_hz=_hertz(self._calls.ask("nvmlDeviceGetClockInfo", CLOCK_SM, as_="SM clock")),
-                clock_max_hz=self._clock_max_hz,
                 memory_clock_hz=_hertz(
                     self._calls.ask("nvmlDeviceGetClockInfo", CLOCK_MEMORY, as_="memory clock")
                 ),
