@@ -11,7 +11,8 @@ import socket
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -34,12 +35,20 @@ class KernelFailed(Exception):
     """The accelerator refused or failed this job."""
 
 
-@dataclass(slots=True)
-class _Timed:
-    """One stage's work so far: finished jobs, and whether the stage's host part is over."""
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job as its client saw it: copied to the accelerator's memory since ``began_ns``, handed over at
+    ``queued_ns``, its answer there at ``back_ns`` and copied back by ``ended_ns``."""
 
-    queued: list[int] = field(default_factory=list)
-    done: list[wire.Done] = field(default_factory=list)
+    began_ns: int
+    queued_ns: int
+    done: wire.Done
+    back_ns: int
+    ended_ns: int
+
+    @property
+    def copied_ns(self) -> int:
+        return self.queued_ns - self.began_ns + self.ended_ns - self.back_ns
 
 
 class AcceleratorClient:
@@ -62,7 +71,7 @@ class AcceleratorClient:
         self._backoff = _FIRST_BACKOFF
         self._not_before = 0.0
         self._thread = threading.local()
-        self._timed: dict[int, _Timed] = {}
+        self._timed: dict[int, list[Job]] = {}
         self._finished: deque[GpuWork] = deque(maxlen=4096)
 
     def run(self, kernel: str, image: Image) -> Image:
@@ -79,14 +88,16 @@ class AcceleratorClient:
         with self._lock:
             connection, memory = self._connected()
             source = np.frombuffer(memory, np.uint8, image.size).reshape(image.shape)
+            began_ns = time.monotonic_ns()
             source[:] = image
             job = wire.Job(next(self._ids), time.monotonic_ns(), width, height, 0, self._max_pixels, kernel)
             done = self._submit(connection, job)
+            back_ns = time.monotonic_ns()
             result = np.frombuffer(memory, np.uint8, image.size, self._max_pixels).reshape(image.shape).copy()
+            ended_ns = time.monotonic_ns()
         timed = self._timed.get(getattr(self._thread, "token", 0))
         if timed is not None:
-            timed.queued.append(job.queued_ns)
-            timed.done.append(done)
+            timed.append(Job(began_ns, job.queued_ns, done, back_ns, ended_ns))
         return result
 
     def set_clock(self, ratio: float) -> float:
@@ -109,7 +120,7 @@ class AcceleratorClient:
     def begin(self) -> int:
         """The jobs this thread runs from now on belong to one stage of one frame."""
         token = next_token()
-        self._timed[token] = _Timed()
+        self._timed[token] = []
         self._thread.token = token
         return token
 
@@ -117,8 +128,8 @@ class AcceleratorClient:
         if getattr(self._thread, "token", 0) == token:
             self._thread.token = 0
         timed = self._timed.pop(token, None)
-        if timed is not None and timed.done:
-            self._finished.append(gpu_work(token, timed.queued, timed.done))
+        if timed:
+            self._finished.append(gpu_work(token, timed))
 
     def collect(self) -> list[GpuWork]:
         finished = []
@@ -181,29 +192,30 @@ class AcceleratorClient:
         self._socket = self._memory = None  # the mapping ends with its last array
 
 
-def gpu_work(token: int, queued: list[int], done: list[wire.Done]) -> GpuWork:
+def gpu_work(token: int, jobs: Sequence[Job]) -> GpuWork:
     """One stage's work from its jobs, in the order they ran.
 
     ``wait_ns`` is the time from submission to end not spent executing or copying this work; the
-    accelerator's own run-queue time is within it.
+    accelerator's own run-queue time is within it. What the client copies, to the memory that stands for the
+    device's and back, is transfer too.
     """
-    start_ns, end_ns = done[0].start_ns, done[-1].end_ns
-    details = [d.detail for d in done if d.detail is not None]
-    if len(details) < len(done):
-        return GpuWork(token, DEVICE_ID, start_ns, end_ns)
+    start_ns = jobs[0].done.start_ns
+    details = [job.done.detail for job in jobs if job.done.detail is not None]
+    if len(details) < len(jobs):
+        return GpuWork(token, DEVICE_ID, start_ns, jobs[-1].done.end_ns)
     busy = sum(d.busy_ns for d in details)
     transfer = sum(d.transfer_ns for d in details)
     runqueue = [d.runqueue_ns for d in details]
-    held = sum(d.end_ns - queued_ns for d, queued_ns in zip(done, queued, strict=True))
+    held = sum(job.done.end_ns - job.queued_ns for job in jobs)
     return GpuWork(
         token,
         DEVICE_ID,
         start_ns,
-        end_ns,
-        queued_ns=queued[0],
+        jobs[-1].ended_ns,
+        queued_ns=jobs[0].began_ns,
         busy_ns=busy,
         wait_ns=max(0, held - busy - transfer),
-        transfer_ns=transfer,
+        transfer_ns=transfer + sum(job.copied_ns for job in jobs),
         throttle_ns=sum(d.gated_ns for d in details),
         runqueue_ns=None if None in runqueue else sum(filter(None, runqueue)),
     )

@@ -389,7 +389,7 @@ KINDS: dict[str, Kind] = {
                       frozenset({"service"})),
     "larger kernel": Kind("gpu_work", lambda points, ms, seed: Set(points, "enlarged", 3.5),
                           frozenset({"accelerator"})),
-    "larger copy": Kind("gpu_transfer", lambda points, ms, seed: Set(points, "copied", 24),
+    "larger copy": Kind("gpu_transfer", lambda points, ms, seed: Set(points, "copied", 3),
                         frozenset({"accelerator"})),
 }  # fmt: skip
 OF_THE_ACCELERATOR = {"other client": "gpu_contention", "clocked down": "gpu_throttle"}

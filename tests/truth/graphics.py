@@ -18,6 +18,9 @@ from ultrasound.accelerator_client import AcceleratorAway, AcceleratorClient
 
 CLOCK = 0.3
 
+LARGEST = 1 << 23
+"""Pixels of the largest image that is copied."""
+
 
 class Graphics:
     """One accelerator process and this process's connection to it."""
@@ -30,7 +33,7 @@ class Graphics:
         mode = "nvml" if what in ("nvml", "stub") else "full"
         self._child = children.start("ultrasound.accelerator", *places, "--mode", mode)
         kind = NamedByNvml if what == "stub" else AcceleratorClient
-        self.client = kind(self.socket, "truth", timeout=5.0)
+        self.client = kind(self.socket, "truth", timeout=5.0, max_pixels=LARGEST)
 
     def __enter__(self) -> Graphics:
         for _ in range(200):

@@ -215,5 +215,5 @@ _pixels: list[Any] = []
 
 def _large() -> Any:
     if not _pixels:
-        _pixels.append(np.zeros((1024, 1024), np.uint8))
+        _pixels.append(np.zeros((2048, 4096), np.uint8))
     return _pixels[0]
