@@ -15,6 +15,7 @@ from playwright.sync_api import Locator, Page, expect
 from framescope_ui.questions.stores import Stores
 
 pytestmark = pytest.mark.browser
+expect.set_options(timeout=20_000)
 
 LOOKS = [(size, theme) for size in ("wide", "narrow") for theme in ("dark", "light")]
 OPEN = "/correlate?range=5m"
@@ -64,7 +65,8 @@ def test_a_selection_and_a_comparison_are_quiet_and_accessible(look: Watched) ->
     page = opened(look, f"{OPEN}&cause=gc_pause&signal=attribute/mode%3Ddoppler&cohort=lines%3D64")
     page.locator("#than-before").click()
     expect(page).to_have_url(re.compile("than="))
-    expect(page.locator("#changes")).to_contain_text("in the later")
+    expect(page.locator("#than-before")).to_have_attribute("aria-current", "true")
+    expect(page.locator("#changes h3").first).to_contain_text(" and ")
     found = Axe().run(page, options={"resultTypes": ["violations"]})
     assert not [f"{one['id']}: {one['nodes'][0]['html'][:160]}" for one in found.response["violations"]]
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0

@@ -165,12 +165,15 @@ def _signal_lane(chosen: Chosen, risk: SignalRisk, phone: bool) -> Lane:
     title = risk.title if len(risk.title) <= 18 else risk.title[:17] + "…"
     if risk.value is not None:
         unit = f"% of frames\n{shortened(risk.value)}"
-    note = (
-        unit
-        + (", mean,\nrange shaded" if chosen.lowest is not None and risk.value is None and not phone else "")
-        + (", simulated" if risk.simulated else "")
-        + ("" if low <= 0 or phone else f",\naxis from {low:.4g}")
-    )
+    told = [
+        unit,
+        "mean; thin:\nlowest, highest" if chosen.lowest is not None and risk.value is None else "",
+        "simulated" if risk.simulated else "",
+        "" if low <= 0 else f"axis from {low:.4g}",
+    ]
+    if phone:
+        told = [unit, *told[2:3]]
+    note = (", " if phone else "\n").join(part for part in told if part)
     return Lane(title, note, 84, low if low == 0 else low - room, high + room)
 
 
@@ -178,7 +181,7 @@ def _draw_signal(figure: go.Figure, lane: Lane, chosen: Chosen, risk: SignalRisk
     known = [y for y in chosen.line.y if y is not None]
     factor, unit = scale_of(risk.unit, known)
     if chosen.lowest is not None and chosen.highest is not None and risk.value is None:
-        _draw_range(figure, lane, chosen.lowest, chosen.highest, factor, at)
+        _draw_ends(figure, lane, chosen.lowest, chosen.highest, factor, at)
     figure.add_scatter(
         x=lanes.times(chosen.line.x),
         y=lanes.values(chosen.line, factor),
@@ -214,9 +217,9 @@ def _draw_signal(figure: go.Figure, lane: Lane, chosen: Chosen, risk: SignalRisk
             _shade(figure, None, start * 1e3, end * 1e3, at)
 
 
-def _draw_range(figure: go.Figure, lane: Lane, lowest: Line, highest: Line, factor: float, at: Theme) -> None:
-    """From the lowest to the highest reading of each step: extremes stay, and are no solid block."""
-    for line, fill in ((highest, None), (lowest, "tonexty")):
+def _draw_ends(figure: go.Figure, lane: Lane, lowest: Line, highest: Line, factor: float, at: Theme) -> None:
+    """The lowest and the highest reading of each step, thin: extremes stay, and are no solid block."""
+    for line in (lowest, highest):
         figure.add_scatter(
             x=lanes.times(line.x),
             y=lanes.values(line, factor),
@@ -224,9 +227,7 @@ def _draw_range(figure: go.Figure, lane: Lane, lowest: Line, highest: Line, fact
             name=line.name,
             yaxis=lane.axis,
             connectgaps=False,
-            line={"width": 0, "shape": "hv", "color": theme.token("ink-3", at)},
-            fill=fill,
-            fillcolor=theme.rgba(theme.token("ink-3", at), 0.28) if fill else None,
+            line={"width": 0.8, "shape": "hv", "color": theme.rgba(theme.token("ink-3", at), 0.7)},
             hoverinfo="skip",
         )
 

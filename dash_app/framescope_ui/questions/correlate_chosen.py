@@ -36,7 +36,6 @@ def chosen_signal(ticks: Ticks, line: Asked, risk: SignalRisk) -> Chosen:
     one = lag_ticks(line.signal) * TICK_NS / NS
     readings = line.signal
     threshold = line.threshold
-    above = readings.values > threshold if threshold is not None else np.zeros(len(readings.values), np.bool_)
     mean, low, high = _course(readings, risk)
     return Chosen(
         name=risk.name,
@@ -56,10 +55,23 @@ def chosen_signal(ticks: Ticks, line: Asked, risk: SignalRisk) -> Chosen:
             found.chance,
         ),
         line=mean,
-        above=stretches(readings.times_ns, above, readings.spacing_ns),
+        above=[] if threshold is None else _above(readings, mean, threshold),
         lowest=low,
         highest=high,
     )
+
+
+def _above(signal: Signal, mean: Line, threshold: float) -> list[tuple[float, float]]:
+    """When the signal was above; of what frames carry, which may change from one to the next, when most of it
+    was."""
+    if not signal.of_frames:
+        return stretches(signal.times_ns, signal.values > threshold, signal.spacing_ns)
+    known = [(x, y) for x, y in zip(mean.x, mean.y, strict=True) if y is not None]
+    if len(known) < 2:
+        return []
+    times = np.array([x for x, _ in known]) * NS
+    apart = int(np.median(np.diff(times)))
+    return stretches(times.astype(np.int64), np.array([y for _, y in known]) > threshold, apart)
 
 
 def _by_dose(ticks: Ticks, line: Asked) -> tuple[list[tuple[float, float]], list[str | None], Floats, Floats]:
