@@ -119,7 +119,8 @@ class _Process:
 
 _process: _Process | None = None
 _stand_in: _Process | None = None
-_lock = threading.Lock()
+_lock = threading.RLock()
+"""A frame may end in a finaliser, or in a signal handler, while its own thread is at it."""
 _numbers = itertools.count()
 _alive: weakref.WeakSet[Pipeline] = weakref.WeakSet()
 
@@ -171,7 +172,7 @@ def record_by(process: _Process | None) -> None:
 def _after_fork() -> None:
     """A child is a process of its own: a fresh identity, a fresh agent, and nothing of its parent's."""
     global _process, _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     if _process is None:
         return
     _process.collections.remove()

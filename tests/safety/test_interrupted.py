@@ -14,6 +14,7 @@ import pytest
 from alone import delivered, faults, lost, pipeline
 
 import framescope
+from framescope import pipeline as front
 from framescope.recorder.frame import Frame
 
 
@@ -122,6 +123,18 @@ def test_a_handler_may_make_frames_of_its_own(storm: Callable[[Callable[..., Non
     assert len(found) + lost(p)["outbox_full"] == made["handler"] + made["main"]
     assert made["handler"] > 100
     assert set(lost(p)) <= {"outbox_full", "stage_without_frame"} and faults(p) == {}
+
+
+def test_a_handler_may_name_stages_and_end_frames_whatever_its_own_thread_holds() -> None:
+    """As does the finaliser of a frame nobody ended, whose turn comes wherever a collection does."""
+    p = pipeline()
+    with p._recorder._lock, front._lock:  # as the thread holds them that the handler interrupts
+        with p.frame(), p.stage("made in a handler"):
+            pass
+        assert front._shared() is not None
+    (record,) = delivered(p)
+    assert record.outcome == "done"
+    front._close_shared()
 
 
 def test_losses_count_exactly_from_threads_and_handlers_at_once(

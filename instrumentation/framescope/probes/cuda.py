@@ -514,7 +514,7 @@ class CudaTimer:
 
 _pairs: EventPairs | None = None
 _told = _said = False
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def timer(stream: object, lose: Lose, canary: bool = False, cupti: bool = False) -> CudaTimer | None:
@@ -561,7 +561,7 @@ def take_canaries() -> list[CanaryReading]:
 
 def _after_fork() -> None:
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     if _pairs is not None:
         _pairs.forget()
 

@@ -83,7 +83,7 @@ class Recorder:
         self._stages: dict[str, Stage] = {}
         self._from_headers = 0
         self._outbox: deque[tuple[Any, ...]] = deque()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may name a stage while its own thread does
 
     def keep_time_by(self, clock: Callable[[], int], wall: Callable[[], int]) -> None:
         """Read other clocks from now on: monotonic ns and unix ns. Not while a frame is under way."""
@@ -206,7 +206,7 @@ class Recorder:
         """Start afresh in a forked child: what the parent recorded, or has begun, is the parent's to send."""
         self._first = self.next_number()
         self._outbox = deque()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.local = threading.local()
         self.marks = _marks(self.definition.name)
         self.losses, self.gauges, self.changes = {}, {}, deque(maxlen=256)
