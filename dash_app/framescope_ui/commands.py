@@ -10,6 +10,7 @@ import argparse
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from framescope.causes import load
@@ -36,7 +37,7 @@ def ui(arguments: Sequence[str]) -> int:
     found = _in_force(parser.parse_strictly(arguments), table)
     if found is None:
         return OK
-    options = settings.app_options(found)
+    options = replace(settings.app_options(found), data_dir=found.path("data_dir"))
     load(modules_in(found.optional_text(CAUSES.key)))
     with needs_extra("ui", "ui"):
         from framescope_ui.connections import open_stores

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from framescope_ui.questions.thresholds import Thresholds
+from framescope_ui.trace_links import TraceLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +16,10 @@ class AppOptions:
 
     ``interval_seconds`` is the pace of live updates; ``history`` the number of live points a chart and
     ``/api/metrics/history`` hold. ``allowed_origins`` are origins, beside the app's own, whose pages may
-    open its websockets. ``brand_color`` is ``#rrggbb``; it takes the place of our
-    own accent, in each theme as light or dark as it must be to be read there. ``logo`` is a picture for the
-    place of our own.
+    open its websockets and pin frames. ``trace_links`` lead to the same trace in other tools; pinned frames
+    are kept in ``data_dir``, and without one none can be pinned. ``brand_color`` is ``#rrggbb``; it takes
+    the place of our own accent, in each theme as light or dark as it must be to be read there. ``logo`` is
+    a picture for the place of our own.
 
     ``base`` is what the addresses of the pages begin with where something in front of the app takes it away
     again: another app, or a proxy. ``pushed``: whether browsers can be pushed to; else they ask.
@@ -32,6 +34,8 @@ class AppOptions:
     brand_color: str | None = None
     theme: str = "auto"
     allowed_origins: tuple[str, ...] = ()
+    trace_links: tuple[TraceLink, ...] = ()
+    data_dir: Path | None = None
     logo: Path | None = None
     base: str = ""
     pushed: bool = True

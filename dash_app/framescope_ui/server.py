@@ -20,9 +20,11 @@ from fastapi import FastAPI
 
 import framescope_ui
 from framescope_ui.api.routes import install_routes
+from framescope_ui.frame_views import FrameViews
 from framescope_ui.logo import logo_routes
 from framescope_ui.options import AppOptions
 from framescope_ui.pages import shell
+from framescope_ui.pins import Pins
 from framescope_ui.questions.feed import LiveFeed
 from framescope_ui.questions.stores import Stores
 from framescope_ui.security import SecurityHeaders, security_headers
@@ -58,8 +60,9 @@ def create_app(options: AppOptions, stores: Stores, clock_ns: Callable[[], int] 
         redoc_url=None,
         lifespan=lifespan,
     )
+    frames = FrameViews(stores, None if options.data_dir is None else Pins(options.data_dir))
     # The interface first: Dash's catch-all answers whatever path is left with its page.
-    install_routes(app, stores, feed, options, clock_ns)
+    install_routes(app, stores, feed, options, clock_ns, frames)
     if options.logo is not None:
         app.include_router(logo_routes(options.logo))
     dash = Dash(
@@ -80,7 +83,7 @@ def create_app(options: AppOptions, stores: Stores, clock_ns: Callable[[], int] 
     if not options.pushed:
         # Else the browser tries to open a websocket, whether or not a callback wants one.
         dash.backend.websocket_capability = False
-    shell.install(dash, stores, feed, options)
+    shell.install(dash, stores, feed, options, frames)
     app.add_middleware(SecurityHeaders, headers=security_headers(dash.csp_hashes()))
     app.state.dash = dash
     app.state.feed = feed

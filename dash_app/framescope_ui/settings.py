@@ -14,6 +14,7 @@ from typing import Any, Final
 from framescope.config import CAUSES, EMITTER, ConfigError, Configuration, Kind, Setting
 from framescope_ui.options import AppOptions
 from framescope_ui.questions.thresholds import Limits, Thresholds
+from framescope_ui.trace_links import TraceLink
 
 
 def default_data_dir(environ: Mapping[str, str], home: Path) -> Path:
@@ -30,11 +31,18 @@ def data_dir(environ: Mapping[str, str], home: Path) -> Setting:
         "data_dir",
         "path",
         default_data_dir(environ, home),
-        "where the embedded store keeps its files and its socket",
+        "where the embedded store keeps its files and its socket, and the app the frames that were pinned",
         env=("FRAMESCOPE_DATA_DIR",),
         flag="--data-dir",
     )
 
+
+LINKED_TOOLS: Final = {
+    "Grafana": "https://grafana.example/d/frames?var-trace={trace_id}&from={start_ms}&to={end_ms}",
+    "Tempo": "https://tempo.example/api/v2/traces/{trace_id}",
+    "Jaeger": "https://jaeger.example/trace/{trace_id}",
+}
+"""Tools the Frame page can lead to, each with an example of its template."""
 
 UI: Final[tuple[Setting, ...]] = (
     Setting(
@@ -117,8 +125,18 @@ UI: Final[tuple[Setting, ...]] = (
         "ui.allowed_origins",
         "str",
         None,
-        "other origins whose pages may open the websockets, separated by commas",
+        "other origins whose pages may open the websockets and pin frames, separated by commas",
         env=("FRAMESCOPE_UI_ALLOWED_ORIGINS",),
+    ),
+    *(
+        Setting(
+            f"links.{tool.lower()}",
+            "str",
+            None,
+            f"a trace's address in {tool}, for a link on the Frame page, such as {example}",
+            env=(f"FRAMESCOPE_LINKS_{tool.upper()}",),
+        )
+        for tool, example in LINKED_TOOLS.items()
     ),
 )
 
@@ -335,9 +353,25 @@ def app_options(found: Configuration) -> AppOptions:
         brand_color=found.optional_text("ui.brand_color"),
         theme=found.text("ui.theme"),
         allowed_origins=tuple(origin for origin in origins if origin),
+        trace_links=_trace_links(found),
         logo=found.optional_path("ui.logo"),
         base=base,
     )
+
+
+def _trace_links(found: Configuration) -> tuple[TraceLink, ...]:
+    links: list[TraceLink] = []
+    problems: list[str] = []
+    for tool in LINKED_TOOLS:
+        key = f"links.{tool.lower()}"
+        template = found.optional_text(key)
+        try:
+            links += [TraceLink(tool, template)] if template is not None else []
+        except ValueError as error:
+            problems.append(f"{key} ({found.origin(key)}): {error}")
+    if problems:
+        raise ConfigError(problems)
+    return tuple(links)
 
 
 def thresholds(found: Configuration) -> Thresholds:

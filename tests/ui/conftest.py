@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import uvicorn
@@ -28,8 +29,9 @@ SIZES = {"wide": (1440, 1000), "narrow": (375, 812)}
 class AppServer:
     """The app under uvicorn in a thread; it can be stopped and started again on the same port."""
 
-    def __init__(self, stores: Stores) -> None:
+    def __init__(self, stores: Stores, data_dir: Path | None = None) -> None:
         self._stores = stores
+        self.data_dir = data_dir
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -41,7 +43,7 @@ class AppServer:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        app = create_app(AppOptions(port=self.port), self._stores)
+        app = create_app(AppOptions(port=self.port, data_dir=self.data_dir), self._stores)
         config = uvicorn.Config(
             app, host="127.0.0.1", port=self.port, log_level="error", timeout_graceful_shutdown=1
         )
@@ -85,8 +87,8 @@ def stores(memory: MemoryStore) -> Stores:
 
 
 @pytest.fixture(scope="session")
-def server(stores: Stores) -> Iterator[AppServer]:
-    running = AppServer(stores)
+def server(stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    running = AppServer(stores, tmp_path_factory.mktemp("data"))
     running.start()
     yield running
     running.stop()

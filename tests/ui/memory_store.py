@@ -214,6 +214,11 @@ class MemoryStore:
                 }
             if kind == "queue":
                 more[signals.FRAME_QUEUE_DEPTH_AT_ENTRY] = 2
+            elif cause == "queue_wait":  # these frames come from a thread of their own
+                more[signals.THREAD_NAME] = "grabber" if index == 0 else "worker"
+            if cause == "gc_pause" and name == "decode":
+                more[signals.FRAME_STAGE_STACKS] = [f"app.py:9 run\ndecode.py:41 {HOSTILE}", "app.py:9 run"]
+                more[signals.FRAME_STAGE_STACK_COUNTS] = [3, 1]
             spans.append(Span(trace_id, f"s{index}", "r", name, at, end, more))
             if kind == "gpu":
                 busy = {

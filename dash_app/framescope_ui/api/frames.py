@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Query
+from fastapi.responses import Response
 
 from framescope.signals import CAUSES, OUTCOMES
-from framescope_ui.api.plain import ITEM_FIELDS, frame_json, item_json
+from framescope_ui.api.frame_forms import FORMS, comparison_json, formed, note_of
+from framescope_ui.api.plain import ITEM_FIELDS, item_json
 from framescope_ui.api.problems import BadParameter, NotFound
 from framescope_ui.api.table import csv_response, wants_csv
 from framescope_ui.api.times import in_order, time_ns
+from framescope_ui.api.trace_ids import trace_id_of
 from framescope_ui.backends.protocols import FrameQuery
-from framescope_ui.questions.frame import frame
+from framescope_ui.frame_views import FrameViews
+from framescope_ui.questions.frame_compare import compared
 from framescope_ui.questions.slow_frames import slow_frames
 from framescope_ui.questions.stores import Stores
+from framescope_ui.questions.views import FrameView
 
 MOST_FRAMES = 1000
-_TRACE_ID = re.compile(r"[0-9a-f]{32}")
+EXPECTED = "expected"
 
 
-def frames_routes(stores: Stores) -> APIRouter:
+def frames_routes(stores: Stores, frames: FrameViews) -> APIRouter:
     """The list and the single frame."""
     router = APIRouter(prefix="/api/frames", tags=["frames"])
 
@@ -74,20 +78,42 @@ def frames_routes(stores: Stores) -> APIRouter:
         return {"frames": [item_json(item) for item in page.frames], "next_cursor": page.next_cursor}
 
     @router.get("/{trace_id}", summary="One frame: stages, evidence, verdict, what was around it")
-    async def single(trace_id: str) -> dict[str, Any]:
-        """Offsets of stages are s from the frame's due time; `series` are raw readings around it."""
-        wanted = trace_id.lower()
-        if not _TRACE_ID.fullmatch(wanted):
-            raise BadParameter("trace_id", f"trace_id: {trace_id[:64]!r} is not 32 hexadecimal digits")
-        found = await frame(stores, wanted)
-        if found is None:
-            raise NotFound(
-                f"No trace {wanted} is stored: it was not kept, or is older than what the store retains. "
-                "/api/frames lists the frames there are."
-            )
-        return frame_json(found)
+    async def single(
+        trace_id: str,
+        format: Annotated[str, Query(description="json, markdown, html (one file) or perfetto")] = "json",
+    ) -> Response:
+        """Offsets of stages are s from the frame's due time; `series` are raw readings around it.
+
+        While the store is away, the files are made of what it last said, and say so; JSON is refused.
+        """
+        wanted = trace_id_of(trace_id)
+        form = _known("format", [format], FORMS)[0]
+        found = _found(wanted, await (frames.asked(wanted) if form == "json" else frames.shown(wanted)))
+        return formed(found, form, await note_of(frames, wanted))
+
+    @router.get("/{trace_id}/comparison", summary="One frame beside another, or beside the expected one")
+    async def comparison(
+        trace_id: str,
+        other: Annotated[str, Query(alias="with", description="a trace id, or expected")] = EXPECTED,
+    ) -> dict[str, Any]:
+        """Stages and readings, the largest difference first; `difference` is this one less the other."""
+        wanted = trace_id_of(trace_id)
+        second = None if other == EXPECTED else trace_id_of(other, "with")
+        this = _found(wanted, await frames.asked(wanted))
+        if second is None:
+            return comparison_json(compared(this, None))
+        return comparison_json(compared(this, _found(second, await frames.asked(second))))
 
     return router
+
+
+def _found(trace_id: str, view: FrameView | None) -> FrameView:
+    if view is None:
+        raise NotFound(
+            f"No trace {trace_id} is stored: it was not kept, or is older than what the store retains. "
+            "/api/frames lists the frames there are."
+        )
+    return view
 
 
 def _known(name: str, values: Sequence[str] | None, known: Iterable[str]) -> tuple[str, ...]:
@@ -96,7 +122,7 @@ def _known(name: str, values: Sequence[str] | None, known: Iterable[str]) -> tup
     for value in split:
         if value not in known:
             raise BadParameter(name, f"{name}: {value[:40]!r} is not one of {', '.join(known)}")
-    if name == "order" and len(split) != 1:
+    if name in ("order", "format") and len(split) != 1:
         raise BadParameter(name, f"{name}: give one of {', '.join(known)}")
     return tuple(dict.fromkeys(split))
 

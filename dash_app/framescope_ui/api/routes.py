@@ -16,9 +16,11 @@ from framescope_ui.api.exposition import exposition_routes
 from framescope_ui.api.frames import frames_routes
 from framescope_ui.api.incidents import incidents_routes
 from framescope_ui.api.metrics import metrics_routes
+from framescope_ui.api.pins import pins_routes
 from framescope_ui.api.problems import NotFound, install_problems, problem
 from framescope_ui.api.push import push_routes
 from framescope_ui.api.state import state_routes
+from framescope_ui.frame_views import FrameViews
 from framescope_ui.options import AppOptions
 from framescope_ui.questions.feed import LiveFeed
 from framescope_ui.questions.stores import Stores
@@ -34,13 +36,19 @@ def install_routes(
     feed: LiveFeed,
     options: AppOptions,
     clock_ns: Callable[[], int] = time.time_ns,
+    frames: FrameViews | None = None,
 ) -> None:
-    """Put the interface onto an app, before anything that catches every path."""
+    """Put the interface onto an app, before anything that catches every path.
+
+    ``frames`` are the frames that the pages show too; without them none can be pinned.
+    """
+    frames = frames or FrameViews(stores)
     install_problems(app)
     routers = (
         metrics_routes(feed, options.history, options.interval_seconds),
         exposition_routes(feed),
-        frames_routes(stores),
+        frames_routes(stores, frames),
+        pins_routes(frames, options.allowed_origins),
         correlate_routes(stores, clock_ns),
         incidents_routes(stores, clock_ns),
         state_routes(stores, feed, clock_ns),

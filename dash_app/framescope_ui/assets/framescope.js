@@ -264,6 +264,7 @@
   document.addEventListener("keydown", (event) => {
     const at = event.target;
     if (event.metaKey || event.ctrlKey || event.altKey) return;
+    if (document.documentElement.dataset.keys === "off" && event.key.length === 1) return;
     if (at.matches && at.matches("input, textarea, select, [contenteditable]")) return;
     const row = at.closest ? at.closest(".ag-row") : null;
     if (event.key === "Enter" && row) {

@@ -19,12 +19,17 @@ from framescope_ui.questions.views import EveryFrame, FrameView, Line, StageRow
 
 ROW = 19
 """px of one row of the waterfall."""
+NAMED_LOSS = 0.0005
+"""s lost to one cause from which it is written beside the bar."""
 MOST_ROWS = 12
 """More stages than this: the longest, until all are asked for."""
 MOST_ROWS_PHONE = 5
 START_NAMED = 0.12
 """Share of the x range, some 60 px, that the frame's start has to itself where it is named."""
-NEIGHBOURS = 25
+LEFT = 176
+"""px left of the lanes: room for a stage's name and its thread."""
+NAME_CHARACTERS = 17
+NEIGHBOURS = 30
 """Frames drawn on either side of the one looked at."""
 
 
@@ -116,7 +121,7 @@ def waterfall_figure(
         *([clock_lane] if _any(clock) else []),
         *([depth_lane] if _any(depth) else []),
     ]
-    figure = lanes.stack(shown, at, phone=phone, top=24, right=158)
+    figure = lanes.stack(shown, at, phone=phone, top=38 if phone else 24, left=LEFT, right=158)
     figure.update_layout(
         xaxis={
             "type": "linear",
@@ -209,8 +214,10 @@ def _frame_itself(figure: go.Figure, view: FrameView, at: Theme, phone: bool) ->
             x=x,
             y=1,
             yanchor="bottom",
-            yshift=18 if phone else 2,
-            xanchor="center" if not close else ("left" if budget is not None and x > budget else "right"),
+            yshift=(32 if close else 18) if phone else 2,
+            xanchor="center"
+            if not close or phone
+            else ("left" if budget is not None and x > budget else "right"),
             showarrow=False,
             font={"size": 11, "color": theme.token("ink-2", at)},
         )
@@ -254,6 +261,7 @@ def _draw_flights(
         base=[left * 1e3 for left, _, _ in flights],
         x=[(right - left) * 1e3 for left, right, _ in flights],
         y=list(places),
+        name="frames in flight, ms",
         yaxis=lane.axis,
         width=0.72,
         marker={
@@ -307,6 +315,7 @@ def _draw_stages(
             base=[left * 1e3 for left, *_ in pale],
             x=[width * 1e3 for _, width, *_ in pale],
             y=[index for _, _, index, *_ in pale],
+            name="expected part, ms",
             yaxis=lane.axis,
             width=0.66,
             marker={
@@ -322,6 +331,7 @@ def _draw_stages(
             base=[left * 1e3 for left, *_ in parts_of],
             x=[width * 1e3 for _, width, *_ in parts_of],
             y=[index for _, _, index, _ in parts_of],
+            name=f"lost to {theme.title(cause)}, ms",
             yaxis=lane.axis,
             width=0.66,
             marker={
@@ -335,6 +345,7 @@ def _draw_stages(
             ],
             hovertemplate="%{hovertext}<extra></extra>",
         )
+    _draw_path(figure, lane, rows, at)
     _name_losses(figure, lane, rows, at)
     if not phone:
         _columns(figure, lane, rows, guilty, at)
@@ -351,14 +362,34 @@ def _draw_stages(
     )
 
 
+def _draw_path(figure: go.Figure, lane: Lane, rows: Sequence[StageRow], at: Theme) -> None:
+    """The critical path: one line along the feet of the bars that made the frame as long as it was."""
+    steps = sorted((begin, end, index) for index, row in enumerate(rows) for begin, end in row.on_path)
+    if not steps:
+        return
+    figure.add_scatter(
+        x=[x * 1e3 for begin, end, _ in steps for x in (begin, end)],
+        y=[index + 0.42 for _, _, index in steps for _ in range(2)],
+        mode="lines",
+        yaxis=lane.axis,
+        name="critical path",
+        line={"color": theme.token("ink", at), "width": 1.4},
+        hoverinfo="skip",
+    )
+
+
 def _name_losses(figure: go.Figure, lane: Lane, rows: Sequence[StageRow], at: Theme) -> None:
-    """Right of each row that lost half a millisecond or more: what took most of it."""
+    """Right of each row that lost half a millisecond or more: to what."""
     for index, row in enumerate(rows):
-        cause, seconds = max(row.lost_by_cause, key=lambda part: part[1], default=("", 0.0))
-        if seconds < 0.0005:
+        told = [
+            f"{theme.code(cause)} {quantity.milliseconds(seconds)}"
+            for cause, seconds in row.lost_by_cause
+            if seconds >= NAMED_LOSS
+        ]
+        if not told:
             continue
         figure.add_annotation(
-            text=f"{theme.code(cause)} {quantity.milliseconds(seconds)} ms",
+            text=" · ".join(told[:3]) + " ms",
             xref="x",
             yref=lane.axis,
             x=row.end * 1e3,
@@ -403,6 +434,10 @@ def _row_hover(row: StageRow) -> str:
         parts.append(f"GPU busy {quantity.milliseconds(row.gpu_busy)}")
     if row.gpu_wait is not None:
         parts.append(f"waited {quantity.milliseconds(row.gpu_wait)}")
+    if row.thread:
+        parts.append(f"on {escaped(row.thread)}")
+    if row.on_path:
+        parts.append("on the critical path")
     if row.depth_at_entry is not None:
         parts.append(f"{row.depth_at_entry} in the queue on entry")
     if row.message:
@@ -430,20 +465,22 @@ def _columns(figure: go.Figure, lane: Lane, rows: Sequence[StageRow], guilty: st
         write(head, -0.6, shift, ink_3, right=True)
         figure.layout.annotations[-1].update(yshift=10, font={"size": 11, "color": ink_3})
     for index, row in enumerate(rows):
-        name = row.name if len(row.name) <= 15 else row.name[:14] + "…"
+        name = row.name if len(row.name) <= NAME_CHARACTERS else row.name[: NAME_CHARACTERS - 1] + "…"
         if row.parent is not None:
-            write(f"└ {escaped(name)}", index, -118, ink_2, right=False)
+            write(f"└ {escaped(name)}", index, 14 - LEFT, ink_2, right=False)
         else:
             write(
                 escaped(name),
                 index,
-                -128,
+                4 - LEFT,
                 ink if row.name == guilty else ink_2,
                 right=False,
                 bold=row.name == guilty,
             )
-        if row.parent is None and row.kind:
-            write(escaped(row.kind), index, -6, ink_3, right=False)
+        beside = row.thread or row.kind
+        if row.parent is None and beside:
+            beside = beside if len(beside) <= 11 else beside[:10] + "…"
+            write(escaped(beside), index, -6, ink_3, right=False)
             figure.layout.annotations[-1].update(xanchor="right", font={"size": 11, "color": ink_3})
         write(quantity.milliseconds(row.end - row.start), index, 52, ink, right=True)
         write(quantity.milliseconds(row.expected), index, 108, ink_3, right=True)
@@ -495,7 +532,7 @@ def neighbours_figure(view: FrameView, at: Theme, *, phone: bool = False) -> go.
     unit = "%, simulated" if view.gpu_simulated else "%"
     load_lane = Lane(f"{gpu_title(view.gpu_id)} load", unit, 40, 0, 105, (0, 100))
     shown = [latency, *([load_lane] if _any(load) else [])]
-    figure = lanes.stack(shown, at, phone=phone, right=158)
+    figure = lanes.stack(shown, at, phone=phone, left=LEFT, right=158)
     figure.update_layout(
         xaxis={
             "type": "linear",
@@ -570,6 +607,7 @@ def _draw_neighbours(
 ) -> None:
     quiet = theme.rgba(theme.token("ink-3", at), 0.55)
     finished = [i for i in chosen if every.outcome[i] not in ("dropped", "failed")]
+    kept = {item.frame_id: item.trace_id for item in view.kept_near if item.frame_id is not None}
     causes = [(every.cause[i] or "unknown") if every.outcome[i] == "slow" else "" for i in finished]
     patterns = theme.pattern([cause or "structural" for cause in causes], at)
     figure.add_bar(
@@ -588,8 +626,10 @@ def _draw_neighbours(
         hovertext=[
             f"frame {quantity.whole(every.frame_id[i])}: {quantity.milliseconds(every.latency_seconds[i])} ms"
             + (f", {theme.title(every.cause[i])}" if every.outcome[i] == "slow" else "")
+            + (", click to open" if every.frame_id[i] in kept else "")
             for i in finished
         ],
+        customdata=[kept.get(every.frame_id[i]) for i in finished],
         hovertemplate="%{hovertext}<extra></extra>",
     )
     lost = [i for i in chosen if every.outcome[i] in ("dropped", "failed")]
@@ -602,5 +642,6 @@ def _draw_neighbours(
             cliponaxis=False,
             marker={"symbol": "x-thin-open", "size": 7, "color": theme.token("ink", at)},
             hovertext=[f"frame {quantity.whole(every.frame_id[i])}: {every.outcome[i]}" for i in lost],
+            customdata=[kept.get(every.frame_id[i]) for i in lost],
             hovertemplate="%{hovertext}<extra></extra>",
         )

@@ -55,7 +55,14 @@ class Lane:
 
 
 def stack(
-    lanes: Sequence[Lane], at: Theme, *, phone: bool, top: int = 6, bottom: int = 26, right: int = 128
+    lanes: Sequence[Lane],
+    at: Theme,
+    *,
+    phone: bool,
+    top: int = 6,
+    bottom: int = 26,
+    left: int = 132,
+    right: int = 128,
 ) -> go.Figure:
     """An empty figure with these lanes, top first; each lane's ``axis`` is set to the axis to draw on."""
     between = 34 if phone else GAP_BETWEEN
@@ -64,7 +71,7 @@ def stack(
     figure = go.Figure(layout={"template": theme.template(at)})
     figure.update_layout(
         height=plot + head + bottom,
-        margin={"l": 38 if phone else 132, "r": 10 if phone else right, "t": head, "b": bottom},
+        margin={"l": 38 if phone else left, "r": 10 if phone else right, "t": head, "b": bottom},
         hoversubplots="axis",
         separators=".\u202f",
         xaxis={"anchor": "free", "position": 0, "type": "date"},
@@ -92,7 +99,7 @@ def stack(
             if lane.tick_text is not None:
                 axis |= {"ticktext": list(lane.tick_text)}
         axes[lane.layout_axis] = axis
-        titles.append(_title(lane, upper, at, phone))
+        titles.append(_title(lane, upper, at, phone, left))
     # For files and tables made of the figure; a picture shows the titles anyway.
     figure.update_layout({**axes, "meta": {"lanes": named}})
     annotate(figure, titles)
@@ -147,14 +154,14 @@ def _spread(lane: Lane) -> Iterator[tuple[Label, float]]:
     yield from zip(wanted, pixels, strict=True)
 
 
-def _title(lane: Lane, upper: float, at: Theme, phone: bool) -> dict[str, Any]:
+def _title(lane: Lane, upper: float, at: Theme, phone: bool, left: int) -> dict[str, Any]:
     ink, dim = theme.token("ink", at), theme.token("ink-3", at)
     lines = escaped(lane.unit).replace("\n", " " if phone else "<br>")
     unit = f'<span style="color:{dim};font-size:11px">{lines}</span>'
     if phone:
         text, shift_x, anchor, shift_y = f"<b>{escaped(lane.title)}</b> {unit}", -34, "bottom", 3
     else:
-        text, shift_x, anchor, shift_y = f"<b>{escaped(lane.title)}</b><br>{unit}", -128, "top", 4
+        text, shift_x, anchor, shift_y = f"<b>{escaped(lane.title)}</b><br>{unit}", 4 - left, "top", 4
     return {
         "text": text,
         "xref": "paper",

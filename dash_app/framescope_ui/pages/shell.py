@@ -18,6 +18,7 @@ from dash import Dash, Input, Output, Patch, State, ctx, dcc, html, no_update, s
 
 from framescope_ui.backends.protocols import BackendAway, BackendError
 from framescope_ui.figures import quantity, theme
+from framescope_ui.frame_views import FrameViews
 from framescope_ui.logo import LOGO_PATH
 from framescope_ui.options import AppOptions
 from framescope_ui.pages import elements, push
@@ -26,6 +27,7 @@ from framescope_ui.pages.correlate_later import install_correlate
 from framescope_ui.pages.correlate_selected import selection_of
 from framescope_ui.pages.elements import Part
 from framescope_ui.pages.frame import frame_page, unknown_page
+from framescope_ui.pages.frame_beside import beside
 from framescope_ui.pages.limits import limits
 from framescope_ui.pages.live import empty_page, live_page
 from framescope_ui.pages.slow_frames import phone_row, query_of, row_of, slow_frames_page
@@ -33,7 +35,6 @@ from framescope_ui.pages.viewer import LIVE_RANGES, PACES, RANGES, Viewer, viewe
 from framescope_ui.questions.correlate import correlate
 from framescope_ui.questions.every_frame import counted_causes, latencies, strip_of
 from framescope_ui.questions.feed import LiveFeed
-from framescope_ui.questions.frame import frame
 from framescope_ui.questions.incidents import incidents_of
 from framescope_ui.questions.live import live
 from framescope_ui.questions.pipelines import picked, pipelines
@@ -69,8 +70,13 @@ INDEX = """<!DOCTYPE html>
 </html>"""
 
 
-def install(app: Dash, stores: Stores, feed: LiveFeed, options: AppOptions) -> None:
-    """Give the app its layout, its pages and their callbacks, all of them coroutines."""
+def install(
+    app: Dash, stores: Stores, feed: LiveFeed, options: AppOptions, frames: FrameViews | None = None
+) -> None:
+    """Give the app its layout, its pages and their callbacks, all of them coroutines.
+
+    ``frames`` are the frames that the interface gives too; without them none can be pinned.
+    """
     app.title = options.brand_name
     app.update_title = ""
     app.config.suppress_callback_exceptions = True
@@ -83,7 +89,7 @@ def install(app: Dash, stores: Stores, feed: LiveFeed, options: AppOptions) -> N
         .replace("{pushed}", "yes" if options.pushed else "no")
     )
     app.layout = layout(options)
-    pages = Pages(stores, feed, options)
+    pages = Pages(stores, feed, options, frames or FrameViews(stores))
     _routes(app, pages)
     _more_rows(app, stores)
     install_correlate(app, _seen, in_browser)
@@ -116,6 +122,13 @@ def layout(options: AppOptions) -> html.Div:
                         className="fs-times",
                     ),
                     _view(options),
+                    html.Button(
+                        "?",
+                        id="help-open",
+                        className="fs-icon-button",
+                        title="Keys (?)",
+                        **{"aria-label": "Keys"},
+                    ),
                     html.Button(
                         elements.icon("theme"),
                         id="theme-switch",
@@ -199,6 +212,12 @@ def _help() -> Part:
         ("j k", "row down, row up"),
         ("Enter", "open"),
         ("Esc", "back"),
+        ("← →", "pan the chart"),
+        ("+ −", "zoom in, zoom out"),
+        ("0", "the chart as it was"),
+        ("/", "filter, or a frame to compare with"),
+        ("e", "take away: files, ticket, other tools"),
+        ("w", "wall: 125 %, 150 %, off"),
         ("t", "light or dark"),
         ("y", "copy link"),
         ("?", "this help"),
@@ -209,6 +228,7 @@ def _help() -> Part:
             html.Dl(
                 [html.Div([html.Dt(html.Kbd(key)), html.Dd(what)], className="fs-pair") for key, what in keys]
             ),
+            html.Button("Single keys are on", id="help-keys", className="fs-button"),
             html.Button("Close", id="help-close", className="fs-button"),
         ],
         className="fs-card fs-help",
@@ -325,9 +345,15 @@ class Pages:
     """Renders the page of an address; remembers since when a backend has been away."""
 
     def __init__(
-        self, stores: Stores, feed: LiveFeed, options: AppOptions, clock: Callable[[], float] = time.time
+        self,
+        stores: Stores,
+        feed: LiveFeed,
+        options: AppOptions,
+        frames: FrameViews,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._stores = stores
+        self._frames = frames
         self._feed = feed
         self._options = options
         self._clock = clock
@@ -370,10 +396,11 @@ class Pages:
             return await self._correlate(viewer, now)
         if viewer.path.startswith("/frames/"):
             trace_id = viewer.path.removeprefix("/frames/").strip("/")
-            view = await frame(self._stores, trace_id)
+            view = await self._frames.shown(trace_id)
+            more = await beside(self._frames, view, viewer, self._options.trace_links)
             if view is None:
                 return unknown_page(trace_id, viewer)
-            return [_of(view.item.service, view.item.pipeline), *frame_page(view, viewer)]
+            return [_of(view.item.service, view.item.pipeline), *frame_page(view, viewer, more)]
         return [
             html.H1("There is no page at this address.", className="fs-sentence"),
             elements.notice(
@@ -630,6 +657,7 @@ def _updates(app: Dash, feed: LiveFeed, options: AppOptions) -> None:
         ("live-figure", "clickData", "openMoment"),
         ("live-readings-figure", "clickData", "openMoment"),
         ("strip", "clickData", "openPoint"),
+        ("neighbours", "clickData", "openPoint"),
         ("strip", "relayoutData", "narrowed"),
         ("correlate-time", "clickData", "openMoment"),
         ("correlate-time", "relayoutData", "narrowed"),

@@ -49,6 +49,8 @@ class Viewer:
     outcome: Literal["slow", "dropped", "failed", "on_time", "any"] = "slow"
     order: Literal["time", "duration"] = "time"
     every_row: bool = False
+    other: str | None = None
+    """Id of the frame that the Frame page compares with; None for the expected one."""
     signal: str | None = None
     within: tuple[str, float, float] | None = None
     """Only frames while the signal of this name lay between two values: the box drawn on its chart."""
@@ -129,6 +131,8 @@ class Viewer:
             query["order"] = self.order
         if self.every_row:
             query["rows"] = "all"
+        if self.other and (path or self.path).startswith("/frames/"):
+            query["with"] = self.other
         target = self.base + (path or self.path)
         return target + (f"?{urlencode(query)}" if query else "")
 
@@ -161,6 +165,7 @@ def viewer_of(path: str | None, search: str | None, screen: Mapping[str, Any] | 
         latency_ms=latencies_of(found.get("latency_ms")),
         order="duration" if found.get("order") == "duration" else "time",
         every_row=found.get("rows") == "all",
+        other=found.get("with"),
         signal=found.get("signal"),
         within=within_of(found.get("within")),
         than=_ends(found.get("than")),

@@ -7,7 +7,6 @@ it can be attached to a ticket or a mail. It follows the reader's light or dark 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from html import escape
 
 import framescope
@@ -28,7 +27,7 @@ def frame_file(view: FrameView, made: float, note: str = "", link: str | None = 
     """The whole file. ``made`` is when, unix s; ``note`` what was written to the pinned frame."""
     heading, rest = words.split_headline(words.headline(view))
     body = [
-        f"<p class=dim>{_t(words.frame_name(view))}, due {_stamp(view.due)} · trace "
+        f"<p class=dim>{_t(words.frame_name(view))}, due {words.stamp(view.due)} · trace "
         f"<code>{_t(view.item.trace_id)}</code></p>",
         f"<h1><strong>{_t(heading)}</strong> {_t(rest)}</h1>",
         _facts(words.key_facts(view), simulated=view.gpu_simulated),
@@ -41,7 +40,7 @@ def frame_file(view: FrameView, made: float, note: str = "", link: str | None = 
         *_stacks(view),
         *_attributes(view),
     ]
-    foot = f"Made {_stamp(made)} by framescope {framescope.__version__}."
+    foot = f"Made {words.stamp(made)} by framescope {framescope.__version__}."
     facts = "; ".join(f"{fact.title} {fact.text}" for fact in words.build_facts(view)[:-1])
     page = (
         "<!DOCTYPE html>\n"
@@ -58,10 +57,6 @@ def frame_file(view: FrameView, made: float, note: str = "", link: str | None = 
     size = len(page.encode()) - len("SIZE")
     told = f"{(size + 8) / 1000:.0f} kB" if size >= 1000 else f"{size} bytes"
     return page.replace("It is SIZE.", f"It is {told}.")
-
-
-def _stamp(unix: float) -> str:
-    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _t(text: str) -> str:

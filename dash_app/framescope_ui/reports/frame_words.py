@@ -93,7 +93,7 @@ def key_facts(view: FrameView) -> list[Fact]:
         facts.append(Fact("Clock error", f"±{quantity.milliseconds(view.clock_error_seconds)}", "ms"))
     if item.kept:
         facts.append(Fact("Kept as", item.kept))
-    facts.append(Fact("Due", quantity.clock(view.due, fraction=True), "UTC"))
+    facts.append(Fact("Due", quantity.clock(view.due, fraction=True), quantity.zone_name(view.due)))
     return facts
 
 
@@ -244,6 +244,11 @@ def build_facts(view: FrameView) -> list[Fact]:
         if told.get(name)
     ]
     return [*facts, Fact("framescope", framescope.__version__)]
+
+
+def stamp(unix: float) -> str:
+    """Date and time of day with its zone, for what is read on another day."""
+    return f"{quantity.local(unix):%Y-%m-%d %H:%M:%S} {quantity.zone_name(unix)}"
 
 
 def file_name(view: FrameView, ending: str) -> str:

@@ -9,7 +9,8 @@ from scene import scene, trace_id_of
 
 from framescope import signals as sig
 from framescope_ui.backends.protocols import Span, Trace
-from framescope_ui.pages.frame import frame_page, innermost
+from framescope_ui.pages.frame import frame_page
+from framescope_ui.pages.frame_timeline import innermost
 from framescope_ui.pages.viewer import Viewer
 from framescope_ui.questions.frame import frame
 from framescope_ui.questions.views import FrameView
@@ -57,7 +58,8 @@ async def test_the_page_lists_them_under_the_stages_by_the_innermost_call() -> N
     assert "Where denoise was, seen 6 times after its usual time" in shown
     first, second = shown.index('"app/filter.py:41 denoise"'), shown.index('"app/main.py:9 run"')
     assert first < second
-    assert '" \\u00d75"' in shown
+    assert '" \\u00d75 of 6"' in shown
+    assert "6 samples of this stage alone, taken once it had run its usual 5.0 ms" in shown
     assert LATE in shown
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from framescope.judge.advice import ADVICE
-from framescope_ui.pages.frame import advice_on
+from framescope_ui.pages.frame_evidence import advice_on
 
 
 @pytest.mark.parametrize("cause", ["gc_pause", "gpu_contention", "unknown"])

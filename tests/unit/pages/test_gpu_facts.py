@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from framescope_ui.pages.frame import gpu_facts
+from framescope_ui.reports.frame_words import gpu_facts
 from framescope_ui.questions.views import GpuThen
 
 
