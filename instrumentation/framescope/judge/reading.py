@@ -37,6 +37,11 @@ GPU_ATTRIBUTES: Final = {
     "throttle_ns": sig.GPU_THROTTLE_TIME,
     "runqueue_ns": sig.GPU_RUNQUEUE_TIME,
 }
+_MEASURED: Final = {name: field for field, name in EVIDENCE_ATTRIBUTES.items()}
+_EXPECTED: Final = {sig.expected_name(name): field for field, name in EVIDENCE_ATTRIBUTES.items()}
+_EXPECTED_GPU: Final = {
+    field.removesuffix("_ns"): sig.expected_name(name) for field, name in GPU_ATTRIBUTES.items()
+}
 
 
 class SpanLike(Protocol):
@@ -115,7 +120,7 @@ def read_frame(spans: Sequence[SpanLike]) -> Frame | None:
         late=told.get(sig.FRAME_LATE) is True,
         expected_ns=ns(told.get(sig.FRAME_EXPECTED_DURATION)),
         evidence=_evidence(told),
-        expected=_expected_evidence(told),
+        expected=_evidence(told, _EXPECTED),
         device=_device(told),
     )
     stages = {s.span_id: s for s in spans if s is not root and sig.FRAME_STAGE_NAME in s.attributes}
@@ -231,7 +236,7 @@ def _stage(span: SpanLike, work: SpanLike | None) -> Stage:
         thread=_thread(told.get(sig.THREAD_ID)),
         expected_ns=ns(told.get(sig.FRAME_STAGE_EXPECTED)),
         evidence=_evidence(told),
-        expected=_expected_evidence(told),
+        expected=_evidence(told, _EXPECTED),
         depth_at_entry=depth if isinstance(depth, int) else None,
         waited_in=str(told.get(sig.BLOCKED_CALL, "")),
         stacks=stacks_in(told),
@@ -244,8 +249,8 @@ def _stage(span: SpanLike, work: SpanLike | None) -> Stage:
             **{field: ns(work.attributes.get(name)) for field, name in GPU_ATTRIBUTES.items()},
         )
         expected = {"time": ns(work.attributes.get(sig.FRAME_STAGE_EXPECTED))}
-        for field, name in GPU_ATTRIBUTES.items():
-            expected[field.removesuffix("_ns")] = ns(work.attributes.get(sig.expected_name(name)))
+        for field, name in _EXPECTED_GPU.items():
+            expected[field] = ns(work.attributes.get(name))
         stage.expected_gpu = {name: value for name, value in expected.items() if value is not None}
     elif (took := ns(told.get(sig.GPU_TIME))) is not None:  # it is not known when this ran
         stage.gpu = Gpu(
@@ -273,13 +278,14 @@ def _thread(told: object) -> int | None:
     return told if isinstance(told, int) and not isinstance(told, bool) else None
 
 
-def _evidence(told: Mapping[str, Any]) -> Evidence:
-    return Evidence(**{field: ns(told.get(name)) for field, name in EVIDENCE_ATTRIBUTES.items()})
-
-
-def _expected_evidence(told: Mapping[str, Any]) -> Evidence:
+def _evidence(told: Mapping[str, Any], fields: Mapping[str, str] = _MEASURED) -> Evidence:
+    """The readings among a span's attributes: most have few of the many there can be."""
     return Evidence(
-        **{field: ns(told.get(sig.expected_name(name))) for field, name in EVIDENCE_ATTRIBUTES.items()}
+        **{
+            fields[name]: amount
+            for name, value in told.items()
+            if name in fields and (amount := ns(value)) is not None
+        }
     )
 
 
