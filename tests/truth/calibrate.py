@@ -19,7 +19,7 @@ from score import Pair, auroc, calibration_error, claims
 
 from framescope.judge import confidence
 
-LEAST = 60
+LEAST = 100
 """Verdicts behind one knot of the table."""
 Knots = list[tuple[float, float]]
 

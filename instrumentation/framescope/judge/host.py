@@ -90,9 +90,11 @@ def draw(pieces: list[Piece], pool: dict[str, int]) -> None:
     """Let the pieces of one segment draw on its evidence, in order of precedence."""
     for cause, name in PRECEDENCE:
         available = pool.get(name, 0)
-        wanting = sum(piece.left_ns for piece in pieces)
-        if not available or not wanting:
+        if not available:
             continue
+        wanting = sum(piece.left_ns for piece in pieces)
+        if not wanting:
+            return
         ratio = min(1.0, available / wanting)
         for piece in pieces:
             piece.give(cause, round(piece.left_ns * ratio))

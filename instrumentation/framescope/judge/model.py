@@ -49,9 +49,14 @@ def total(parts: Iterable[Evidence]) -> Evidence:
     if not gathered:
         return result
     for name in EVIDENCE_FIELDS:
-        values = [getattr(part, name) for part in gathered]
-        if all(value is not None for value in values):
-            setattr(result, name, sum(values))
+        amount = 0
+        for part in gathered:
+            value = getattr(part, name)
+            if value is None:
+                break
+            amount += value
+        else:
+            setattr(result, name, amount)
     return result
 
 
