@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from framescope.judge import gpu, host, own_causes
+from framescope.judge.confidence import confidence
 from framescope.judge.explain import considered, evidence_rows
 from framescope.judge.host import Piece
 from framescope.judge.model import Frame, Share, Stage, Verdict
@@ -23,21 +24,6 @@ STRUCTURAL: Final = "structural"
 _REMAINDER: Final = {"queue": "queue_wait", "gap": "late_input"}
 """What a wait is when neither the frames ahead nor the waiting thread's own evidence explain it. In a queue
 whose consumer stood waiting it is unknown."""
-STRENGTH: Final[Mapping[str, float]] = {
-    "gc_pause": 0.95, "cpu_contention": 0.95, "cpu_quota": 0.95, "gpu_throttle": 0.9, "gpu_contention": 0.9,
-    "gpu_transfer": 0.9, "late_input": 0.9, "queue_wait": 0.85, "gpu_work": 0.85, "cpu_work": 0.85,
-    "python_gil": 0.85, "memory_pressure": 0.8, "io_wait": 0.8, "lock_wait": 0.8, "loop_wait": 0.8,
-    "structural": 0.9, "gpu": 0.7, "cpu": 0.7, "blocked": 0.7, "unknown": 0.0,
-}  # fmt: skip
-"""How far each kind of evidence can be trusted, before this frame's own doubts. A first form: set from
-what evidence.md measured (95–98 % for scheduler and collector rules), not yet calibrated."""
-EVENT_PAIR_ONLY: Final = 0.65
-"""GPU causes named from device readings over 1/6 s, without the frame's own busy and wait."""
-
-KNOCKED_ONLY: Final = 0.65
-"""The interpreter lock named from knocks alone: beside a thread that computes in Python all the time a wait
-for a pipe looks the same, and 56 of 85 of those were called the lock; beside one that computes in C none
-of 134."""
 
 
 def judge(frame: Frame) -> Verdict:
@@ -90,11 +76,13 @@ def summed(
         weight = share.overrun_ns if structural else share.lost_ns
         totals[share.cause] = totals.get(share.cause, 0) + weight
     cause = max(totals, key=lambda c: (totals[c], c != UNKNOWN), default=UNKNOWN)
+    whole = sum(totals.values()) or 1
+    sure = 0.0 if cause == UNKNOWN else confidence(frame, cause, totals[cause] / whole, lost or overrun)
     unexplained = sum(share.lost_ns for share in shares if share.cause == UNKNOWN)
     other = frame.device.other_process if frame.device is not None else None
     return Verdict(
         cause=cause,
-        confidence=_confidence(frame, cause, lost, unexplained),
+        confidence=sure,
         axis=axis,
         expected_ns=expected,
         lost_ns=lost,
@@ -308,20 +296,3 @@ def _interval_parts(frame: Frame, lost: int) -> dict[tuple[str, str | None], int
     if piece.left_ns:
         parts[UNKNOWN, None] = parts.get((UNKNOWN, None), 0) + piece.left_ns
     return parts
-
-
-def _confidence(frame: Frame, cause: str, lost: int, unexplained: int) -> float:
-    """Strength of the evidence × how little is left unexplained × how far the loss stands out of noise."""
-    if lost <= 0 and cause != STRUCTURAL:
-        return 0.0
-    strength = STRENGTH.get(cause, 0.7)
-    if cause in ("gpu_contention", "gpu_throttle") and all(
-        stage.gpu.busy_ns is None for stage in frame.stages if stage.gpu is not None
-    ):
-        strength = EVENT_PAIR_ONLY
-    if cause == "python_gil" and not any(stage.waited_in for stage in frame.stages):
-        strength = KNOCKED_ONLY
-    explained = 1.0 if not lost else 1.0 - 0.5 * unexplained / lost
-    noise = frame.noise_ns or 0
-    stands_out = lost / (lost + 2 * noise) if lost + noise else 1.0
-    return round(strength * explained * stands_out, 3)

@@ -139,7 +139,8 @@ class LockProbe:
         self._look_closely(now)
 
     def look_at(self, frames: Sequence[tuple[Any, ...]]) -> None:
-        """Frames that were recorded (``FrameRecord``'s fields): was any off the CPU for longer than usual?
+        """Frames that were recorded (``FrameRecord``'s fields): was any off the CPU for longer than usual, or
+        begun later after it was due?
 
         Usual is what three frames in four stay below: it goes up by three steps where one does not, down by
         one where it does. 4 µs for ten frames; sorting them took 40, ten times a second.
@@ -149,7 +150,7 @@ class LockProbe:
         usual = self._usual_ns
         most = 0
         for frame in frames:
-            off = _off_the_cpu(frame[11])
+            off = _off_the_cpu(frame[11]) + frame[4] - frame[3]
             if off > most:
                 most = off
             usual = off if usual < 0 else usual + 3 * STEP_NS if off > usual else max(0, usual - STEP_NS)
