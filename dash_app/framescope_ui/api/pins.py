@@ -33,13 +33,12 @@ def pins_routes(frames: FrameViews, allowed_origins: Collection[str]) -> APIRout
     def may_write(request: Request) -> None:
         """Only our own pages and programs: another site's page could else write in a viewer's name."""
         origin, host = request.headers.get("origin"), request.headers.get("host")
-        if not origin_allowed(origin, host, allowed_origins) or request.headers.get("sec-fetch-site") in (
-            "cross-site",
-            "same-site",
-        ):
+        foreign = request.headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        if foreign if origin is None else not origin_allowed(origin, host, allowed_origins):
             raise HTTPException(
                 403,
-                f"Pages of {str(origin)[:100]} may not write here. ui.allowed_origins names those that may.",
+                f"Pages of {(origin or 'another site')[:100]} may not write here. ui.allowed_origins names "
+                "those that may.",
             )
 
     @router.get("/pins", summary="Frames that were pinned, with their notes")

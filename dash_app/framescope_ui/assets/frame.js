@@ -42,7 +42,7 @@
         if (armed !== trace) return;
         armed = null;
         if (one("pin") === button) button.textContent = "Unpin";
-      }, 5000);
+      }, 10000);
       return;
     }
     armed = null;

@@ -69,7 +69,7 @@ def take_away(view: FrameView, viewer: Viewer, beside: Beside) -> Part:
                     ),
                     _elsewhere(view, beside),
                 ],
-                className="fs-menu",
+                className="fs-ways-out",
             ),
         ],
         className="fs-take-away",

@@ -123,7 +123,7 @@ async def test_only_our_own_pages_allowed_origins_and_programs_may_write(
     fine = 200 if method == "PUT" else 204
     assert await asked() == fine
     assert await asked(origin="http://app") == fine
-    assert await asked(origin="https://wall.example") == fine
+    assert await asked(origin="https://wall.example", sec_fetch_site="cross-site") == fine
     assert await asked(origin="https://evil.example") == 403
     assert await asked(origin="null") == 403
     assert await asked(sec_fetch_site="cross-site") == 403
