@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from dash import dcc, html
 
@@ -63,8 +63,12 @@ def compare_with(found: Correlation, viewer: Viewer, fixed: Viewer) -> Part:
             html.Nav(links, className="fs-chips", **{"aria-label": "Compare with"}),
             html.Div(
                 [
-                    _time_field("than-start", "Another range, from (UTC)", viewer.than and viewer.than[0]),
-                    _time_field("than-end", "to (UTC)", viewer.than and viewer.than[1]),
+                    _time_field(
+                        "than-start",
+                        f"Another range, from ({quantity.zone_name()})",
+                        viewer.than and viewer.than[0],
+                    ),
+                    _time_field("than-end", f"to ({quantity.zone_name()})", viewer.than and viewer.than[1]),
                     html.Button("Compare", id="than-compare", className="fs-button", type="button"),
                     html.Span(id="than-said", role="status", className="fs-dim"),
                 ],
@@ -77,20 +81,21 @@ def compare_with(found: Correlation, viewer: Viewer, fixed: Viewer) -> Part:
 
 def _time_field(id: str, label: str, value: float | None) -> Part:
     """A field for a time."""
-    told = "" if value is None else f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%S}"
+    told = "" if value is None else f"{quantity.local(value):%Y-%m-%d %H:%M:%S}"
     field = dcc.Input(id=id, type="text", value=told, placeholder="2026-01-31 14:05", className="fs-field")
     return html.Label([html.Span(label), field], className="fs-field-frame")
 
 
-def other_range(start: str | None, end: str | None) -> tuple[float, float] | str:
-    """The range these texts mean, in unix seconds; or what is wrong with them, and what to write."""
+def other_range(start: str | None, end: str | None, zone: tzinfo = UTC) -> tuple[float, float] | str:
+    """The range these texts mean, in unix seconds; or what is wrong with them, and what to write. A time that
+    names no zone is in ``zone``."""
     ends = []
     for name, text in (("from", start), ("to", end)):
         try:
             told = datetime.fromisoformat((text or "").strip())
         except ValueError:
-            return f"{name}: {(text or '').strip()[:40]!r} is no time. Write 2026-01-31 14:05, in UTC."
-        ends.append((told if told.tzinfo is not None else told.replace(tzinfo=UTC)).timestamp())
+            return f"{name}: {(text or '').strip()[:40]!r} is no time. Write 2026-01-31 14:05."
+        ends.append((told if told.tzinfo is not None else told.replace(tzinfo=zone)).timestamp())
     if ends[0] >= ends[1]:
         return "The range ends before it begins: swap the two times."
     return ends[0], ends[1]
@@ -120,7 +125,10 @@ def change_title(change: Change) -> str:
     if change.kind == "versions":
         return f"Version {change.text}"
     sides = (change.before, change.after)
-    return " and ".join(f"{quantity.moment(start)} to {quantity.moment(end)}" for start, end in sides)
+    return " and ".join(
+        f"{quantity.local(start):%Y-%m-%d} {quantity.clock(start)} to {quantity.moment(end)}"
+        for start, end in sides
+    )
 
 
 def _change_table(change: Change, fixed: Viewer) -> Part:

@@ -46,7 +46,8 @@ def install_correlate(
     ) -> Any:
         if not clicks:
             return no_update, no_update
-        than = other_range(start, end)
+        viewer = seen_by(seen)
+        than = other_range(start, end, viewer.zone)
         if isinstance(than, str):
             return no_update, than
-        return "?" + seen_by(seen).with_(than=than).href().partition("?")[2], ""
+        return "?" + viewer.with_(than=than).href().partition("?")[2], ""

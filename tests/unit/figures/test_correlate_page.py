@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from framescope_ui.figures.correlate import dose_figure, dose_names, lag_figure
 from framescope_ui.figures.correlate_time import joined, time_figure
 from framescope_ui.pages.correlate import correlate_page, longer
+from framescope_ui.pages.correlate_changes import other_range
 from framescope_ui.pages.correlate_words import finding, interval_text, lag_words, ratio, sentence
 from framescope_ui.pages.viewer import Viewer, viewer_of
 from framescope_ui.questions.correlate_risk import comes_first, ends
@@ -20,6 +22,7 @@ from framescope_ui.questions.correlate_views import (
     Correlation,
     Dose,
     LagCurve,
+    Selection,
     SignalRisk,
 )
 from framescope_ui.questions.views import Line, SlowMark
@@ -175,3 +178,46 @@ def test_the_signal_travels_in_the_address_and_no_further_than_this_page() -> No
     assert viewer.signal == "hw.power/0" and "signal=hw.power%2F0" in viewer.href()
     assert "signal" not in viewer.frame_href("a" * 32)
     assert longer(Viewer()).range == "1h" and longer(Viewer(range="24h")).range == "24h"
+
+
+def test_another_range_is_read_in_the_viewers_zone_and_a_wrong_one_is_explained() -> None:
+    assert other_range("2026-01-31 14:05", "2026-01-31 14:10") == (1769868300, 1769868600)
+    assert other_range(" 2026-01-31 15:05 ", "2026-01-31T14:10Z", ZoneInfo("Europe/Berlin")) == (
+        1769868300,
+        1769868600,
+    )
+    assert other_range("yesterday", "2026-01-31") == "from: 'yesterday' is no time. Write 2026-01-31 14:05."
+    assert other_range("2026-01-31 14:05", None) == "to: '' is no time. Write 2026-01-31 14:05."
+    assert other_range("2026-01-31 14:05", "2026-01-31 14:05") == (
+        "The range ends before it begins: swap the two times."
+    )
+
+
+def test_an_attributes_value_is_the_condition_and_a_selection_is_part_of_the_sentence() -> None:
+    mode = replace(
+        LOAD, name="attribute/mode=doppler", title="mode", unit="1", attribute="mode", value="doppler"
+    )
+    assert finding(mode) == "Slow frames are 4.2× as likely when mode is doppler."
+    assert (
+        finding(replace(mode, risk_ratio=0.5)) == "Slow frames are 2.0× as likely when mode is not doppler."
+    )
+    chosen = Selection(cause="gc_pause", latency=(0.012, 0.03), cohort=("view", "long"))
+    assert sentence(answer(selection=chosen)) == (
+        "Among frames with view = long, frames slow by GC pause with 12.0 to 30.0 ms are 4.2× as likely "
+        "when GPU load is above 90 %."
+    )
+    few = sentence(answer(slow=3, selection=Selection(cause="gc_pause")))
+    assert few.startswith("3 of 10\u202f000 frames were slow by GC pause: at least 10 are needed")
+
+
+def test_what_was_selected_is_told_with_the_way_out_of_it() -> None:
+    chosen = Selection(cause="gc_pause", within=("hw.gpu.utilization/0", 0.8, 0.95))
+    page = shown(answer(selection=chosen))
+    assert "201 slow by GC pause of 10\u202f000 frames" in page and "GPU load 80 % to 95 %" in page
+    nothing = shown(answer(frames=0, slow=0, selection=chosen))
+    assert "No frame of this range fits the selection." in nothing
+
+
+def test_frames_that_the_keep_budget_turned_away_are_told_beside_the_numbers_they_limit() -> None:
+    assert "About 42 frames were one too many for the keep budget" in shown(answer(keep_budget=42))
+    assert "keep budget" not in shown(answer())
