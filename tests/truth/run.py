@@ -142,7 +142,16 @@ def tell(found: Found) -> dict[str, Any]:
         what: report([row for row in found.rows if row.what == what])
         for what in sorted({row.what for row in found.rows} - OF_ALL)
     }
-    results["withheld"] = {name: wrong_instead(some) for name, some in found.withheld.items()}
+    results["withheld"] = {
+        name: {
+            "frames": len(some),
+            "wrong": wrong_instead(some),
+            "wrong_with_it": wrong_instead(
+                row for row in full if row.what == "single" and set(row.causes) & PROBES[name].causes
+            ),
+        }
+        for name, some in found.withheld.items()
+    }
     results["incidents"] = {
         "episodes": found.episodes,
         "incidents": found.incidents,

@@ -56,8 +56,9 @@ def rest(results: Mapping[str, Any]) -> str:
         for one in results["all"]["reliability"]
     ]
     lines += [
-        f"  without {name:24} a wrong cause in {number(value, '.1%')}"
-        for name, value in results["withheld"].items()
+        f"  without {name:24} a wrong cause in {number(one['wrong'], '.1%')} of {one['frames']}, "
+        f"with it in {number(one['wrong_with_it'], '.1%')}"
+        for name, one in results["withheld"].items()
     ]
     lines += [
         f"  accelerator told as {what}: {found['frames']} slow, "
