@@ -50,6 +50,8 @@ RECENT: Final = 600
 REASONS: Final = 16
 """Drop reasons of one pipeline that become labels: each is a series."""
 PIPELINES: Final = 256
+GONE: Final = -1
+"""In place of a pipeline's number: those of a name that were closed and forgotten."""
 WORTH_JUDGING: Final = 0.1
 """On-time frames that lost a tenth of their budget are accounted for too: others may wait behind them."""
 
@@ -148,6 +150,9 @@ class Agent:
         # never meet: they count since different moments.
         self._losses: dict[tuple[int, str], int] = {}
         self._own_losses: dict[tuple[int, str], int] = {}
+        # Of pipelines that are forgotten, by name: a counter never falls.
+        self._losses_of_gone: dict[Labels, int] = {}
+        self._own_losses_of_gone: dict[Labels, int] = {}
         self._queues: dict[tuple[str, Labels], dict[int, float]] = {}
         self._next_metrics_ns = 0
         self._farewell = False
@@ -182,7 +187,8 @@ class Agent:
             if known is None:
                 self._pipelines[number] = _Pipeline(definition, self.totals)
                 while len(self._pipelines) > PIPELINES:  # closed and made again, over and over
-                    self._forget(next(iter(self._pipelines)))
+                    closed = (one for one in self._pipelines if one not in self._open)
+                    self._forget(next(closed, next(iter(self._pipelines))))
             else:
                 known.redefine(definition)
         clock_errors: list[int] = []
@@ -207,12 +213,28 @@ class Agent:
         self._take_rest(batch)
 
     def _forget(self, number: int) -> None:
+        if number not in self._open:  # else the host goes on to tell what it counted
+            self._settle_counts(number)
         del self._pipelines[number]
         waiting = len(self._pending)
         self._pending = deque(record for record in self._pending if record.pipeline != number)
         gone = waiting - len(self._pending)
-        self._lose(-1, "agent_overloaded", gone)
+        if gone:
+            self._lose(-1, "agent_overloaded", gone)
         self.settled += gone
+
+    def _settle_counts(self, number: int) -> None:
+        """What a closed pipeline counted is its name's from now on."""
+        for losses, of_gone in (
+            (self._losses, self._losses_of_gone),
+            (self._own_losses, self._own_losses_of_gone),
+        ):
+            for key in [key for key in losses if key[0] == number]:
+                labels = self._loss_labels(*key)
+                of_gone[labels] = of_gone.get(labels, 0) + losses.pop(key)
+        for by_number in self._queues.values():
+            if number in by_number:
+                by_number[GONE] = by_number.get(GONE, 0.0) + by_number.pop(number)
 
     def _take_rest(self, batch: Batch) -> None:
         for number, name, capacity, depth, blocked_ns, dropped in batch.queues:
@@ -537,9 +559,9 @@ class Agent:
             self._own_losses[-1, reason] = count
         if self._probes.missed:
             self._own_losses[-1, "reading_limit"] = self._probes.missed
-        for labels, count in self._by_name(self._own_losses):
+        for labels, count in self._by_name(self._own_losses, self._own_losses_of_gone):
             self.totals.reach(sig.FS_FRAMES_LOST, labels, count)
-        for labels, count in self._by_name(self._losses):
+        for labels, count in self._by_name(self._losses, self._losses_of_gone):
             self.totals.reach_in_host(sig.FS_FRAMES_LOST, labels, count)
         if self.totals.refused:
             self.totals.reach(sig.FS_INTERNAL_ERRORS, ((sig.REASON, "series_limit"),), self.totals.refused)
@@ -566,13 +588,18 @@ class Agent:
         )
         self._sink.put_metrics(data, self.settled)
 
-    def _by_name(self, losses: Mapping[tuple[int, str], int]) -> list[tuple[Labels, int]]:
+    def _by_name(
+        self, losses: Mapping[tuple[int, str], int], of_gone: Mapping[Labels, int]
+    ) -> list[tuple[Labels, int]]:
         """Losses by pipeline and reason; pipelines of one name add up."""
-        summed: dict[Labels, int] = {}
-        for (number, reason), count in losses.items():
-            labels = ((sig.FRAME_PIPELINE, self._name(number)), (sig.REASON, reason))
+        summed = dict(of_gone)
+        for key, count in losses.items():
+            labels = self._loss_labels(*key)
             summed[labels] = summed.get(labels, 0) + count
         return list(summed.items())
+
+    def _loss_labels(self, number: int, reason: str) -> Labels:
+        return ((sig.FRAME_PIPELINE, self._name(number)), (sig.REASON, reason))
 
     def _lose(self, number: int, reason: str, count: int = 1) -> None:
         key = (number, reason)

@@ -316,6 +316,23 @@ def test_frames_of_a_pipeline_that_is_forgotten_are_lost_once(monkeypatch):
     assert list(sent.counter(sig.FS_FRAMES_LOST).values()) == [2]
 
 
+def test_what_forgotten_pipelines_counted_stays_their_names_and_takes_no_room(monkeypatch):
+    """A host that makes a pipeline for each job: counters never fall, and nothing is held for each."""
+    monkeypatch.setattr("framescope.agent.agent.PIPELINES", 4)
+    made, sent, _ = agent()
+    lost = ((sig.FRAME_PIPELINE, "p"), (sig.REASON, "outbox_full"))
+    for number in range(50):
+        queues = [(number, "q", 4, 0, 10**9, {"queue_full": 3})]
+        losses = {(number, "outbox_full"): 5}
+        made.feed(Batch(1, "i", 0, 0, {number: DEFINITION}, [], queues=queues, losses=losses))
+        made.tick(number * S, everything=True)
+        assert sent.counter(sig.FS_FRAMES_LOST) == {lost: 5 * (number + 1)}
+        assert list(sent.counter(sig.FRAME_QUEUE_DROPPED).values()) == [3 * (number + 1)]
+        assert list(sent.counter(sig.FRAME_QUEUE_BLOCKED_TIME).values()) == [number + 1]
+    assert len(made._losses) <= 4
+    assert all(len(by_number) <= 5 for by_number in made._queues.values())
+
+
 def test_two_pipelines_of_one_name_add_up():
     made, sent, _ = agent()
     both = {0: DEFINITION, 1: DEFINITION}
