@@ -19,7 +19,7 @@ NAMES = ("python3.12", "python3.13", "python3.14", "python3.13t", "python3.14t")
 EMITTER = tuple(
     f"tests/unit/{name}" for name in ("recorder", "agent", "judge", "probes", "testing", "platforms")
 )
-WAYS = "tests/ways"
+WITH_A_STORE = ("tests/safety", "tests/ways")
 NO_LOCK = (
     "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http", "psutil", "nvidia-ml-py", "numpy",
     "pytest", "pytest-asyncio", "pytest-timeout", "prometheus-client",
@@ -54,7 +54,7 @@ def tried(name: str) -> bool | None:
     subprocess.run(install, check=True)
     # Without what it needs: gRPC is not there for every Python. It builds the compiled core where that fits.
     subprocess.run([*install[:6], "--no-deps", "--editable", str(ROOT)], check=True)
-    folders = EMITTER if free else (*EMITTER, WAYS)
+    folders = EMITTER if free else (*EMITTER, *WITH_A_STORE)
     print(f"== Python {version}{', free-threaded' if free else ''}", flush=True)
     command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *folders]
     # As in continuous integration, hypothesis sets no deadline: it knows no slower Python.
