@@ -5,7 +5,7 @@ ready meanwhile waits for the next turn (``BaseEventLoop._run_once``, Python 3.1
 timer or socket is ready takes one turn more: the first only resolves what it awaits. A loop that had nothing
 to do waits in ``select``. So what a task lost to its loop lies between the end of the loop's last such wait
 and the task's step. The loop's selector (on Windows: its proactor) gets a ``select`` that notes the times:
-0.3 µs a turn. Loops without one, such as uvloop's, cannot be watched.
+0.4 µs a turn. Loops without one, such as uvloop's, cannot be watched.
 """
 
 from __future__ import annotations
