@@ -32,6 +32,8 @@ FPS = 60
 PERIOD_NS = NS // FPS
 BUDGET_NS = 12_000_000
 HISTORY_SECONDS = 420
+STORM_SECONDS = (302, 306)
+"""s after the start, in which every second frame is slow: an incident, right after the change marker."""
 SERVICE = "us-inference"
 PIPELINE = "ultrasound"
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -80,13 +82,16 @@ class MemoryStore:
 
     # ---- frames by rule ----
     def is_slow(self, k: int) -> bool:
-        return k % 29 == 11
+        return k % 29 == 11 or self.in_storm(k)
+
+    def in_storm(self, k: int) -> bool:
+        return STORM_SECONDS[0] * FPS <= k < STORM_SECONDS[1] * FPS and k % 2 == 0
 
     def is_dropped(self, k: int) -> bool:
         return k % 400 == 123
 
     def cause_of(self, k: int) -> str:
-        return CAUSES[(k // 29) % len(CAUSES)]
+        return "gpu_contention" if self.in_storm(k) else CAUSES[(k // 29) % len(CAUSES)]
 
     def lost_ms(self, k: int) -> float:
         return 4.5 + (k * 7 % 83) / 10 if self.is_slow(k) else 0.0
@@ -126,7 +131,10 @@ class MemoryStore:
             return FramePage(())
         first = max(self._number(query.start_ns or self.start_ns), 0)
         last = self._number(min(query.end_ns or self.clock_ns(), self.clock_ns() - NS // 4))
-        found = [k for k in range(first, last) if self.is_slow(k)]
+        slow = not query.outcomes or "slow" in query.outcomes
+        found = [k for k in range(first, last) if self.is_slow(k) and slow]
+        if query.min_latency_ns is not None:
+            found = [k for k in found if self.latency_ns(k) >= query.min_latency_ns]
         if query.causes:
             found = [k for k in found if self.cause_of(k) in query.causes]
         if query.stage is not None:

@@ -17,8 +17,9 @@ from framescope_ui.api.times import in_order, time_ns
 from framescope_ui.api.trace_ids import trace_id_of
 from framescope_ui.backends.protocols import FrameQuery
 from framescope_ui.frame_views import FrameViews
+from framescope_ui.pages.viewer import cohort_of, latencies_of
 from framescope_ui.questions.frame_compare import compared
-from framescope_ui.questions.slow_frames import slow_frames
+from framescope_ui.questions.slow_frames import Narrowed, slow_frames
 from framescope_ui.questions.stores import Stores
 from framescope_ui.questions.views import FrameView
 
@@ -41,6 +42,13 @@ def frames_routes(stores: Stores, frames: FrameViews) -> APIRouter:
         stage: Annotated[str | None, Query(description="the stage that lost most")] = None,
         start: Annotated[str | None, Query(description="unix seconds or RFC 3339")] = None,
         end: Annotated[str | None, Query(description="the same; not included")] = None,
+        latency_ms: Annotated[
+            str | None, Query(description="least and greatest latency, 12-30; the greatest not included")
+        ] = None,
+        cohort: Annotated[
+            str | None,
+            Query(description="name=value of a content attribute; with service, pipeline, start and end"),
+        ] = None,
         order: Annotated[str, Query(description="time (newest first) or duration (longest first)")] = "time",
         limit: Annotated[str, Query(description=f"1 to {MOST_FRAMES}")] = "100",
         cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
@@ -53,6 +61,7 @@ def frames_routes(stores: Stores, frames: FrameViews) -> APIRouter:
         as_csv = wants_csv(format)
         start_ns, end_ns = time_ns("start", start), time_ns("end", end)
         in_order(start_ns, end_ns)
+        latencies = _latencies(latency_ms)
         query = FrameQuery(
             service=service,
             pipeline=pipeline,
@@ -61,12 +70,13 @@ def frames_routes(stores: Stores, frames: FrameViews) -> APIRouter:
             outcomes=_known("outcome", outcome, OUTCOMES),
             causes=_known("cause", cause, CAUSES),
             stage=stage,
+            min_latency_ns=None if latencies is None else int(latencies[0] * 1e6),
             order=cast(Literal["duration", "time"], _known("order", [order], ("time", "duration"))[0]),
             limit=_limit(limit),
             cursor=cursor or None,
         )
         try:
-            page = await slow_frames(stores, query)
+            page = await slow_frames(stores, query, _narrowed(query, cohort, latencies))
         except ValueError as error:
             if query.cursor is None:
                 raise
@@ -125,6 +135,28 @@ def _known(name: str, values: Sequence[str] | None, known: Iterable[str]) -> tup
     if name in ("order", "format") and len(split) != 1:
         raise BadParameter(name, f"{name}: give one of {', '.join(known)}")
     return tuple(dict.fromkeys(split))
+
+
+def _latencies(text: str | None) -> tuple[float, float] | None:
+    if not text:
+        return None
+    found = latencies_of(text)
+    if found is None:
+        raise BadParameter(
+            "latency_ms", f"latency_ms: {text[:40]!r} is not two numbers of ms, the lesser first: 12-30.5"
+        )
+    return found
+
+
+def _narrowed(query: FrameQuery, cohort: str | None, latencies: tuple[float, float] | None) -> Narrowed:
+    chosen = cohort_of(cohort)
+    if cohort and chosen is None:
+        raise BadParameter("cohort", f"cohort: {cohort[:80]!r} is not name=value of a content attribute")
+    if chosen is not None:
+        for name in ("service", "pipeline", "start", "end"):
+            if getattr(query, f"{name}_ns" if name in ("start", "end") else name) is None:
+                raise BadParameter(name, f"{name}: give it, a cohort is looked for in one pipeline and range")
+    return Narrowed(chosen, None if latencies is None else int(latencies[1] * 1e6))
 
 
 def _limit(text: str) -> int:

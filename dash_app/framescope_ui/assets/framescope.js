@@ -249,6 +249,7 @@
   }
 
   function moveRow(by) {
+    if (window.framescope.stepRow(by)) return;
     const rows = [...document.querySelectorAll(".ag-center-cols-container .ag-row, .fs-rows li")]
       .sort((a, b) => Number(a.getAttribute("row-index")) - Number(b.getAttribute("row-index")));
     if (!rows.length) return;
@@ -288,6 +289,7 @@
       "]": () => click("later"),
       j: () => moveRow(1),
       k: () => moveRow(-1),
+      Enter: () => { if (!at.matches("a, button, summary") && window.framescope.openPicked()) event.preventDefault(); },
       Escape: () => (one("view") && one("view").open ? shutView() : one("help") && !one("help").hidden ? help(false) : click("back")),
     };
     if (keys[event.key]) keys[event.key]();

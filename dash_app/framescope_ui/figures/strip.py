@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,23 +24,42 @@ from framescope_ui.questions.views import EveryFrame, SlowMark
 
 MOST_POINTS = 2000
 """More frames than this share pixels: the shortest and longest of each column are drawn."""
+HEIGHT = 130
+FAR_BEYOND = 10
+"""The longest frame took so many times what is usual: a linear axis would show that one frame alone."""
+STEPS = (1, 2, 5)
+"""Ticks of a log axis, in each power of ten."""
 
 
-def strip_figure(every: EveryFrame, at: Theme, start: float, end: float, *, phone: bool = False) -> go.Figure:
-    """One lane with every frame of ``[start, end)`` unix seconds."""
-    worst = max([*every.latency_seconds, (every.budget_seconds or 0) * 1.2], default=0.0)
-    lane = Lane("Every frame", "ms", 110, 0, lanes.round_up(worst * 1.05e3))
-    figure = lanes.stack([lane], at, phone=phone, right=44)
-    spread = "%H:%M:%S" if end - start <= 120 else "%H:%M"
-    figure.update_layout(
-        xaxis={"range": [start * 1e3, end * 1e3], "tickformat": spread},
-        hovermode="closest",
-        uirevision=f"{start}/{end}",
-    )
+def strip_figure(
+    every: EveryFrame,
+    at: Theme,
+    start: float,
+    end: float,
+    *,
+    phone: bool = False,
+    incidents: Sequence[tuple[float, float]] = (),
+    box: tuple[float, float] | None = None,
+) -> go.Figure:
+    """One lane with every frame of ``[start, end)`` unix seconds, a bracket over each of the ``incidents``,
+    and the latencies (ms) that a ``box`` was drawn around."""
+    log = is_log(every)
     outcome = np.asarray(every.outcome)
     latency = np.asarray(every.latency_seconds, dtype=np.float64)
     x = np.asarray(every.x, dtype=np.float64)
     slow, dropped = outcome == "slow", (outcome == "dropped") | (outcome == "failed")
+    worst = max(latency.max(initial=0.0), (every.budget_seconds or 0) * 1.2) * 1e3
+    least = latency[~dropped & (latency > 0)].min(initial=worst / 1e3) * 0.9e3
+    low, high = (least, worst * 1.2) if log else (0.0, lanes.round_up(worst * 1.05))
+    lane = Lane("Every frame", "ms, log scale" if log else "ms", HEIGHT, low, high)
+    figure = lanes.stack([lane], at, phone=phone, top=14, right=44)
+    spread = "%H:%M:%S" if end - start <= 120 else "%H:%M"
+    figure.update_layout(
+        xaxis={"range": [start * 1e3, end * 1e3], "tickformat": spread},
+        yaxis={"fixedrange": False},
+        hovermode="closest",
+        uirevision=f"{start}/{end}/{box}",
+    )
     usual = np.flatnonzero(~slow & ~dropped)
     if len(usual) > MOST_POINTS:
         usual = usual[MinMaxDownsampler().downsample(latency[usual], n_out=MOST_POINTS)]
@@ -55,7 +75,7 @@ def strip_figure(every: EveryFrame, at: Theme, start: float, end: float, *, phon
     if len(lost):
         figure.add_scatter(
             x=x[lost] * 1e3,
-            y=np.zeros(len(lost), dtype=np.float32),
+            y=np.full(len(lost), low, dtype=np.float32),
             mode="markers",
             name="dropped or failed",
             yaxis=lane.axis,
@@ -63,8 +83,24 @@ def strip_figure(every: EveryFrame, at: Theme, start: float, end: float, *, phon
             marker={"symbol": "x-thin-open", "size": 6, "color": theme.token("ink-2", at)},
             hovertemplate="dropped or failed",
         )
-    draw_budget(figure, lane, every.budget_seconds, at, phone=phone)
+    draw_budget(figure, lane, every.budget_seconds, at, phone=phone and not log)
+    if log:
+        _log_axis(figure, lane, every.budget_seconds)
+    _brackets(figure, lane, incidents, start, end, at)
+    if box is not None:
+        _box(figure, lane, box, at)
     return lanes.finish(figure, [lane], at, phone=phone)
+
+
+def is_log(every: EveryFrame) -> bool:
+    """Whether the axis is logarithmic: the longest frame is so far beyond the usual that all others would lie
+    on one line."""
+    latency = np.asarray(every.latency_seconds, dtype=np.float64)
+    latency = latency[latency > 0]
+    if not latency.size:
+        return False
+    usual = max(float(np.median(latency)), every.budget_seconds or 0.0)
+    return bool(latency.max() > FAR_BEYOND * usual)
 
 
 def strip_note(every: EveryFrame, *, phone: bool = False) -> str:
@@ -92,4 +128,73 @@ def _points(
         yaxis=lane.axis,
         marker={"symbol": "circle", "size": 3, "color": theme.rgba(theme.token("ink-3", at), 0.7)},
         hovertemplate="%{y:.1f} ms",
+    )
+
+
+def _log_axis(figure: go.Figure, lane: Lane, budget_seconds: float | None) -> None:
+    decades = (lane.low, lane.high)
+    span = np.log10(decades[1] / decades[0])
+    first, last = (int(np.floor(np.log10(end))) for end in decades)
+    steps = STEPS if span < 2 else STEPS[:1]
+    budget = None if budget_seconds is None else budget_seconds * 1e3
+    ticks = [
+        step * 10.0**power
+        for power in range(first, last + 1)
+        for step in steps
+        if decades[0] <= step * 10.0**power <= decades[1]
+        and (budget is None or abs(np.log10(step * 10.0**power / budget)) > span * 13 / lane.height)
+    ]
+    named = [f"{tick:g}" for tick in ticks]
+    if budget is not None:
+        ticks, named = [*ticks, budget], [*named, f"budget {budget:g}"]
+    figure.update_layout(
+        {
+            lane.layout_axis: {
+                "type": "log",
+                "range": [float(np.log10(end)) for end in decades],
+                "tickvals": ticks,
+                "ticktext": named,
+            }
+        }
+    )
+
+
+def _brackets(
+    figure: go.Figure,
+    lane: Lane,
+    incidents: Sequence[tuple[float, float]],
+    start: float,
+    end: float,
+    at: Theme,
+) -> None:
+    """One trace for all: a shape each took 26 s where there were 60 incidents, Plotly validates all anew."""
+    if not incidents:
+        return
+    ends = [(max(left, start) * 1e3, min(right, end) * 1e3) for left, right in incidents]
+    figure.add_scatter(
+        x=np.array([place for left, right in ends for place in (left, right, np.nan)]),
+        y=np.array([lane.high, lane.high, np.nan] * len(ends), dtype=np.float32),
+        mode="lines+markers",
+        name="incidents",
+        yaxis=lane.axis,
+        cliponaxis=False,
+        connectgaps=False,
+        line={"width": 1.4, "color": theme.token("ink-2", at)},
+        marker={"symbol": "line-ns-open", "size": 6, "color": theme.token("ink-2", at)},
+        hoverinfo="skip",
+    )
+
+
+def _box(figure: go.Figure, lane: Lane, box: tuple[float, float], at: Theme) -> None:
+    figure.add_shape(
+        type="rect",
+        xref="paper",
+        yref=lane.axis,
+        x0=0,
+        x1=1,
+        y0=max(box[0], lane.low),
+        y1=min(box[1], lane.high),
+        line={"width": 1.2, "color": theme.token("brand", at)},
+        fillcolor=theme.rgba(theme.token("brand", at), 0.08),
+        layer="below",
     )

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from dash import Dash, Input, Output, Patch, State, ctx, dcc, html, no_update, set_props
+from dash import Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
 
 from framescope_ui.backends.protocols import BackendAway, BackendError
 from framescope_ui.figures import quantity, theme
@@ -30,17 +30,16 @@ from framescope_ui.pages.frame import frame_page, unknown_page
 from framescope_ui.pages.frame_beside import beside
 from framescope_ui.pages.limits import limits
 from framescope_ui.pages.live import empty_page, live_page
-from framescope_ui.pages.slow_frames import phone_row, query_of, row_of, slow_frames_page
+from framescope_ui.pages.slow_frames import narrowed_of, query_of, slow_frames_page
+from framescope_ui.pages.slow_frames_later import install_slow_frames
 from framescope_ui.pages.viewer import LIVE_RANGES, PACES, RANGES, Viewer, viewer_of
 from framescope_ui.questions.correlate import correlate
-from framescope_ui.questions.every_frame import counted_causes, latencies, strip_of
 from framescope_ui.questions.feed import LiveFeed
-from framescope_ui.questions.incidents import incidents_of
 from framescope_ui.questions.live import live
 from framescope_ui.questions.pipelines import picked, pipelines
-from framescope_ui.questions.slow_frames import slow_frames
-from framescope_ui.questions.stores import NS, Stores
-from framescope_ui.questions.views import Choice, FramesPage, Live
+from framescope_ui.questions.slow_frames import slow_frames_overview
+from framescope_ui.questions.stores import Stores
+from framescope_ui.questions.views import Choice, Live
 
 Callback = TypeVar("Callback", bound=Callable[..., Awaitable[Any]])
 Registration = Callable[..., Callable[[Callback], Callback]]
@@ -91,7 +90,7 @@ def install(
     app.layout = layout(options)
     pages = Pages(stores, feed, options, frames or FrameViews(stores))
     _routes(app, pages)
-    _more_rows(app, stores)
+    install_slow_frames(app, stores, _seen, in_browser)
     install_correlate(app, _seen, in_browser)
     _updates(app, feed, options)
     # Dash would do this during the first request, and a second one at the same moment would get a page
@@ -145,6 +144,7 @@ def layout(options: AppOptions) -> html.Div:
                 [
                     html.Div(id="lost", className="fs-lost-line", role="status"),
                     html.Div(id="loading", className="fs-loading"),
+                    html.Div(id="trouble", className="fs-trouble"),
                     html.Div(id="page", className="fs-page"),
                 ],
                 id="main",
@@ -237,7 +237,7 @@ def _help() -> Part:
 
 def rail(viewer: Viewer, options: AppOptions) -> list[Part]:
     """The list of pages; a frame lives under Slow frames."""
-    plain = viewer.with_(cause=None, stage=None, order="time", every_row=False, signal=None)
+    plain = viewer.without_filters()
     mark: Part = elements.icon("brand")
     if options.logo is not None:
         mark = html.Img(src=viewer.base + LOGO_PATH, alt="", className="fs-logo")
@@ -257,7 +257,7 @@ def rail(viewer: Viewer, options: AppOptions) -> list[Part]:
 
 def controls(viewer: Viewer, choices: Sequence[Choice], now: float) -> list[Part]:
     """Service, pipeline, range, live or pause; each choice is the address it leads to."""
-    base = viewer.with_(cause=None, stage=None, signal=None)
+    base = viewer.without_filters().with_(order=viewer.order)
     if viewer.path.startswith("/frames/"):
         base = base.with_(path="/frames")
     services = sorted(
@@ -333,12 +333,14 @@ def _live_or_pause(viewer: Viewer, now: float) -> Part:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """One answer to an address; ``current`` is the bar of the snapshot a live page was made of."""
+    """One answer to an address; ``current`` is the bar of the snapshot a live page was made of. ``trouble``
+    is said above the page that was there before; without one, ``page`` says it."""
 
     page: list[Part]
     controls: list[Part]
     rail: list[Part]
     current: dict[str, Any] | None
+    trouble: Part = None
 
 
 class Pages:
@@ -368,6 +370,7 @@ class Pages:
         now = self._clock()
         choices: list[Choice] = []
         seen: Live | None = None
+        trouble: Part = None
         try:
             choices = await pipelines(self._stores, int(now * 1e9))
             first = picked(choices, viewer.service, viewer.pipeline)
@@ -378,10 +381,10 @@ class Pages:
             if not viewer.path.startswith("/frames/"):
                 body = [_of(viewer.service, viewer.pipeline), *body]
         except BackendError as error:
-            body = self._trouble(error, now)
+            body, trouble = self._trouble(error, now), self._trouble_beside(error, now)
         body = [_zone(viewer, now), *body]
         current = push.bar(seen) if seen is not None and viewer.paused is None else None
-        return Rendered(body, controls(viewer, choices, now), rail(viewer, self._options), current)
+        return Rendered(body, controls(viewer, choices, now), rail(viewer, self._options), current, trouble)
 
     async def _page(self, viewer: Viewer, now: float) -> tuple[list[Part], Live | None]:
         if viewer.path in push.LIVE_PATHS:
@@ -431,15 +434,10 @@ class Pages:
     async def _slow_frames(self, viewer: Viewer, now: float) -> list[Part]:
         if viewer.service is None or viewer.pipeline is None:
             return empty_page(await self._feed.snapshot())
-        start_ns, end_ns = (int(at * NS) for at in viewer.span(now))
-        page, (frames, cut_ns) = await asyncio.gather(
-            slow_frames(self._stores, query_of(viewer, now)),
-            latencies(self._stores, viewer.service, viewer.pipeline, start_ns, end_ns),
+        seen = await slow_frames_overview(
+            self._stores, viewer.service, viewer.pipeline, query_of(viewer, now), narrowed_of(viewer)
         )
-        found = await incidents_of(
-            self._stores, viewer.service, viewer.pipeline, frames, start_ns, end_ns, cut_ns
-        )
-        body = slow_frames_page(page, strip_of(frames, cut_ns), counted_causes(frames), found, viewer, now)
+        body = slow_frames_page(seen, viewer, now)
         body += limits(self._feed.backends())
         if viewer.paused is not None:
             body.insert(1, _paused_line(viewer.paused))
@@ -467,6 +465,20 @@ class Pages:
         if viewer.paused is not None:
             body.insert(1, _paused_line(viewer.paused))
         return body
+
+    def _trouble_beside(self, error: BackendError, now: float) -> Part:
+        if not isinstance(error, BackendAway):
+            return None
+        since = self._away_since.setdefault(error.backend, now)
+        return html.Div(
+            elements.notice(
+                f"{error.backend} does not answer ({error.reason}).",
+                f"What was asked for is missing since {quantity.moment(since)}; below stands what was there "
+                "before. It is asked again every 3 s.",
+                kind="trouble",
+            ),
+            id="retry",
+        )
 
     def _trouble(self, error: BackendError, now: float) -> list[Part]:
         if not isinstance(error, BackendAway):
@@ -499,6 +511,12 @@ def _zone(viewer: Viewer, now: float) -> Part:
     return html.Span(hidden=True, **{"data-zone": quantity.zone_name(viewer.span(now)[1])})
 
 
+def _keeps(data: dict[str, Any] | None, viewer: Viewer) -> bool:
+    """Whether the browser shows this very page already, under other choices perhaps."""
+    shown = _seen(data)
+    return data is not None and shown.path == viewer.path and shown.phone == viewer.phone
+
+
 def _paused_line(paused: float) -> Part:
     return html.P(
         f"Paused at {quantity.moment(paused)}.", className="fs-paused", id="paused-line", role="status"
@@ -515,65 +533,24 @@ def _routes(app: Dash, pages: Pages) -> None:
         Output("rail", "children"),
         Output("viewer", "data"),
         Output("push", "data", allow_duplicate=True),
+        Output("trouble", "children"),
         Input("url", "pathname"),
         Input("url", "search"),
         Input("screen", "data"),
+        State("viewer", "data"),
         prevent_initial_call="initial_duplicate",
     )
-    async def render(path: str | None, search: str | None, screen: dict[str, Any] | None) -> Any:
-        if screen is None:
-            return (no_update,) * 5
-        made = await pages.rendered(viewer_of(path, search, screen))
-        seen = {"path": path, "search": search, "screen": screen}
-        return made.page, made.controls, made.rail, seen, made.current or no_update
-
-
-def _more_rows(app: Dash, stores: Stores) -> None:
-    """The next page of the table, appended; the grid and the phone's list each have their button."""
-    callback: Registration[Any] = app.callback
-
-    async def following(
-        place: dict[str, Any], seen: dict[str, Any] | None
-    ) -> tuple[Viewer, FramesPage, dict[str, Any]]:
-        viewer = _seen(seen)
-        page = await slow_frames(stores, query_of(viewer, place["now"], place["cursor"]))
-        return viewer, page, {"cursor": page.next_cursor, "now": place["now"]}
-
-    @callback(
-        Output("frames-grid", "rowData"),
-        Output("frames-cursor", "data"),
-        Output("frames-more", "hidden"),
-        Input("frames-more", "n_clicks"),
-        State("frames-cursor", "data"),
-        State("viewer", "data"),
-        prevent_initial_call=True,
-    )
-    async def more_rows(clicks: int | None, place: dict[str, Any] | None, seen: dict[str, Any] | None) -> Any:
-        if not clicks or not place or not place["cursor"]:
-            return no_update, no_update, no_update
-        viewer, page, following_place = await following(place, seen)
-        rows = Patch()
-        rows.extend([row_of(item, viewer) for item in page.frames])
-        return rows, following_place, page.next_cursor is None
-
-    @callback(
-        Output("frames-list", "children"),
-        Output("frames-cursor", "data", allow_duplicate=True),
-        Output("frames-more-phone", "hidden"),
-        Input("frames-more-phone", "n_clicks"),
-        State("frames-cursor", "data"),
-        State("viewer", "data"),
-        prevent_initial_call=True,
-    )
-    async def more_lines(
-        clicks: int | None, place: dict[str, Any] | None, seen: dict[str, Any] | None
+    async def render(
+        path: str | None, search: str | None, screen: dict[str, Any] | None, shown: dict[str, Any] | None
     ) -> Any:
-        if not clicks or not place or not place["cursor"]:
-            return no_update, no_update, no_update
-        viewer, page, following_place = await following(place, seen)
-        lines = Patch()
-        lines.extend([phone_row(item, viewer) for item in page.frames])
-        return lines, following_place, page.next_cursor is None
+        if screen is None:
+            return (no_update,) * 6
+        viewer = viewer_of(path, search, screen)
+        made = await pages.rendered(viewer)
+        if made.trouble is not None and _keeps(shown, viewer):
+            return (no_update,) * 5 + (made.trouble,)
+        seen = {"path": path, "search": search, "screen": screen}
+        return made.page, made.controls, made.rail, seen, made.current or no_update, None
 
 
 def in_browser(does: str) -> str:
@@ -658,10 +635,11 @@ def _updates(app: Dash, feed: LiveFeed, options: AppOptions) -> None:
         ("live-readings-figure", "clickData", "openMoment"),
         ("strip", "clickData", "openPoint"),
         ("neighbours", "clickData", "openPoint"),
-        ("strip", "relayoutData", "narrowed"),
+        ("strip", "relayoutData", "boxed"),
         ("correlate-time", "clickData", "openMoment"),
         ("correlate-time", "relayoutData", "narrowed"),
         ("page", "children", "arrived"),
+        ("trouble", "children", "arrived"),
     ):
         app.clientside_callback(
             in_browser(does),

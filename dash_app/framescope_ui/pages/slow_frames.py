@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any
+from urllib.parse import urlencode
 
-import dash_ag_grid as dag
 from dash import dcc, html
 
 from framescope_ui.backends.protocols import FrameQuery
@@ -14,31 +12,17 @@ from framescope_ui.figures import quantity, theme
 from framescope_ui.figures.strip import strip_figure, strip_note
 from framescope_ui.pages import elements
 from framescope_ui.pages.elements import Part
+from framescope_ui.pages.frame_groups import groups_card
+from framescope_ui.pages.frame_preview import preview_hint
+from framescope_ui.pages.frames_table import grid, phone_row, row_of
 from framescope_ui.pages.incidents import incidents_card
-from framescope_ui.pages.viewer import Viewer
-from framescope_ui.questions.incidents import Incidents
-from framescope_ui.questions.views import EveryFrame, FrameItem, FramesPage
+from framescope_ui.pages.viewer import GROUPS, OUTCOMES, Viewer
+from framescope_ui.questions.slow_frames import Narrowed, SlowFrames
+from framescope_ui.questions.views import EveryFrame, FramesPage
 
 PAGE_SIZE = 100
-GRID_LOOK = {
-    "backgroundColor": "var(--fs-surface)",
-    "foregroundColor": "var(--fs-ink)",
-    "headerBackgroundColor": "var(--fs-surface)",
-    "headerTextColor": "var(--fs-ink-3)",
-    "headerFontWeight": 400,
-    "headerFontSize": 11.5,
-    "fontFamily": "inherit",
-    "fontSize": 12.5,
-    "rowHoverColor": "var(--fs-shade)",
-    "selectedRowBackgroundColor": "var(--fs-raised)",
-    "borderColor": "var(--fs-line)",
-    "accentColor": "var(--fs-brand)",
-    "wrapperBorder": False,
-    "columnBorder": False,
-    "headerColumnBorder": False,
-    "headerColumnResizeHandleColor": "transparent",
-    "oddRowBackgroundColor": "var(--fs-surface)",
-}
+MOST_SAVED = 1000
+"""Rows of one CSV or JSON file: as many as the interface answers at once."""
 
 
 def query_of(viewer: Viewer, now: float, cursor: str | None = None) -> FrameQuery:
@@ -49,43 +33,53 @@ def query_of(viewer: Viewer, now: float, cursor: str | None = None) -> FrameQuer
         pipeline=viewer.pipeline,
         start_ns=int(start * 1e9),
         end_ns=int(end * 1e9),
-        outcomes=("slow",),
+        outcomes=() if viewer.outcome == "any" else (viewer.outcome,),
         causes=(viewer.cause,) if viewer.cause else (),
         stage=viewer.stage,
+        min_latency_ns=None if viewer.latency_ms is None else int(viewer.latency_ms[0] * 1e6),
         order=viewer.order,
         limit=PAGE_SIZE,
         cursor=cursor,
     )
 
 
-def slow_frames_page(
-    page: FramesPage,
-    every: EveryFrame,
-    counts: Sequence[tuple[str, int]],
-    found: Incidents,
-    viewer: Viewer,
-    now: float,
-) -> list[Part]:
-    """The sentence, the chips, the incidents, the strip and the table."""
+def narrowed_of(viewer: Viewer) -> Narrowed:
+    """What of the viewer's filters no store is asked for."""
+    return Narrowed(
+        cohort=viewer.cohort,
+        below_ns=None if viewer.latency_ms is None else int(viewer.latency_ms[1] * 1e6),
+    )
+
+
+def slow_frames_page(seen: SlowFrames, viewer: Viewer, now: float) -> list[Part]:
+    """The sentence, the incidents, the strip, and the list with a preview of the frame that is picked."""
     start, end = viewer.span(now)
+    finding = sentence(seen.every, seen.counts)
     return [
-        html.H1(sentence(every, counts), className="fs-sentence"),
-        html.Div([chips(counts, viewer), choices(page, viewer)], className="fs-filters"),
-        *incidents_card(found, viewer),
+        html.H1(finding, className="fs-sentence"),
+        *notes(seen),
+        html.Div([chips(seen.counts, viewer), choices(seen.page, viewer)], className="fs-filters"),
+        *incidents_card(seen.incidents, viewer),
         elements.card(
             "Every frame",
             elements.chart(
-                strip_figure(every, viewer.theme, start, end, phone=viewer.phone),
-                sentence(every, counts),
+                strip_figure(
+                    seen.every,
+                    viewer.theme,
+                    start,
+                    end,
+                    phone=viewer.phone,
+                    incidents=[(one.start, one.end) for one in seen.incidents.incidents],
+                    box=viewer.latency_ms,
+                ),
+                finding,
                 id="strip",
             ),
-            note=f"by main cause; {strip_note(every, phone=viewer.phone)}; drag to narrow the range",
+            note=f"by main cause; {strip_note(seen.every, phone=viewer.phone)}; brackets are incidents; "
+            "drag to narrow the range, or draw a box around frames",
         ),
-        elements.card(
-            "Longest first" if viewer.order == "duration" else "Newest first",
-            frames_table(page, counts, viewer, now),
-            note=html.Span(shown(len(page.frames), page.total), id="frames-shown"),
-        ),
+        *groups_card(seen.groups, viewer),
+        *listed(seen, viewer, now),
     ]
 
 
@@ -101,6 +95,26 @@ def sentence(every: EveryFrame, counts: Sequence[tuple[str, int]]) -> str:
         f"{quantity.whole(slow)} of {quantity.whole(every.total)} frames were slow. "
         f"{theme.title(cause)} is the main cause of {quantity.percent(most / slow)} % of them."
     )
+
+
+def notes(seen: SlowFrames) -> list[Part]:
+    """What the numbers on this page leave out; nothing where that is nothing."""
+    said = []
+    if seen.every.cut_before is not None:
+        said.append(
+            f"Only the newest hour is counted, drawn and searched for incidents: the range holds more than "
+            f"fits, frames before {quantity.moment(seen.every.cut_before)} are left out. The list has them."
+        )
+    if seen.not_kept:
+        said.append(
+            f"{quantity.whole(seen.not_kept)} frames were too many for the keep budget and not kept whole: "
+            "the list has the worst of each second and is no fair sample. Counts, strip and incidents are of "
+            "all frames. A larger emitter.keep_budget keeps more."
+        )
+    said += seen.missing
+    if not said:
+        return []
+    return [html.Div([html.P(one) for one in said], className="fs-notes", id="frames-notes", role="note")]
 
 
 def chips(counts: Sequence[tuple[str, int]], viewer: Viewer) -> Part:
@@ -125,55 +139,89 @@ def chips(counts: Sequence[tuple[str, int]], viewer: Viewer) -> Part:
 
 
 def choices(page: FramesPage, viewer: Viewer) -> Part:
-    """Stage and order, each option being the address it leads to."""
+    """Stage, outcome and order, each option being the address it leads to; and the ways on from here."""
     stages = sorted(
         {item.stage for item in page.frames if item.stage} | ({viewer.stage} if viewer.stage else set())
     )
-    return html.Div(
-        [
-            elements.select(
-                "Stage",
-                [
-                    ("Any stage", viewer.with_(stage=None).href()),
-                    *((s, viewer.with_(stage=s).href()) for s in stages),
-                ],
-                viewer.href(),
-                id="stage",
-            ),
-            elements.select(
-                "Order",
-                [
-                    ("Newest first", viewer.with_(order="time").href()),
-                    ("Longest first", viewer.with_(order="duration").href()),
-                ],
-                viewer.href(),
-                id="order",
-            ),
-            html.A(
-                "What they go along with",
-                href=viewer.with_(cause=None, stage=None, order="time").href("/correlate"),
-                className="fs-filter",
-                id="to-correlate",
-            ),
-        ],
-        className="fs-choices",
+    parts: list[Part] = [
+        elements.select(
+            "Stage",
+            [
+                ("Any stage", viewer.with_(stage=None).href()),
+                *((s, viewer.with_(stage=s).href()) for s in stages),
+            ],
+            viewer.href(),
+            id="stage",
+        ),
+        elements.select(
+            "Outcome",
+            [(name, viewer.with_(outcome=outcome).href()) for outcome, name in OUTCOMES.items()],
+            viewer.href(),
+            id="outcome",
+        ),
+        elements.select(
+            "Group",
+            [
+                ("Not grouped", viewer.with_(group=None).href()),
+                *((name, viewer.with_(group=group).href()) for group, name in GROUPS.items()),
+            ],
+            viewer.href(),
+            id="group",
+        ),
+        elements.select(
+            "Order",
+            [
+                ("Newest first", viewer.with_(order="time").href()),
+                ("Longest first", viewer.with_(order="duration").href()),
+            ],
+            viewer.href(),
+            id="order",
+        ),
+    ]
+    if viewer.latency_ms is not None:
+        text = f"{latencies_text(viewer.latency_ms)} ×"
+        parts.append(_cleared(text, viewer.with_(latency_ms=None), "clear-latency", "Every latency again"))
+    if viewer.cohort is not None:
+        text = f"{' = '.join(viewer.cohort)} ×"
+        parts.append(_cleared(text, viewer.with_(cohort=None), "clear-cohort", "Frames of every kind again"))
+    parts.append(
+        html.A(
+            "What they go along with",
+            href=viewer.with_(group=None, order="time", every_row=False).href("/correlate"),
+            className="fs-filter",
+            id="to-correlate",
+        )
     )
+    return html.Div(parts, className="fs-choices")
 
 
-def shown(here: int, total: int | None) -> str:
+def _cleared(text: str, without: Viewer, id: str, title: str) -> Part:
+    return html.A(text, href=without.href(), className="fs-filter fs-chosen", id=id, title=title)
+
+
+def latencies_text(latency_ms: tuple[float, float]) -> str:
+    """A range of latencies in words."""
+    least, below = (quantity.milliseconds(end / 1e3) for end in latency_ms)
+    return f"{least} to {below} ms"
+
+
+def shown(page: FramesPage) -> str:
     """How many of how many rows are on the page."""
-    of = f" of {quantity.whole(total)}" if total is not None else ""
-    return f"{quantity.whole(here)}{of} kept whole"
+    of = f" of {quantity.whole(page.total)}" if page.total is not None else ""
+    return f"{quantity.whole(len(page.frames))}{of} kept whole"
 
 
-def frames_table(page: FramesPage, counts: Sequence[tuple[str, int]], viewer: Viewer, now: float) -> Part:
-    """The grid on a wide screen, two-line rows on a phone, a sentence where there is nothing."""
+def listed(seen: SlowFrames, viewer: Viewer, now: float) -> list[Part]:
+    """The grid with the preview beside it on a wide screen, two-line rows on a phone, a sentence where there
+    is nothing."""
+    page = seen.page
     if not page.frames:
-        return nothing(counts, viewer)
+        return [nothing(seen, viewer)]
+    place = {"service": viewer.service, "pipeline": viewer.pipeline, "at": now, "cursor": page.next_cursor}
     more = html.Div(
         [
-            # The next page is of the range this one was, though time has gone on.
-            dcc.Store(id="frames-cursor", data={"cursor": page.next_cursor, "now": now}),
+            # The next page is of the range and the pipeline this one was, though time has gone on.
+            dcc.Store(id="frames-place", data=place),
             html.Button(
                 "Load more",
                 id="frames-more-phone" if viewer.phone else "frames-more",
@@ -183,148 +231,124 @@ def frames_table(page: FramesPage, counts: Sequence[tuple[str, int]], viewer: Vi
         ],
         className="fs-more",
     )
-    rows = [row_of(item, viewer) for item in page.frames]
-    body = (
+    body: Part = (
         html.Ol([phone_row(item, viewer) for item in page.frames], id="frames-list", className="fs-rows")
         if viewer.phone
-        else grid(rows)
+        else grid([row_of(item, viewer) for item in page.frames])
     )
-    return html.Div([body, more])
+    table = elements.card(
+        "Longest first" if viewer.order == "duration" else "Newest first",
+        html.Div([body, more]),
+        note=[html.Span(shown(page), id="frames-shown"), *saved_as(page, viewer, now)],
+    )
+    if viewer.phone:
+        return [table]
+    return [
+        html.Div(
+            [
+                table,
+                html.Section(
+                    [
+                        dcc.Store(id="frames-first", data=page.frames[0].trace_id),
+                        dcc.Store(id="frames-picked"),
+                        html.Div(preview_hint(), id="frame-preview", **{"aria-live": "polite"}),
+                    ],
+                    className="fs-card fs-preview",
+                    **{"aria-label": "The frame that is picked"},
+                ),
+            ],
+            className="fs-columns fs-columns-9-3",
+        )
+    ]
 
 
-def nothing(counts: Sequence[tuple[str, int]], viewer: Viewer) -> Part:
-    """Why the table is empty, and the way out."""
-    if viewer.cause or viewer.stage:
+def saved_as(page: FramesPage, viewer: Viewer, now: float) -> list[Part]:
+    """The list as files, by the interface's own answer; which part of it they hold is said."""
+    query = query_of(viewer, now)
+    asked = {
+        "service": query.service,
+        "pipeline": query.pipeline,
+        "outcome": ",".join(query.outcomes),
+        "cause": ",".join(query.causes),
+        "stage": query.stage,
+        "latency_ms": "-".join(f"{end:g}" for end in viewer.latency_ms or ()),
+        "cohort": "=".join(viewer.cohort or ()),
+        "start": f"{(query.start_ns or 0) / 1e9:.6f}",
+        "end": f"{(query.end_ns or 0) / 1e9:.6f}",
+        "order": query.order,
+        "limit": MOST_SAVED,
+    }
+    filled = {name: value for name, value in asked.items() if value}
+    whole = page.next_cursor is None or (page.total is not None and page.total <= MOST_SAVED)
+    part = "all" if whole else f"the first {quantity.whole(MOST_SAVED)}"
+    links: list[Part] = [
+        html.A(
+            name,
+            href=f"{viewer.base}/api/frames?{urlencode({**filled, 'format': ending})}",
+            id=f"frames-{ending}",
+            target="_blank",
+            rel="noopener",
+            **{"aria-label": f"{part} as {name}"},
+        )
+        for ending, name in (("csv", "CSV"), ("json", "JSON"))
+    ]
+    return [f"; {part} as ", links[0], " or ", links[1]]
+
+
+def nothing(seen: SlowFrames, viewer: Viewer) -> Part:
+    """Why the list is empty, and the way out."""
+    if viewer.filtered:
         what = " and ".join(
             part
             for part in (
+                f"outcome {OUTCOMES[viewer.outcome].lower()}" if viewer.outcome != "slow" else "",
                 theme.title(viewer.cause) if viewer.cause else "",
                 f"stage {viewer.stage}" if viewer.stage else "",
+                latencies_text(viewer.latency_ms) if viewer.latency_ms else "",
+                " = ".join(viewer.cohort) if viewer.cohort else "",
             )
             if part
         )
-        without = quantity.whole(sum(count for _, count in counts))
+        without = quantity.whole(sum(count for _, count in seen.counts))
         return elements.notice(
-            f"No slow frame here was kept for {what}.",
+            f"No {'slow ' if viewer.outcome == 'slow' else ''}frame here was kept for {what}.",
             html.Span(
                 [
                     f"{without} slow frames without the filter. ",
-                    html.A("Clear it", href=viewer.with_(cause=None, stage=None).href()),
+                    html.A("Clear it", href=viewer.without_filters().with_(order=viewer.order).href()),
                 ]
             ),
         )
+    if not seen.every.total:
+        return elements.notice(
+            "Nothing arrived in this range.",
+            html.Span(
+                [
+                    "Was the host running then? ",
+                    html.A("The last 24 hours", href=_lately(viewer)),
+                    " show when it last was.",
+                ]
+            ),
+        )
+    if seen.counts:
+        return elements.notice(
+            "None of the slow frames was kept whole.",
+            "They are counted and drawn above. Kept frames follow a few seconds behind, and are deleted with "
+            "the store's retention.",
+        )
     return elements.notice(
         "No slow frame in this range.",
-        "Every frame recorded here met its budget, or none was recorded: the strip above tells which.",
-    )
-
-
-def phone_row(item: FrameItem, viewer: Viewer) -> Part:
-    """One frame in two lines."""
-    return html.Li(
-        html.A(
+        html.Span(
             [
-                html.Span(
-                    [
-                        html.Span(
-                            "not ended"
-                            if item.latency_seconds is None
-                            else f"{quantity.milliseconds(item.overrun_seconds, signed=True)} ms",
-                            className="fs-num fs-strong",
-                        ),
-                        elements.chip(item.cause),
-                    ],
-                    className="fs-row-first",
-                ),
-                html.Span(
-                    f"{quantity.clock(item.start, fraction=True)} UTC, frame {quantity.whole(item.frame_id)}"
-                    + (f", {item.stage}" if item.stage else ""),
-                    className="fs-row-second",
-                ),
-            ],
-            href=viewer.frame_href(item.trace_id),
-        )
+                "Every frame recorded here met its budget. ",
+                html.A("The last 24 hours", href=_lately(viewer)),
+                " may hold some, or look at the longest of those ",
+                html.A("on time", href=viewer.with_(outcome="on_time", order="duration").href()),
+                ".",
+            ]
+        ),
     )
 
 
-def row_of(item: FrameItem, viewer: Viewer) -> dict[str, Any]:
-    """One row of the grid, already in words."""
-    known = elements.known_cause(item.cause)
-    return {
-        "id": item.trace_id,
-        "href": viewer.frame_href(item.trace_id),
-        "time": quantity.clock(item.start, fraction=True),
-        "frame": quantity.whole(item.frame_id) if item.frame_id is not None else item.trace_id[:8],
-        "latency": "not ended"
-        if item.latency_seconds is None
-        else quantity.milliseconds(item.latency_seconds),
-        "over": quantity.milliseconds(item.overrun_seconds, signed=True),
-        "shares": [
-            {
-                "cause": elements.known_cause(cause),
-                "pattern": theme.PATTERN_CLASS[theme.look(cause).pattern],
-                "ms": seconds * 1e3,
-                "text": f"{theme.title(cause)} {quantity.milliseconds(seconds)} ms",
-            }
-            for cause, seconds in item.overrun_by_cause
-            if seconds > 0
-        ],
-        "cause": {
-            "cause": known,
-            "pattern": theme.PATTERN_CLASS[theme.look(item.cause).pattern],
-            "code": theme.code(item.cause),
-            "title": theme.title(item.cause),
-        },
-        "confidence": quantity.confidence(item.confidence),
-        "stage": item.stage or quantity.UNKNOWN,
-        "gpu": quantity.UNKNOWN
-        if item.gpu_utilization is None
-        else f"{quantity.percent(item.gpu_utilization)} %",
-    }
-
-
-def grid(rows: Sequence[dict[str, Any]]) -> Part:
-    """The table of frames; one common ms scale for its bars, stated in the head."""
-    scale = max((sum(part["ms"] for part in row["shares"]) for row in rows), default=0.0) or 1.0
-    right = {"cellClass": "fs-right", "headerClass": "fs-right-head"}
-
-    def column(field: str, head: str, width: int, **more: Any) -> dict[str, Any]:
-        return {"field": field, "headerName": head, "width": width, **more}
-
-    return dag.AgGrid(
-        id="frames-grid",
-        rowData=list(rows),
-        columnDefs=[
-            column("time", "Time, UTC", 118),
-            column("frame", "Frame", 96, cellRenderer="FrameLink"),
-            column("latency", "Latency, ms", 104, **right),
-            column("over", "Over, ms", 92, cellClass="fs-right fs-strong", headerClass="fs-right-head"),
-            column(
-                "shares",
-                f"Where it went, 0 to {scale:.0f} ms"
-                if scale >= 1
-                else f"Where it went, 0 to {scale:.1f} ms",
-                210,
-                flex=1,
-                cellRenderer="ShareBar",
-                cellRendererParams={"scale": scale},
-            ),
-            column("cause", "Main cause", 190, cellRenderer="CauseChip"),
-            column("confidence", "Confidence", 104, **right),
-            column("stage", "Stage", 130),
-            column("gpu", "GPU load", 92, **right),
-        ],
-        defaultColDef={"sortable": False, "resizable": True, "suppressMovable": True, "cellDataType": False},
-        getRowId="params.data.id",
-        dashGridOptions={
-            "theme": {"function": f"themeQuartz.withParams({json.dumps(GRID_LOOK)})"},
-            "rowHeight": 31,
-            "headerHeight": 28,
-            "animateRows": False,
-            "rowSelection": {"mode": "singleRow", "checkboxes": False, "enableClickSelection": True},
-            "domLayout": "normal",
-            "suppressCellFocus": False,
-        },
-        style={"height": f"{min(len(rows), 18) * 31 + 46}px"},
-        className="fs-grid",
-    )
+def _lately(viewer: Viewer) -> str:
+    return viewer.without_filters().with_(range="24h", start=None, end=None, paused=None).href("/frames")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import parse_qs, quote, urlencode
 
 from framescope_ui.figures.quantity import zone_of
@@ -23,6 +23,16 @@ RANGES: dict[str, tuple[str, float]] = {
 }
 LIVE_RANGES = ("1m", "5m", "15m", "1h")
 DEFAULT_RANGE = "5m"
+Outcome = Literal["slow", "dropped", "failed", "on_time", "any"]
+OUTCOMES: dict[Outcome, str] = {
+    "slow": "Slow",
+    "dropped": "Dropped",
+    "failed": "Failed",
+    "on_time": "On time",
+    "any": "Any kept",
+}
+Group = Literal["cause", "stage", "attribute"]
+GROUPS: dict[Group, str] = {"cause": "By cause", "stage": "By stage", "attribute": "By attribute"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +52,12 @@ class Viewer:
     paused: float | None = None
     cause: str | None = None
     stage: str | None = None
+    outcome: Outcome = "slow"
     cohort: tuple[str, str] | None = None
     """Name and value of a content attribute that the frames listed have."""
     latency_ms: tuple[float, float] | None = None
     """Least and greatest latency of the frames listed, the box drawn on the strip."""
-    outcome: Literal["slow", "dropped", "failed", "on_time", "any"] = "slow"
+    group: Group | None = None
     order: Literal["time", "duration"] = "time"
     every_row: bool = False
     other: str | None = None
@@ -93,13 +104,20 @@ class Viewer:
         """The same with some choices changed."""
         return replace(self, **changes)
 
+    @property
+    def filtered(self) -> bool:
+        """Whether fewer than all slow frames of the range are asked for."""
+        return self != self.with_(cause=None, stage=None, outcome="slow", cohort=None, latency_ms=None)
+
     def without_filters(self) -> Viewer:
         """The same pipeline and range, nothing left out and nothing chosen in it."""
         return self.with_(
             cause=None,
             stage=None,
+            outcome="slow",
             cohort=None,
             latency_ms=None,
+            group=None,
             order="time",
             every_row=False,
             signal=None,
@@ -119,10 +137,14 @@ class Viewer:
             query["range"] = self.range
         if self.paused is not None:
             query["paused"] = f"{self.paused:.3f}"
+        if self.outcome != "slow":
+            query["outcome"] = self.outcome
         if self.cohort is not None:
             query["cohort"] = "=".join(self.cohort)
         if self.latency_ms is not None:
             query["latency_ms"] = "-".join(f"{end:g}" for end in self.latency_ms)
+        if self.group is not None:
+            query["group"] = self.group
         if self.within is not None:
             query["within"] = "{}:{:g}:{:g}".format(*self.within)
         if self.than is not None:
@@ -137,9 +159,8 @@ class Viewer:
         return target + (f"?{urlencode(query)}" if query else "")
 
     def frame_href(self, trace_id: str) -> str:
-        """The address of one frame."""
-        kept = self.with_(cause=None, stage=None, order="time", every_row=False, signal=None)
-        return kept.href(f"/frames/{quote(trace_id, safe='')}")
+        """The address of one frame; what its list is filtered by goes along, for the way back."""
+        return self.with_(every_row=False, signal=None).href(f"/frames/{quote(trace_id, safe='')}")
 
 
 def viewer_of(path: str | None, search: str | None, screen: Mapping[str, Any] | None) -> Viewer:
@@ -161,8 +182,10 @@ def viewer_of(path: str | None, search: str | None, screen: Mapping[str, Any] | 
         paused=_time(found.get("paused")),
         cause=found.get("cause"),
         stage=found.get("stage"),
+        outcome=cast(Outcome, found["outcome"]) if found.get("outcome") in OUTCOMES else "slow",
         cohort=cohort_of(found.get("cohort")),
         latency_ms=latencies_of(found.get("latency_ms")),
+        group=cast(Group, found["group"]) if found.get("group") in GROUPS else None,
         order="duration" if found.get("order") == "duration" else "time",
         every_row=found.get("rows") == "all",
         other=found.get("with"),

@@ -12,10 +12,10 @@ import numpy as np
 from framescope import signals
 from framescope.judge.incidents import Incident, SlowFrame
 from framescope.judge.incidents import incidents as gathered
-from framescope_ui.backends.protocols import BackendError, Mark
+from framescope_ui.backends.protocols import Mark
 from framescope_ui.questions.every_frame import latencies
 from framescope_ui.questions.latencies import Latencies
-from framescope_ui.questions.stores import NS, Stores, seconds
+from framescope_ui.questions.stores import NS, Stores, Troubles, seconds
 
 LOOK_BACK_NS: Final = 10 * NS
 """What happened longer before an incident than this is not called its trigger."""
@@ -72,10 +72,12 @@ class IncidentItem:
 
 @dataclass(frozen=True, slots=True)
 class Incidents:
-    """The incidents of a range, newest first. ``cut_before``: frames before then were not looked at."""
+    """The incidents of a range, newest first. ``cut_before``: frames before then were not looked at;
+    ``missing``: in sentences, what may have come before them and was not looked at."""
 
     incidents: Sequence[IncidentItem]
     cut_before: float | None = None
+    missing: Sequence[str] = ()
 
 
 async def incidents(stores: Stores, service: str, pipeline: str, start: float, end: float) -> Incidents:
@@ -103,10 +105,21 @@ async def incidents_of(
     storms = await asyncio.to_thread(lambda: gathered(slow_among(frames)))
     if not storms:
         return Incidents((), cut)
+    of_marks, of_others = Troubles(), Troubles()
     marks, others = await asyncio.gather(
-        _marks(stores, service, start_ns, end_ns), _elsewhere(stores, service, pipeline, start_ns, end_ns)
+        of_marks.answer_or(stores.traces.marks(service, start_ns - LOOK_BACK_NS, end_ns), []),
+        of_others.answer_or(_elsewhere(stores, service, pipeline, start_ns, end_ns), []),
     )
-    return Incidents(await asyncio.to_thread(told, storms, frames, marks, others, end_ns), cut)
+    missing = [
+        f"{what} before them are not known: {error.backend} did not answer ({error.reason})"
+        for what, troubles in (("changes", of_marks), ("incidents of other pipelines", of_others))
+        for error in troubles.all
+    ]
+    if end_ns - start_ns > OTHERS_UP_TO_NS:
+        missing.append(
+            f"other pipelines were not looked at, the range is above {OTHERS_UP_TO_NS // NS // 60} min"
+        )
+    return Incidents(await asyncio.to_thread(told, storms, frames, marks, others, end_ns), cut, missing)
 
 
 def told(
@@ -198,25 +211,15 @@ def sentence(incident: Incident, frames: int, dropped: int, trigger: Trigger | N
     return said + "."
 
 
-async def _marks(stores: Stores, service: str, start_ns: int, end_ns: int) -> list[Mark]:
-    try:
-        return await stores.traces.marks(service, start_ns - LOOK_BACK_NS, end_ns)
-    except BackendError:
-        return []
-
-
 async def _elsewhere(
     stores: Stores, service: str, pipeline: str, start_ns: int, end_ns: int
 ) -> list[tuple[str, Incident]]:
     if end_ns - start_ns > OTHERS_UP_TO_NS:
         return []
-    try:
-        known = await stores.traces.pipelines(start_ns, end_ns)
-        others = list(dict.fromkeys((one.service, one.pipeline) for one in known))
-        asked = [one for one in others if one != (service, pipeline)][:OTHERS]
-        found = await asyncio.gather(*(_incidents_of(stores, *one, start_ns, end_ns) for one in asked))
-    except BackendError:
-        return []
+    known = await stores.traces.pipelines(start_ns, end_ns)
+    others = list(dict.fromkeys((one.service, one.pipeline) for one in known))
+    asked = [one for one in others if one != (service, pipeline)][:OTHERS]
+    found = await asyncio.gather(*(_incidents_of(stores, *one, start_ns, end_ns) for one in asked))
     return [pair for pairs in found for pair in pairs]
 
 
