@@ -11,9 +11,10 @@ from programmes import SURE, Programme, causes_of
 from score import CLEARLY_MS, Row, Span
 
 from framescope.agent.keeper import Judged
-from framescope.judge.incidents import LEAST, SlowFrame, incidents
+from framescope.judge.incidents import LEAST, SlowFrame
 from framescope.judge.model import Frame
 
+STARTING_S = 2.0
 AFTERMATH_S = 0.5
 """A frame this long after an episode is the episode's where it clearly lost time against its replay."""
 
@@ -23,6 +24,12 @@ def latencies(frames: Iterable[Judged]) -> dict[int, float]:
     return {
         one.frame.id: one.frame.latency_ns / 1e6 for one in frames if one.frame.outcome in ("on_time", "slow")
     }
+
+
+def starting(programme: Programme) -> int:
+    """The first frames, which are slow because everything is done for the first time: nothing is known of
+    them."""
+    return round(STARTING_S * shapes.FPS[programme.shape])
 
 
 def touches(frame: Frame, spans: Iterable[Span]) -> bool:
@@ -44,6 +51,8 @@ def rows(
     for one in disturbed:
         frame, verdict = one.frame, one.verdict
         if frame.outcome != "slow" or verdict is None or frame.id not in usual or touches(frame, crowded):
+            continue
+        if frame.id < starting(programme):
             continue
         injected = frame.latency_ns / 1e6 - usual[frame.id]
         on = [one for one in programme.episodes if one.first <= frame.id < one.after + after]
@@ -86,14 +95,16 @@ def episodes_told(programme: Programme, disturbed: Sequence[Judged], rows: Seque
     return found
 
 
-def incidents_told(disturbed: Sequence[Judged], crowded: Sequence[Span] = ()) -> list[Span]:
-    """The incidents among the slow frames of a run, those aside that others may have made slow."""
-    slow = [
+def slow_frames(
+    programme: Programme, disturbed: Sequence[Judged], crowded: Sequence[Span] = ()
+) -> list[SlowFrame]:
+    """The slow frames of a run, but for its start and what others may have made slow."""
+    return [
         SlowFrame(one.frame.id, one.frame.start_ns, one.frame.end_ns, one.verdict.cause, one.verdict.lost_ns)
         for one in disturbed
         if one.frame.outcome == "slow" and one.verdict is not None and not touches(one.frame, crowded)
+        if one.frame.id >= starting(programme)
     ]
-    return [(one.start_ns, one.end_ns) for one in incidents(slow)]
 
 
 def details(rows: Sequence[Row], disturbed: Sequence[Judged]) -> Iterable[dict[str, Any]]:

@@ -37,11 +37,13 @@ import recording
 import shapes
 import tables
 from listening import record
-from paired import details, episodes_told, incidents_told, latencies, rows
+from paired import details, episodes_told, latencies, rows, slow_frames
 from programmes import Programme, What, parts, programme, programme_of
 from score import BARS, Row, matched, report, wrong_instead
 from scripted_nvml import ScriptedNvml
 from withheld import PROBES
+
+from framescope.judge.incidents import incidents
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDINGS = ROOT / "test-results" / "truth"
@@ -116,10 +118,12 @@ def judge(path: Path, found: Found, withholding: bool, with_details: bool, also_
         replace(done, episodes=()), calm, usual, [] if also_crowded else runs[WITHOUT].crowded()
     )
     found.left_out += len(rows(done, disturbed, usual)) - len(slow)
-    episodes, incidents = episodes_told(done, disturbed, slow), incidents_told(disturbed, crowded)
+    frames = slow_frames(done, disturbed, crowded)
+    storms = [(one.start_ns, one.end_ns) for one in incidents(frames)]
+    episodes = episodes_told(done, disturbed, slow)
     found.episodes += len(episodes)
-    found.incidents += len(incidents)
-    found.matched += matched(episodes, incidents)
+    found.incidents += len(storms)
+    found.matched += matched(episodes, storms, [one.start_ns for one in frames])
     if withholding and done.what == "single":
         for name, one in PROBES.items():
             if one.causes & {row.causes[0] for row in slow if row.causes}:

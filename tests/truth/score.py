@@ -196,14 +196,15 @@ def impossible(row: Row) -> bool:
 Span = tuple[int, int]
 
 
-def matched(episodes: Sequence[Span], incidents: Sequence[Span]) -> int:
-    """How many episodes are told by an incident: each incident tells of the one episode that it lies in for
-    the most part, and of an episode that two tell of only one counts."""
+def matched(episodes: Sequence[Span], incidents: Sequence[Span], slow: Sequence[int]) -> int:
+    """How many episodes are told by an incident: each incident tells of the one episode that most of its
+    frames are in (``slow``: when each began), and of an episode that two tell of only one counts."""
     found = set()
     for start, end in incidents:
-        shared = [max(0, min(end, last) - max(start, first)) for first, last in episodes]
+        own = [at for at in slow if start <= at < end]
+        shared = [sum(first <= at < last for at in own) for first, last in episodes]
         most = max(shared, default=0)
-        if 2 * most > end - start:
+        if 2 * most > len(own):
             found.add(shared.index(most))
     return len(found)
 

@@ -113,11 +113,12 @@ def test_controls_are_told_apart():
 
 
 def test_one_episode_is_one_incident():
-    episodes = [(0, 10), (20, 30)]
-    assert matched(episodes, [(1, 9), (21, 33)]) == 2
-    assert matched(episodes, [(1, 4), (5, 9)]) == 1  # told twice, counted once
-    assert matched(episodes, [(2, 28)]) == 0  # one for both tells of neither
-    assert matched(episodes, [(12, 18)]) == matched(episodes, []) == 0
+    episodes, slow = [(0, 10), (20, 30)], [*range(10), 14, *range(20, 30), 32]
+    assert matched(episodes, [(1, 9), (21, 33)], slow) == 2
+    assert matched(episodes, [(1, 4), (5, 9)], slow) == 1  # told twice, counted once
+    assert matched(episodes, [(2, 28)], slow) == 0  # one for both tells of neither
+    assert matched(episodes, [(0, 22)], slow) == 1
+    assert matched(episodes, [(12, 18)], slow) == matched(episodes, [], slow) == 0
 
 
 def test_a_bar_is_reached_from_its_own_side():

@@ -43,6 +43,13 @@ def test_what_is_named_differently_in_the_midst_of_a_storm_is_part_of_it():
     ]  # fmt: skip
 
 
+def test_a_few_frames_at_its_edge_are_its_beginning_or_its_end():
+    (one,) = incidents([*storm(1000, 40), *storm(2900, 4, cause="cpu_contention"), frame(700, "gpu")])
+    assert (one.frames, one.start_ns) == (45, 700 * MS)
+    far = incidents([*storm(1000, 40), *storm(4000, 4, cause="cpu_contention")])
+    assert [one.frames for one in far] == [40, 4]
+
+
 def test_a_frame_now_and_then_is_no_incident():
     assert incidents([frame(at) for at in range(0, 60_000, 5000)]) == []
     assert incidents(storm(0, LEAST - 1)) == []
