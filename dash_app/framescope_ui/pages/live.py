@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import plotly.graph_objects as go
 from dash import html
 
@@ -271,10 +273,11 @@ def side(live: Live, viewer: Viewer) -> list[Part]:
     if viewer.minimal:
         return [_latest(live, viewer)]
     parts: list[Part] = [_lost(live)]
-    if live.queues:
-        parts.append(_queues(live))
-    parts += [_gpu(gpu) for gpu in live.gpus]
-    if live.custom or live.counted:
+    parts.append(_queues(live) if live.queues else _teach("Queues", NO_QUEUES))
+    parts += [_gpu(gpu) for gpu in live.gpus] or [_teach("GPU", NO_GPU)]
+    if not live.custom and not live.counted:
+        parts.append(_teach("Custom", NO_CUSTOM))
+    else:
         parts.append(
             elements.card(
                 "Custom",
@@ -289,6 +292,27 @@ def side(live: Live, viewer: Viewer) -> list[Part]:
         )
     parts.append(_latest(live, viewer))
     return parts
+
+
+NO_QUEUES: Sequence[Part] = (
+    "None is watched. ",
+    html.Code('pipeline.watch_queue(queue, "gpu")'),
+    " shows its depth, what it drops and how long it holds producers back.",
+)
+NO_GPU: Sequence[Part] = (
+    "No readings of one. ",
+    html.Code("framescope doctor"),
+    " says what this machine gives, and how to allow the rest.",
+)
+NO_CUSTOM: Sequence[Part] = (
+    html.Code('pipeline.gauge("score", 0.93)'),
+    " shows a number of your own here, as a lane and in the interface.",
+)
+
+
+def _teach(title: str, text: Sequence[Part]) -> Part:
+    """A card of what there is none of, with the way to it."""
+    return elements.card(title, html.P(list(text), className="fs-dim"))
 
 
 def _lost(live: Live) -> Part:

@@ -567,8 +567,8 @@ def in_browser(does: str) -> str:
 
 
 def _seen(data: dict[str, Any] | None) -> Viewer:
-    """The viewer of a callback; what it writes from here on is in the viewer's zone. A request has a context of
-    its own, so that this is nobody else's."""
+    """The viewer of a callback; what it writes from here on is in the viewer's zone. A request has a context
+    of its own, so that this is nobody else's."""
     data = data or {}
     viewer = viewer_of(data.get("path"), data.get("search"), data.get("screen"))
     quantity.write_times_in(viewer.zone, viewer.home)
