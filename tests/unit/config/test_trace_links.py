@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from scene import scene, trace_id_of
 
+from framescope.config import ConfigError, Configuration, resolve
+from framescope_ui import settings
 from framescope_ui.questions.frame import frame
 from framescope_ui.trace_links import TraceLink
 
@@ -63,3 +66,27 @@ def test_a_template_that_cannot_be_used_is_refused_and_not_quoted(template: str,
         TraceLink("tool", template)
     assert said in str(refused.value)
     assert "hunter2" not in str(refused.value)
+
+
+def configured(text: str) -> Configuration:
+    table = settings.every_setting({}, Path("/home/somebody"))
+    return resolve(table, environ={}, read_file=lambda path: text)
+
+
+def test_links_are_set_in_the_file() -> None:
+    found = settings.app_options(configured("links: {jaeger: 'https://j.example/trace/{trace_id}'}"))
+    assert found.trace_links == (TraceLink("Jaeger", "https://j.example/trace/{trace_id}"),)
+
+
+def test_every_template_that_cannot_be_used_is_named_with_its_place_and_not_quoted() -> None:
+    text = "links: {jaeger: 'https://u:hunter2@j/{trace_id}', grafana: 'https://g.example/'}"
+    with pytest.raises(ConfigError) as refused:
+        settings.app_options(configured(text))
+    said = str(refused.value)
+    assert "links.jaeger" in said and "links.grafana" in said
+    assert "hunter2" not in said
+
+
+def test_the_examples_that_the_help_gives_can_be_used() -> None:
+    for tool, example in settings.LINKED_TOOLS.items():
+        assert TraceLink(tool, example).name == tool
