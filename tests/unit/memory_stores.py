@@ -170,4 +170,5 @@ def _fits(row: FrameRow, query: FrameQuery) -> bool:
         and (not query.outcomes or row.attributes.get(signals.FRAME_OUTCOME) in query.outcomes)
         and (not query.causes or row.attributes.get(signals.FRAME_CAUSE_NAME) in query.causes)
         and (not query.kept or row.attributes.get(signals.FRAME_KEPT) in query.kept)
+        and (query.min_latency_ns is None or row.latency_ns >= query.min_latency_ns)
     )

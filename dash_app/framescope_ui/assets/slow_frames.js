@@ -43,7 +43,7 @@
     const api = grid();
     if (!api) return false;
     const count = api.getDisplayedRowCount();
-    const node = api.getSelectedNodes()[0];
+    const node = api.getSelectedNodes()[0] || (picked && api.getRowNode(picked));
     const next = node ? node.rowIndex + by : 0;
     const more = document.getElementById("frames-more");
     if (next >= count && more && !more.hidden) more.click();

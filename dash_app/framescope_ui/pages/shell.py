@@ -558,10 +558,11 @@ def in_browser(does: str) -> str:
     return (
         "function(data) {"
         f" const go = () => window.framescope.{does}(data);"
-        " if (window.framescope) return go();"
+        f" const there = () => window.framescope && window.framescope.{does};"
+        " if (there()) return go();"
         " return new Promise((done) => {"
         " const again = setInterval(() => {"
-        " if (!window.framescope) return;"
+        " if (!there()) return;"
         " clearInterval(again); done(go()); }, 50); }); }"
     )
 

@@ -162,6 +162,9 @@ async def test_pages_of_frames_follow_each_other_without_overlap(client: httpx.A
         (f"start={NOW_NS // NS - 10}", 5),
         ("end=2000-01-01T00:00:00Z", 0),
         ("start=2027-01-15T07:59:50Z&end=2027-01-15T08:00:00Z", 5),
+        ("outcome=slow&latency_ms=30-32", 30),
+        ("outcome=slow&latency_ms=20-31", 0),
+        (f"service={SERVICE}&pipeline={PIPELINE}&start=1&end={NOW_NS // NS}&cohort=a%3Db", 0),
     ],
 )
 async def test_frames_are_filtered(client: httpx.AsyncClient, query: str, count: int) -> None:
@@ -186,6 +189,10 @@ async def test_frames_are_filtered(client: httpx.AsyncClient, query: str, count:
         ("start=nan", "start"),
         ("cursor=mine", "cursor"),
         ("format=xml", "format"),
+        ("latency_ms=30", "latency_ms"),
+        ("latency_ms=30-12", "latency_ms"),
+        ("cohort=doppler", "cohort"),
+        ("cohort=mode%3Ddoppler", "service"),
     ],
 )
 async def test_a_bad_parameter_is_named_with_what_to_do(
@@ -283,7 +290,13 @@ async def test_incidents_are_listed_and_what_cannot_be_asked_is_refused(
     client: httpx.AsyncClient, made: Scene
 ) -> None:
     body = strict(await client.get("/api/incidents"))
-    assert body == {"service": SERVICE, "pipeline": PIPELINE, "incidents": [], "cut_before": None}
+    assert body == {
+        "service": SERVICE,
+        "pipeline": PIPELINE,
+        "incidents": [],
+        "cut_before": None,
+        "missing": [],
+    }
     batch = made.traces.batches[30]
     slow = sig.OUTCOMES["slow"] * len(batch.offsets_us)
     codes = [sig.CAUSES["gc_pause"].code] * len(slow)
