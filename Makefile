@@ -5,6 +5,7 @@
 # make test-gpu  what only a real NVIDIA GPU tells; skips without one (REQUIRE_GPU=1: fails)
 # make truth  how often verdicts are right, on faults whose cause and size are known; JSON to bench-results/
 # make test-pythons  the emitter's tests under Python 3.12 to 3.14 and free-threaded, those found on PATH
+# make bench-ui  the pages' bars: viewers, a million kept frames, ten minutes of ingest; JSON to bench-results/
 # make bench  measures; prints ratios taken side by side and writes JSON to bench-results/
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ LOCK   := requirements/dev.txt
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-stack test-compose truth test-gpu test-pythons lint types architecture unit ui bench pictures clean
+.PHONY: demo test test-stack test-compose truth test-gpu test-pythons lint types architecture unit ui bench bench-ui pictures clean
 
 demo: $(VENV)/.demo
 	@exec $(BIN)/framescope demo $(ARGS)
@@ -66,7 +67,11 @@ test-pythons: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@mkdir -p bench-results
-	@for file in bench/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in $(filter-out bench/ui.py,$(wildcard bench/[a-z]*.py)); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+# A quarter of an hour on a quiet machine; ARGS="--ingest 300" for less.
+bench-ui: $(VENV)/.dev
+	$(BIN)/python bench/ui.py $(ARGS)
 
 pictures: $(VENV)/.dev
 	$(BIN)/python docs/screenshots.py $(ARGS)

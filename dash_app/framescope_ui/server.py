@@ -21,6 +21,7 @@ from fastapi import FastAPI
 import framescope_ui
 from framescope_ui.api.routes import install_routes
 from framescope_ui.frame_views import FrameViews
+from framescope_ui.compressed import Compressed
 from framescope_ui.logo import logo_routes
 from framescope_ui.options import AppOptions
 from framescope_ui.pages import shell
@@ -85,6 +86,7 @@ def create_app(options: AppOptions, stores: Stores, clock_ns: Callable[[], int] 
         dash.backend.websocket_capability = False
     shell.install(dash, stores, feed, options, frames)
     app.add_middleware(SecurityHeaders, headers=security_headers(dash.csp_hashes()))
+    app.add_middleware(Compressed)
     app.state.dash = dash
     app.state.feed = feed
     return app
