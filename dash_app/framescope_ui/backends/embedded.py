@@ -70,6 +70,17 @@ class EmbeddedStore:
         said: dict[str, Any] = answer.json()
         return said
 
+    async def arrived(self, service: str, pipeline: str, after_ns: int, patience_seconds: float) -> int:
+        """The newest time (unix ns) of the pipeline's records, once beyond ``after_ns`` or after a while."""
+        asked = {
+            "service": service,
+            "pipeline": pipeline,
+            "after_ns": after_ns,
+            "patience_s": patience_seconds,
+        }
+        answer = await self._send("POST", "/arrived", asked)
+        return int(answer.json()["newest_ns"])
+
     async def pipelines(self, start_ns: int, end_ns: int) -> list[PipelineRef]:
         """Pipelines heard of in the range, newest first."""
         rows = await self._ask("pipelines", {"start_ns": start_ns, "end_ns": end_ns})

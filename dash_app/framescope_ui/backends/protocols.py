@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from framescope import signals
 
@@ -264,6 +264,15 @@ class HistogramSeries:
     times_ns: Sequence[int]
     counts: Sequence[Sequence[float]]
     sums: Sequence[float]
+
+
+@runtime_checkable
+class Announces(Protocol):
+    """A trace store that says when there is more, so that nobody needs to ask in vain."""
+
+    async def arrived(self, service: str, pipeline: str, after_ns: int, patience_seconds: float) -> int:
+        """The newest time (unix ns) of the pipeline's records, once beyond ``after_ns`` or after a while."""
+        ...
 
 
 class MetricStore(Protocol):

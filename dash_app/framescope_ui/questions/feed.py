@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from framescope_ui.backends.protocols import BackendError
+from framescope_ui.backends.protocols import Announces, BackendError
 from framescope_ui.questions.abilities import Abilities
 from framescope_ui.questions.health import carried_since, no_data
 from framescope_ui.questions.live import live
@@ -38,6 +38,9 @@ LONG_SECONDS = 900.0
 LONG_PACE = 4
 """A longer window is polled this much more slowly: an hour of 60 FPS takes 0.4 s of CPU to put together, five
 minutes 0.05, and a pixel of it holds seconds."""
+EARLIEST = 0.8
+LATEST = 1.2
+"""Shares of the pace between which a poll waits for its pipeline's next frames."""
 MOST_UNUSED = 32
 """And so are the oldest beyond this many: names come from addresses, which anybody can write."""
 
@@ -54,6 +57,8 @@ class _Window:
     answered: Live | None = None
     """The last snapshot that stores answered, where ``newest`` may be one that says they are away."""
     used: float = 0.0
+    reached_ns: int = 0
+    """How far the records reached that the last poll was made for, where the store tells of them."""
 
 
 class LiveFeed:
@@ -164,7 +169,23 @@ class LiveFeed:
             window.used = seconds(self._clock_ns())
             for queue in tuple(window.viewers):
                 _offer(queue, snapshot)
-            await asyncio.sleep(max(0.05, self._pace(key[2]) - (loop.time() - began)))
+            await self._until_due(window, snapshot, self._pace(key[2]), began)
+
+    async def _until_due(self, window: _Window, snapshot: Live, pace: float, began: float) -> None:
+        """Wait for the next poll: when the store has more, after most of the pace; else when it is past.
+
+        Emitters send about once a second. Whoever asks at moments of his own shows it up to a pace later.
+        """
+        loop, store = asyncio.get_running_loop(), self._stores.traces
+        service, pipeline = snapshot.service, snapshot.pipeline
+        tells = isinstance(store, Announces) and service is not None and pipeline is not None
+        await asyncio.sleep(max(0.05, pace * (EARLIEST if tells else 1.0) - (loop.time() - began)))
+        patience = pace * LATEST - (loop.time() - began)
+        if isinstance(store, Announces) and service is not None and pipeline is not None and patience > 0:
+            try:
+                window.reached_ns = await store.arrived(service, pipeline, window.reached_ns, patience)
+            except BackendError:
+                await asyncio.sleep(patience)
 
     async def _asked(self, window: _Window, key: Key, now_ns: int) -> Live:
         service, pipeline, window_seconds = key

@@ -1,4 +1,5 @@
-"""The query socket: ``POST /ask/{question}`` and ``GET /status`` over a Unix socket of this user.
+"""The query socket: ``POST /ask/{question}``, ``POST /arrived`` and ``GET /status`` over a Unix socket of
+this user.
 
 Answers are Arrow streams; errors are problem JSON. Questions run in threads, beside the receivers.
 """
@@ -9,17 +10,18 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import duckdb
 import pyarrow as pa
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from .answers import QUESTIONS, BadQuestion, Question, answer
+from .arrivals import Arrivals
 from .segments import Segments
 from .tally import Tally
 
@@ -30,7 +32,20 @@ _GREATEST_QUESTION_BYTES: Final = 256 * 1024
 _THREADS: Final = 2
 
 
-def query_socket(segments: Segments, tally: Tally, status: Callable[[], Mapping[str, Any]]) -> Starlette:
+class Awaited(BaseModel):
+    """What is waited for: records of a pipeline newer than ``after_ns``, no longer than ``patience_s``."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    service: str
+    pipeline: str
+    after_ns: Annotated[int, Field(ge=0, lt=2**63)]
+    patience_s: Annotated[float, Field(ge=0, le=60)]
+
+
+def query_socket(
+    segments: Segments, tally: Tally, status: Callable[[], Mapping[str, Any]], arrivals: Arrivals
+) -> Starlette:
     """The ASGI application of the query socket; ``status`` answers what the store says of itself."""
     threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store-query")
 
@@ -64,8 +79,23 @@ def query_socket(segments: Segments, tally: Tally, status: Callable[[], Mapping[
         loop = asyncio.get_running_loop()
         return JSONResponse(await loop.run_in_executor(threads, status))
 
+    async def arrived(http: Request) -> Response:
+        body = await http.body()
+        try:
+            awaited = Awaited.model_validate_json(body[:_GREATEST_QUESTION_BYTES])
+        except ValidationError as error:
+            return _problem(422, "; ".join(_said(one) for one in error.errors(include_url=False)))
+        pipeline = (awaited.service, awaited.pipeline)
+        return JSONResponse(
+            {"newest_ns": await arrivals.after(pipeline, awaited.after_ns, awaited.patience_s)}
+        )
+
     return Starlette(
-        routes=[Route("/ask/{question}", ask, methods=["POST"]), Route("/status", tell, methods=["GET"])]
+        routes=[
+            Route("/ask/{question}", ask, methods=["POST"]),
+            Route("/status", tell, methods=["GET"]),
+            Route("/arrived", arrived, methods=["POST"]),
+        ]
     )
 
 

@@ -1,18 +1,20 @@
 """The data directory: one DuckDB file per stretch of arrival time, attached to one engine.
 
 Deleting rows gives no disk back, so a file is the unit of forgetting. Names are ``S-T.duckdb`` with a
-rising sequence number and the unix second of its start. One thread writes (the caller's duty), any
-number read. A file that cannot be read is set aside, never a reason not to start.
+rising sequence number and the unix second of its start; ``S-T-L.duckdb`` is a sealed file that holds all
+of the segments S to L (``sealing``). One thread writes (the caller's duty), any number read. A file that
+cannot be read is set aside, never a reason not to start.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +26,9 @@ from .schema import LAYOUT, SERIES, TABLES, Table
 
 _log = logging.getLogger(__name__)
 
-_NAME: Final = re.compile(r"^(\d{8})-(\d{10})\.duckdb$")
+_NAME: Final = re.compile(r"^(\d{8})-(\d{10})(?:-(\d{8}))?\.duckdb$")
+UNFINISHED: Final = ".unfinished"
+"""How the name of a file ends that is still being sealed; one that was left by a crash is removed."""
 _SET_ASIDE: Final = "set-aside"
 _CHECKPOINT_AFTER: Final = "64MB"
 """Log after which rows move into the file. Each time the last, unfinished group of rows is written anew: with
@@ -55,11 +59,18 @@ class Segment:
     covers: dict[str, tuple[int, int]] = field(default_factory=dict)
     series: set[int] = field(default_factory=set)
     resources: set[int] = field(default_factory=set)
+    last: int | None = None
+    """Of a sealed one, the last sequence number it holds."""
 
     @property
     def schema(self) -> str:
         """The name its tables are under in SQL: ours, made of its number."""
-        return f"segment_{self.sequence}"
+        return f"segment_{self.sequence}" + ("" if self.last is None else f"_{self.last}")
+
+    @property
+    def count(self) -> int:
+        """How many segments it was when they were written."""
+        return 1 if self.last is None else self.last - self.sequence + 1
 
     def cover(self, table: Table, first: int, last: int) -> None:
         """Note that ``table`` holds rows from ``first`` to ``last``."""
@@ -68,7 +79,11 @@ class Segment:
 
     def bytes_on_disk(self) -> int:
         """Size of the file and its log."""
-        return sum(path.stat().st_size for path in _files(self.path) if path.exists())
+        size = 0
+        for path in _files(self.path):
+            with contextlib.suppress(FileNotFoundError):  # forgotten or sealed meanwhile
+                size += path.stat().st_size
+        return size
 
 
 class Segments:
@@ -93,6 +108,7 @@ class Segments:
         self._owned = _own(data_dir)
         self._segments: tuple[Segment, ...] = ()
         self._changing = threading.Lock()
+        self._listing = threading.Lock()
         self._engine = self._open_engine()
         self._open()
 
@@ -116,9 +132,10 @@ class Segments:
 
     def learn(self, segment: Segment, series: Iterable[Series]) -> None:
         """Note series whose points ``segment`` holds."""
-        for one in series:
-            self._series.setdefault(one.metric, {})[one.id] = one
-            segment.series.add(one.id)
+        with self._listing:
+            for one in series:
+                self._series.setdefault(one.metric, {})[one.id] = one
+                segment.series.add(one.id)
 
     def covering(self, table: Table, start_ns: int | None, end_ns: int | None) -> list[Segment]:
         """Segments whose ``table`` has rows that touch ``[start_ns, end_ns)``, oldest first."""
@@ -153,6 +170,31 @@ class Segments:
             total -= sizes[self._segments[0].sequence]
             self._drop(self._segments[0], "over the size limit")
 
+    def replace(self, sealed: Sequence[Segment], unfinished: Path) -> bool:
+        """Put a finished file in the place of the segments whose rows it holds.
+
+        Any thread may. False, and the file is removed, where one of them has been forgotten meanwhile.
+        """
+        first, last = sealed[0], sealed[-1]
+        number = last.last or last.sequence
+        path = self.data_dir / f"{first.sequence:08d}-{first.started_s:010d}-{number:08d}.duckdb"
+        unfinished.rename(path)
+        made = Segment(first.sequence, first.started_s, path, last=number)
+        cursor = self.cursor()
+        try:
+            self._attach(made, cursor)
+        finally:
+            cursor.close()
+        with self._listing:
+            place = next((n for n, one in enumerate(self._segments) if one is first), None)
+            still = place is not None and list(self._segments[place : place + len(sealed)]) == list(sealed)
+            if place is not None and still:
+                rest = self._segments[place + len(sealed) :]
+                self._segments = (*self._segments[:place], made, *rest)
+        for segment in sealed if still else [made]:
+            self._remove(segment)
+        return still
+
     def reopen(self) -> None:
         """Start a fresh engine over the same files, after a fault that ended the old one."""
         with self._changing:
@@ -186,9 +228,11 @@ class Segments:
 
     def _open(self) -> None:
         found: list[Segment] = []
+        _remove_what_was_sealed(self.data_dir)
         for path in sorted(self.data_dir.iterdir()):
             if match := _NAME.match(path.name):
-                segment = Segment(int(match[1]), int(match[2]), path)
+                last = int(match[3]) if match[3] else None
+                segment = Segment(int(match[1]), int(match[2]), path, last=last)
                 try:
                     self._attach(segment)
                     found.append(segment)
@@ -203,9 +247,9 @@ class Segments:
             self._begin()
         self.forget()
 
-    def _attach(self, segment: Segment) -> None:
-        run = self._engine.execute
-        run(f"ATTACH {_literal(segment.path)} AS {segment.schema}")
+    def _attach(self, segment: Segment, engine: duckdb.DuckDBPyConnection | None = None) -> None:
+        run = (engine or self._engine).execute
+        run(f"ATTACH {literal(segment.path)} AS {segment.schema}")
         layout = run(f"SELECT version FROM {segment.schema}.layout").fetchone()
         if layout != (LAYOUT,):
             raise duckdb.InvalidInputException(f"layout {layout}, this store writes layout {LAYOUT}")
@@ -226,7 +270,7 @@ class Segments:
         )
 
     def _begin(self) -> None:
-        taken = [segment.sequence for segment in self._segments]
+        taken = [segment.last or segment.sequence for segment in self._segments]
         taken += [int(path.name[:8]) for path in (self.data_dir / _SET_ASIDE).glob("*.duckdb")]
         sequence = max(taken, default=0) + 1
         started = int(self._now_s())
@@ -234,7 +278,7 @@ class Segments:
         segment = Segment(sequence, started, path)
         cursor = self.cursor()
         try:
-            cursor.execute(f"ATTACH {_literal(path)} AS {segment.schema}")
+            cursor.execute(f"ATTACH {literal(path)} AS {segment.schema}")
             for table in TABLES:
                 cursor.execute(f"CREATE TABLE {segment.schema}.{table.name} ({table.create})")
             # Last: a segment whose making was cut short has no layout and is set aside on the next start.
@@ -246,7 +290,8 @@ class Segments:
             raise
         finally:
             cursor.close()
-        self._segments = (*self._segments, segment)
+        with self._listing:
+            self._segments = (*self._segments, segment)
 
     def _is_over(self, segment: Segment) -> bool:
         """Whether its time is past; one from the future (the clock was set back) is over too."""
@@ -254,18 +299,26 @@ class Segments:
 
     def _drop(self, segment: Segment, why: str) -> None:
         _log.info("forgetting segment %s: %s", segment.path.name, why)
-        self._segments = tuple(other for other in self._segments if other is not segment)
+        with self._listing:
+            if segment not in self._segments:
+                return  # it has been sealed meanwhile
+            self._segments = tuple(other for other in self._segments if other is not segment)
+        self._remove(segment)
+        with self._listing:
+            still = set[int]().union(*(other.series for other in self._segments))
+            gone = segment.series - still
+            self._series = {
+                metric: left
+                for metric, known in self._series.items()
+                if (left := {digest: series for digest, series in known.items() if digest not in gone})
+            }
+
+    def _remove(self, segment: Segment) -> None:
+        """Take a file off the engine and the disk; nobody finds it in the list any more."""
         with self._changing:
-            self._engine.execute(f"DETACH {segment.schema}")
+            self._engine.execute(f"DETACH DATABASE IF EXISTS {segment.schema}")
         for path in _files(segment.path):
             path.unlink(missing_ok=True)
-        still = set[int]().union(*(other.series for other in self._segments))
-        gone = segment.series - still
-        self._series = {
-            metric: left
-            for metric, known in self._series.items()
-            if (left := {digest: series for digest, series in known.items() if digest not in gone})
-        }
 
     def _put_aside(self, segment: Segment, why: str) -> None:
         try:
@@ -308,7 +361,22 @@ def _files(path: Path) -> tuple[Path, Path]:
     return path, path.with_name(path.name + ".wal")
 
 
-def _literal(path: Path) -> str:
+def _remove_what_was_sealed(data_dir: Path) -> None:
+    """What a crash left: files that were not finished, and those whose rows a finished one holds."""
+    for path in data_dir.glob(f"*{UNFINISHED}*"):
+        path.unlink()
+    found = [(path, match) for path in data_dir.iterdir() if (match := _NAME.match(path.name))]
+    for path, match in found:
+        first, last = int(match[1]), int(match[3] or match[1])
+        for other, its in found:
+            if other != path and its[3] and int(its[1]) <= first and last <= int(its[3]):
+                _log.info("%s: its rows are in %s", path.name, other.name)
+                for left in _files(path):
+                    left.unlink(missing_ok=True)
+                break
+
+
+def literal(path: Path) -> str:
     """A path as an SQL text literal: ATTACH takes no parameters."""
     return "'" + str(path).replace("'", "''") + "'"
 

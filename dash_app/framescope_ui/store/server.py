@@ -20,10 +20,12 @@ import uvicorn
 from starlette.applications import Starlette
 
 from .address import socket_path
+from .arrivals import Arrivals
 from .grpc_receiver import PortTaken, grpc_receiver
 from .http_receiver import http_receiver
 from .query_socket import query_socket
 from .schema import BATCH, FRAME, HISTOGRAM, POINT, SPAN
+from .sealing import Sealer
 from .segments import DirectoryInUse, Segments
 from .tally import Tally
 from .writer import Writer
@@ -94,7 +96,10 @@ async def serve(options: StoreOptions, ready: asyncio.Event | None = None) -> No
         raise CannotStart(f"cannot use {options.data_dir} for data: {error}") from None
     async with contextlib.AsyncExitStack() as closing:
         closing.callback(segments.close)
-        writer = Writer(segments, tally)
+        sealer = Sealer(segments, greatest_bytes=options.retention_bytes // 8)
+        closing.callback(sealer.close)
+        arrivals = Arrivals()
+        writer = Writer(segments, tally, arrived=arrivals.note)
         closing.callback(writer.close)
         http_socket = _tcp(options.host, options.http_port)
         closing.callback(http_socket.close)
@@ -115,7 +120,7 @@ async def serve(options: StoreOptions, ready: asyncio.Event | None = None) -> No
 
         servers = [
             (_server(http_receiver(writer, tally, options.max_body_bytes)), http_socket),
-            (_server(query_socket(segments, tally, status)), unix_socket),
+            (_server(query_socket(segments, tally, status, arrivals)), unix_socket),
         ]
         serving = [asyncio.create_task(server.serve(sockets=[listener])) for server, listener in servers]
         await grpc.start()

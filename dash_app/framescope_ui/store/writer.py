@@ -20,6 +20,7 @@ import duckdb
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from .arrivals import Pipeline
 from .metric_rows import MetricRows, metric_rows
 from .otlp import Malformed
 from .schema import BATCH, FRAME, HISTOGRAM, MARK, POINT, RESOURCE, SERIES, SPAN, Table
@@ -34,6 +35,9 @@ _COMMIT_EVERY_S: Final = 0.05
 _GREATEST_COMMIT_BYTES: Final = 16 * 2**20
 _APART_KEPT: Final = 10_000
 _LEAST_FREE_BYTES: Final = 64 * 2**20
+_SERVICE, _PIPELINE, _END = (
+    [name for name, _, _ in BATCH.columns].index(wanted) for wanted in ("service", "pipeline", "end_ns")
+)
 _PASSING_FAILURES: Final = (duckdb.Error, OSError, MemoryError)
 """What may be over when the sender comes again: the machine's doing, not the request's."""
 
@@ -84,12 +88,14 @@ class Writer:
         segments: Segments,
         tally: Tally,
         *,
+        arrived: Callable[[dict[Pipeline, int]], None] = lambda reached: None,
         greatest_waiting_bytes: int = 64 * 2**20,
         now_s: Callable[[], float] = time.monotonic,
         unix_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._segments = segments
         self._tally = tally
+        self._arrived = arrived
         self._greatest_waiting_bytes = greatest_waiting_bytes
         self._now_s = now_s
         self._unix_ns = unix_ns
@@ -200,6 +206,7 @@ class Writer:
             self._translate(waiting, batch)
         self._commit(batch)
         self._tally.add_all(batch.counts)
+        self._arrived(_reached(batch))
         for waiting, outcome in batch.outcomes:
             waiting.done.set_result(outcome)
 
@@ -291,6 +298,15 @@ class Writer:
                 names = [name for name, _, _ in table.columns]
                 begins, ends = names.index(table.begins), names.index(table.ends)
                 segment.cover(table, min(row[begins] for row in rows), max(row[ends] for row in rows))
+
+
+def _reached(batch: _Batch) -> dict[Pipeline, int]:
+    """How far the batch's ``frames`` records reach, by pipeline: unix ns."""
+    reached: dict[Pipeline, int] = {}
+    for row in batch.rows.get(BATCH, ()):
+        pipeline, end_ns = (row[_SERVICE], row[_PIPELINE]), row[_END]
+        reached[pipeline] = max(end_ns, reached.get(pipeline, end_ns))
+    return reached
 
 
 def _keep_the_guiltier(known: MutableMapping[bytes, Guilt], trace_id: bytes, guilt: Guilt) -> None:
