@@ -214,7 +214,7 @@ def test_two_viewers_have_their_own_choices(look: Watched, browser: Browser) -> 
         tab.goto(look.url)
         for one, width in ((page, 60), (other, 900), (tab, 300)):
             drawn(one)
-            expect(one.locator("#age")).to_contain_text("newest data", timeout=20_000)
+            expect(one.locator("#age")).to_contain_text("newest data", timeout=60_000)
             eventually(lambda one=one, width=width: abs(shown_seconds(one) - width) < 1, one)
         page.keyboard.press(" ")
         expect(page.locator("#paused-line")).to_be_visible()
