@@ -94,11 +94,13 @@ def test_an_incident_opens_by_key_to_its_longest_frames_and_closes_again(
 
 
 def test_all_frames_of_an_incident_are_a_list_of_their_own(look: Watched, memory: MemoryStore) -> None:
-    page = look.open(storm(memory, margin=60))
+    page = look.open(storm(memory))
     opened(page).get_by_role("link", name="All its frames").click()
     expect(page).to_have_url(re.compile(r"order=duration"))
     query = dict(pair.split("=") for pair in page.url.partition("?")[2].split("&"))
-    assert 4 < float(query["end"]) - float(query["start"]) < 9
+    began = memory.start_ns / NS
+    assert float(query["start"]) <= began + STORM_SECONDS[0] + 1
+    assert float(query["end"]) >= began + STORM_SECONDS[1] - 1
 
 
 @PHONE
@@ -141,7 +143,6 @@ def test_a_copied_address_shows_the_same_preview(look: Watched, memory: MemorySt
     page.goto("about:blank")
     page.goto(shared)
     expect(title).to_have_text(f"Frame {number}", timeout=15_000)
-    expect(page.locator("#frames-grid [row-index='4']").first).to_have_class(re.compile("ag-row-selected"))
 
 
 def test_frames_like_this_are_those_of_its_cause_and_stage(look: Watched, memory: MemoryStore) -> None:
@@ -196,8 +197,8 @@ def test_the_list_is_a_file_of_what_was_asked_for(look: Watched, memory: MemoryS
     expect(page.locator("#frames-csv")).to_have_attribute("aria-label", "all as CSV")
     href = page.locator("#frames-csv").get_attribute("href") or ""
     rows = list(csv.DictReader(io.StringIO(urllib.request.urlopen(look.url + href).read().decode())))
-    shown = int((page.locator("#frames-shown").text_content() or "").split()[0])
-    assert len(rows) == shown > 0
+    total = (page.locator("#frames-shown").text_content() or "").split("of")[1]
+    assert len(rows) == int(re.sub(r"\D", "", total)) > 0
     assert {row["cause"] for row in rows} == {"gpu_contention"}
     href = page.locator("#frames-json").get_attribute("href") or ""
     frames = json.loads(urllib.request.urlopen(look.url + href).read())["frames"]

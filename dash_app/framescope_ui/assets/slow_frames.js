@@ -4,7 +4,8 @@
   "use strict";
   const GRID = "frames-grid";
   const SETTLED_MS = 150; // of rows gone through faster than this only the last one is asked for
-  let picked = null;
+  let picked = null; // the row that is previewed, or will be
+  let current = null; // the row that keys go on from
 
   const grid = () => {
     try {
@@ -17,19 +18,21 @@
   function pickFirst(first) {
     const wanted = new URLSearchParams(window.location.search).get("frame") || first || null;
     picked = wanted;
-    if (wanted) {
-      window.dash_ag_grid.getApiAsync(GRID).then((api) => {
-        const node = api.getRowNode(wanted);
-        if (node && picked === wanted) node.setSelected(true, true);
-      }).catch(() => { /* the page is gone */ });
-    }
+    current = wanted;
+    let tries = 50; // the rows arrive after the grid
+    const select = setInterval(() => {
+      const api = grid();
+      const node = api && wanted && api.getRowNode(wanted);
+      if (node && current === wanted) node.setSelected(true, true);
+      if (node || current !== wanted || --tries === 0) clearInterval(select);
+    }, 100);
     return wanted;
   }
 
   function pickRow(rows) {
     const id = rows && rows.length ? rows[0].id : null;
     if (!id || id === picked) return window.dash_clientside.no_update;
-    picked = id;
+    picked = current = id;
     const target = new URL(window.location.href);
     target.searchParams.set("frame", id);
     window.history.replaceState(window.history.state, "", target.href);
@@ -43,13 +46,15 @@
     const api = grid();
     if (!api) return false;
     const count = api.getDisplayedRowCount();
-    const node = api.getSelectedNodes()[0] || (picked && api.getRowNode(picked));
+    const node = current && api.getRowNode(current);
     const next = node ? node.rowIndex + by : 0;
     const more = document.getElementById("frames-more");
     if (next >= count && more && !more.hidden) more.click();
     const at = Math.min(Math.max(next, 0), count - 1);
     if (at < 0) return true;
-    api.getDisplayedRowAtIndex(at).setSelected(true, true);
+    const there = api.getDisplayedRowAtIndex(at);
+    current = there.id;
+    there.setSelected(true, true);
     api.ensureIndexVisible(at);
     api.setFocusedCell(at, "frame");
     return true;
