@@ -40,6 +40,7 @@ READINGS: Mapping[str, tuple[str, str]] = {
     signals.RUNQUEUE_TIME: ("Run-queue time", "s"),
     signals.QUOTA_TIME: ("CPU quota time", "s"),
     signals.GIL_WAIT_TIME: ("Interpreter-lock wait", "s"),
+    signals.GIL_STARVED_TIME: ("Interpreter-lock wait, its holder without a core", "s"),
     signals.GC_TIME: ("Garbage collection", "s"),
     signals.BLOCKED_TIME: ("Blocked time", "s"),
     signals.IO_WAIT_TIME: ("I/O wait", "s"),

@@ -15,6 +15,7 @@ READINGS: Final[dict[str, tuple[str, str]]] = {
     signals.RUNQUEUE_TIME: ("run-queue time", "s"),
     signals.QUOTA_TIME: ("held by the cgroup limit", "s"),
     signals.GIL_WAIT_TIME: ("waited for the interpreter lock", "s"),
+    signals.GIL_STARVED_TIME: ("waited for the interpreter lock, whose holder got no core", "s"),
     signals.GC_TIME: ("garbage collection", "s"),
     signals.BLOCKED_TIME: ("off the CPU, not runnable", "s"),
     signals.IO_WAIT_TIME: ("waited for I/O", "s"),

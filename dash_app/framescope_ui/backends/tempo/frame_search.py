@@ -19,6 +19,7 @@ _EVIDENCE: Final = (
     signals.RUNQUEUE_TIME,
     signals.QUOTA_TIME,
     signals.GIL_WAIT_TIME,
+    signals.GIL_STARVED_TIME,
     signals.GC_TIME,
     signals.BLOCKED_TIME,
     signals.IO_WAIT_TIME,
