@@ -24,11 +24,11 @@ is latency less the budget. Every millisecond lost has one owner, and all of the
 covers is `unknown`, as large as it is. The cause that most was lost to is the verdict's name. A family
 (`cpu`, `blocked`, `gpu`) is named where the evidence supports it but none of its members.
 
-The **confidence** is how often verdicts like it were right where the truth was known. It rises with the part of
-the loss that went to the named cause and with how far the loss stands out of the pipeline's usual noise; a
-table fitted to the truth suite's runs (`tests/truth/calibrate.py`) turns the two into a probability. Evidence
-that can be fooled (an event pair alone, knocks at the interpreter lock alone) takes a third off. Below 0.5 the
-sentence begins with *Probably*.
+The **confidence** is how often verdicts like it were right where the truth was known. It rises with the
+part of the loss that went to the named cause and with how far the loss stands out of the pipeline's usual
+noise; a table fitted to the truth suite's runs (`tests/truth/calibrate.py`) turns the two into a probability.
+Evidence that can be fooled (an event pair alone, knocks at the interpreter lock alone) takes a third off.
+Below 0.5 the sentence begins with *Probably*.
 
 **Considered** tells the causes that were looked at and ruled out, and those that could not be: *not
 measured* is never *ruled out*. What each kind of evidence tells, and what it costs:

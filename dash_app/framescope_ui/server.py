@@ -20,8 +20,8 @@ from fastapi import FastAPI
 
 import framescope_ui
 from framescope_ui.api.routes import install_routes
-from framescope_ui.frame_views import FrameViews
 from framescope_ui.compressed import Compressed
+from framescope_ui.frame_views import FrameViews
 from framescope_ui.logo import logo_routes
 from framescope_ui.options import AppOptions
 from framescope_ui.pages import shell

@@ -89,7 +89,7 @@ UI: Final[tuple[Setting, ...]] = (
         "ui.brand_color",
         "color",
         None,
-        "accent colour of the pages instead of framescope's own, in each theme as light or dark as it must be",
+        "accent colour of the pages instead of framescope's own, as light or dark as each theme needs it",
         env=("FRAMESCOPE_UI_BRAND_COLOR",),
     ),
     Setting(

@@ -52,7 +52,8 @@ RAIL = (("Live", "/", "live"), ("Slow frames", "/frames", "slow"), ("Correlate",
 """The pages that exist: name, address, icon."""
 
 INDEX = """<!DOCTYPE html>
-<html lang="en" data-bs-theme="{theme}" data-theme-option="{option}" data-base="{base}" data-pushed="{pushed}">
+<html lang="en" data-bs-theme="{theme}" data-theme-option="{option}" data-base="{base}"
+      data-pushed="{pushed}">
   <head>
     {%metas%}
     <meta name="viewport" content="width=device-width, initial-scale=1">

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from framescope_ui.reports.frame_words import gpu_facts
 from framescope_ui.questions.views import GpuThen
+from framescope_ui.reports.frame_words import gpu_facts
 
 
 def test_everything_that_is_known_is_said() -> None:
