@@ -27,9 +27,22 @@ from typing import Any, Final
 import httpx
 import numpy as np
 import psutil
-from _pages import Page, Pushed
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from store import FRAMES_A_BODY, HEADERS, MS, ROOT, SECOND, STAGES, attributes, start, trace_body
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench._pages import Page, Pushed
+from bench.store import (
+    FRAMES_A_BODY,
+    HEADERS,
+    MS,
+    ROOT,
+    SECOND,
+    STAGES,
+    attributes,
+    start,
+    trace_body,
+)
 
 from framescope import signals
 from framescope_ui.backends.embedded import EmbeddedStore
@@ -269,7 +282,8 @@ async def ingest(
     }
     search = "?service=bench&pipeline=ultrasound&range=15m"
     asked = {"service": "bench", "outcome": "slow", "order": "duration"}
-    query = FrameQuery("bench", outcomes=("slow",), order="duration", start_ns=time.time_ns() - 3600 * SECOND)
+    since_ns = time.time_ns() - 3600 * SECOND
+    query = FrameQuery("bench", outcomes=("slow",), order="duration", start_ns=since_ns)
     async with httpx.AsyncClient(timeout=60) as client:
         page = Page(url, client)
 
@@ -290,9 +304,7 @@ async def ingest(
                 await timed("store", lambda: reader.frames(query))
                 await timed(
                     "api",
-                    lambda: client.get(
-                        f"{url}/api/frames", params={**asked, "start": str(query.start_ns / 1e9)}
-                    ),  # type: ignore[operator]
+                    lambda: client.get(f"{url}/api/frames", params={**asked, "start": str(since_ns / 1e9)}),
                 )
             await asyncio.sleep(0.5)
         after, app_after, wall = store.cpu_times(), app.cpu_times(), time.monotonic() - begun
