@@ -384,7 +384,8 @@ def test_a_store_that_dies_under_the_page_is_said_and_the_frame_stays(
         expect(page.locator(".fs-why")).to_contain_text("store away: connection refused", timeout=SOON)
         expect(page.locator("h1")).to_have_text(sentence)
         page.keyboard.press("t")  # it is drawn anew, of what the store last said
-        stood = page.locator(".fs-notice-trouble").filter(has_text=re.compile("what it said|was there before"))
+        old = re.compile("what it said|was there before")
+        stood = page.locator(".fs-notice-trouble").filter(has_text=old)
         expect(stood.first).to_be_visible(timeout=SOON)
         expect(page.locator("h1")).to_have_text(sentence)
         page.locator("#take-away").click()
