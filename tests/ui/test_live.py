@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Iterator
@@ -148,10 +149,15 @@ def test_a_click_on_any_point_opens_the_frames_of_that_moment(look: Watched, fig
         f"() => document.querySelector('#{figure} .js-plotly-plot')._fullLayout.xaxis.range"
         ".map((x) => window.framescope.unix(x))"
     )
-    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
-    page.wait_for_timeout(300)
-    page.mouse.click(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
-    expect(page).to_have_url(re.compile(r"/frames\?.*start="), timeout=15_000)
+    there = re.compile(r"/frames\?.*start=")
+    for _ in range(5):  # a chart that is drawn anew at that moment takes no click
+        page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
+        page.wait_for_timeout(300)
+        page.mouse.click(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
+        with contextlib.suppress(AssertionError):
+            expect(page).to_have_url(there, timeout=5_000)
+            break
+    expect(page).to_have_url(there)
     asked = parse_qs(urlparse(page.url).query)
     start, end = float(asked["start"][0]), float(asked["end"][0])
     assert (start + end) / 2 == pytest.approx(span[0] + (span[1] - span[0]) / 4, abs=3)
