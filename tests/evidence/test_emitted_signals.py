@@ -49,12 +49,18 @@ ONLY_SOMETIMES = {
     "something that got lost": {sig.FS_FRAMES_LOST},
     "a verdict that names them": {sig.GPU_HELD_REASON, sig.FRAME_CULPRIT_NAME, sig.FRAME_CULPRIT_PID},
     "a collection of 20 µs": {sig.FS_GC_PAUSE},
+    "a service that says its version": {sig.SERVICE_VERSION},
+    "a lock whose holder got no core": {sig.GIL_STARVED_TIME},
 }  # fmt: skip
 NEVER_HERE = {
     "system calls sampled from outside (opt-in)": {sig.LOCK_WAIT_TIME, sig.BLOCKED_CALL},
     "sampled stacks (opt-in)": {sig.FRAME_STAGE_STACKS, sig.FRAME_STAGE_STACK_COUNTS},
     "an event loop": {sig.LOOP_WAIT_TIME},
     "frames of two machines": {sig.FRAME_CLOCK_SHARED},
+    "a frame on several threads": {sig.THREAD_ID},
+    "other people's spans": {sig.THREAD_NAME},
+    "content attributes": {sig.BATCH_ATTRIBUTES_PREFIX},
+    "a source that numbers its images": {sig.FRAME_MISSED},
     "a budget that was learned": {sig.FRAME_BUDGET_LEARNED},
     "errors of a real driver": {sig.GPU_ERRORS},
     "the canary on a real GPU (opt-in)": {sig.FS_GPU_CANARY_DELAY},
@@ -218,7 +224,8 @@ def test_every_attribute_of_a_point_is_the_metric_s(run: Lived) -> None:
 
 def test_the_resource_says_who_it_is(run: Lived) -> None:
     resource = run.received.metrics[-1].resource_metrics[0].resource.attributes
-    assert {name for name, a in sig.ATTRIBUTES.items() if a.on == "resource"} <= set(resource)
+    of_resource = {name for name, a in sig.ATTRIBUTES.items() if a.on == "resource"}
+    assert of_resource - {sig.SERVICE_VERSION} <= set(resource)
 
 
 def emitted(run: Lived) -> set[str]:

@@ -70,13 +70,6 @@ def test_a_brand_colour_is_in_every_page(made: Scene) -> None:
         assert '[data-bs-theme="light"]{--fs-brand:#003366}' in client.get("/frames").text
 
 
-def test_a_brand_colour_nobody_could_read_ends_the_start_with_what_to_do(
-    made: Scene, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert serve(AppOptions(port=0, brand_color="#808080"), made.stores) == 2
-    assert "ui.brand_color" in capsys.readouterr().err
-
-
 def test_dash_does_not_answer_for_the_interface(client: TestClient) -> None:
     assert client.get("/api/nope").status_code == 404
     assert client.get("/api/nope").headers["content-type"] == "application/problem+json"

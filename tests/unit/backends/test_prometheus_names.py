@@ -22,6 +22,7 @@ STORED = {
     "frame.queue.wait": "frame_queue_wait_seconds",
     "frame.budget.usage": "frame_budget_usage",
     "frame.count": "frame_count_total",
+    "frame.missed": "frame_missed_total",
     "frame.lost.time": "frame_lost_time_seconds_total",
     "frame.budget.limit": "frame_budget_limit_seconds",
     "frame.period": "frame_period_seconds",

@@ -92,5 +92,5 @@ async def test_a_frame_that_has_not_ended_is_said_to_be_so_and_drawn_without_an_
 @pytest.mark.parametrize("does", ["screen", "place", "arrived"])
 def test_a_script_that_comes_late_is_waited_for(does: str) -> None:
     said = in_browser(does)
-    assert "if (window.framescope) return" in said
-    assert said.index("if (!window.framescope) return;") < said.index("done(go())")
+    assert f"window.framescope && window.framescope.{does}" in said
+    assert said.index("if (!there()) return;") < said.index("done(go())")
