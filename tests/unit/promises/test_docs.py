@@ -19,6 +19,7 @@ EXAMPLES = [
     for document in DOCUMENTS
     for number, code in enumerate(re.findall(r"```python\n(.*?)```", document.read_text(), re.S))
     if "127.0.0.1:8050" not in code  # those ask a running app: tests/demo runs them
+    and "connect()" not in code  # nor a store: tests/unit/embed runs the notebook with the same calls
 ]
 
 
