@@ -10,7 +10,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from conftest import AppServer, Watched
 from memory_store import FOREIGN_TRACE, HOSTILE, NS, MemoryStore
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
+
+from framescope_ui.questions.stores import Stores
 
 pytestmark = pytest.mark.browser
 
@@ -129,14 +131,20 @@ def test_what_a_backend_cannot_answer_is_there_for_who_looks_for_it(look: Watche
     expect(limits).to_contain_text("open its window")
 
 
-def test_nothing_yet_says_what_to_do(look: Watched, memory: MemoryStore) -> None:
-    memory.empty = True
+def test_nothing_yet_says_what_to_do(browser: Browser) -> None:
+    nothing = MemoryStore()
+    nothing.empty = True
+    mine = AppServer(Stores(nothing, nothing))
+    mine.start()
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
     try:
-        page = look.open("/")
-        expect(page.locator("#page")).to_contain_text("No frames yet.")
+        page = context.new_page()
+        page.goto(mine.url)
+        expect(page.locator("#page")).to_contain_text("No frames yet.", timeout=20_000)
         expect(page.locator("#page")).to_contain_text("framescope demo")
     finally:
-        memory.empty = False
+        context.close()
+        mine.stop()
 
 
 def test_a_row_opens_its_frame_by_link_by_double_click_and_by_enter(look: Watched) -> None:
