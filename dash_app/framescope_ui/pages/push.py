@@ -13,6 +13,7 @@ from framescope_ui.pages import elements, live
 from framescope_ui.pages.elements import Part
 from framescope_ui.pages.limits import limits
 from framescope_ui.pages.viewer import Viewer
+from framescope_ui.questions.sources import missing
 from framescope_ui.questions.views import Live
 
 LIVE_PATHS = ("/", "/live")
@@ -34,7 +35,7 @@ class Snapshots:
         """
         with quantity.times_in(viewer.zone, viewer.home):
             sent = bar(seen)
-            if due and viewer.path in LIVE_PATHS and viewer.paused is None and has_frames(seen):
+            if due and viewer.path in LIVE_PATHS and viewer.paused is None and to_be_drawn(seen):
                 sent["live"] = self._page(seen, viewer.with_(every=0.0))
         return sent
 
@@ -74,6 +75,13 @@ def bar(seen: Live) -> dict[str, Any]:
 def has_frames(seen: Live) -> bool:
     """Whether there is anything to draw."""
     return any(seen.history.values()) or seen.fps_in is not None
+
+
+def to_be_drawn(seen: Live) -> bool:
+    """Whether this is to take the place of what was drawn: not where every store is away, and all there is
+    are answers remembered for a few seconds."""
+    sources = seen.health.sources
+    return has_frames(seen) and not (sources and all(missing(source) for source in sources))
 
 
 def state(seen: Live) -> list[Part]:
