@@ -108,8 +108,8 @@ ADVICE: Final[dict[str, Advice]] = {
         "Knocks at the interpreter lock that were let in late, or the frame's thread seen waiting for "
         "it from outside (emitter.probes.system_calls).",
         "From knocks alone: a wait for a pipe beside a thread that computes in Python all the time "
-        "looks the same (56 of 85 such frames were called the lock; its confidence is 0.65). Beside one"
-        " that computes in C, none of 134.",
+        "looks the same (56 of 85 such frames were called the lock; its confidence is at most 0.65). Beside "
+        "one that computes in C, none of 134.",
         (
             "Find the thread that holds it: long calls into C that do not release it (a large sort, a "
             "regular expression, json of megabytes), or plain Python in another thread.",
