@@ -146,8 +146,8 @@ def _why(line: Asked, frames: int, slow: int) -> str:
         return "it hardly changed"
     if slow < FEWEST_SLOW:
         return f"fewer than {FEWEST_SLOW} slow frames"
-    if line.met.windows < FEWEST_WINDOWS:
-        return "the range is too short"
+    if len(np.unique(line.met.window)) < FEWEST_WINDOWS:
+        return "frames met its readings for too short a time"
     if line.rare:
         return "it changed too rarely in this range: choose a longer one"
     return f"fewer than {FEWEST_FRAMES} frames on one side"

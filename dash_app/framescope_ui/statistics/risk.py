@@ -66,7 +66,7 @@ def risk_ratio(windows: Windows, confidence: float = 0.95) -> RiskRatio | None:
     Student's t. It is the score of a log-linear model (Breslow and Day 1987, ch. 4) with a variance that
     allows dependence.
     """
-    parts = np.stack([windows.frames_under, windows.frames_else, windows.slow_under, windows.slow_else])
+    parts = _with_frames(windows)
     n1, n0, y1, y0 = (float(total) for total in parts.sum(axis=1))
     length = parts.shape[1]
     if y1 + y0 < FEWEST_SLOW or min(n1, n0) < FEWEST_FRAMES or length < FEWEST_WINDOWS:
@@ -86,6 +86,17 @@ def risk_ratio(windows: Windows, confidence: float = 0.95) -> RiskRatio | None:
     return RiskRatio(estimate, low, high, p_one, int(n1), int(y1), int(n0), int(y0))
 
 
+def _with_frames(windows: Windows) -> Floats:
+    """Frames under the condition and else, and the slow ones of both, in the windows that have any frame.
+
+    A pipeline that began in the middle of the range, or paused, must not look like something that changed
+    once: an hour with ten minutes of frames in it (a ratio of 10, 95 % interval 9 to 12) had p = 0.03.
+    """
+    parts = np.stack([windows.frames_under, windows.frames_else, windows.slow_under, windows.slow_else])
+    found: Floats = parts[:, parts[:2].any(axis=0)]
+    return found
+
+
 def _between(estimate: float | None) -> tuple[float, float]:
     """The interval where every tried ratio is rejected: open where all slow frames are on one side."""
     if estimate is None or estimate > _RATIOS[-1]:
@@ -98,13 +109,14 @@ def changed_often(windows: Windows) -> bool:
 
     A condition that changed once is worth about two independent readings, however many there are.
     """
-    n = windows.frames_under + windows.frames_else
+    under, otherwise = _with_frames(windows)[:2]
+    n = under + otherwise
     total = float(n.sum())
-    share = float(windows.frames_under.sum()) / max(total, 1.0)
+    share = float(under.sum()) / max(total, 1.0)
     if len(n) < FEWEST_WINDOWS or not 0 < share < 1:
         return False
     alone = share * (1 - share) * total * total
-    return independent(windows.frames_under - share * n, alone) >= FEWEST_INDEPENDENT
+    return independent(under - share * n, alone) >= FEWEST_INDEPENDENT
 
 
 def _rejections(

@@ -88,6 +88,17 @@ def test_frames_of_one_storm_do_not_count_as_independent() -> None:
     assert np.log(storm.high / storm.low) > 1.5 * np.log(calm.high / calm.low)
 
 
+def test_time_without_a_pipeline_makes_a_finding_no_less_sure() -> None:
+    random = np.random.default_rng(8)
+    under = drifting(random, SIZE, 0.9) > 1
+    alone = counted(random, under, np.where(under, 0.1, 0.01))
+    ran = (alone.frames_under, alone.slow_under, alone.frames_else, alone.slow_else)
+    late = Windows(*(np.concatenate([np.zeros(5 * SIZE), one]) for one in ran))
+    paused = Windows(*(np.insert(one, SIZE // 2, np.zeros(SIZE)) for one in ran))
+    assert risk_ratio(late) == risk_ratio(paused) == risk_ratio(alone)
+    assert changed_often(late) and changed_often(paused)
+
+
 def test_the_ratio_is_the_ratio_and_the_counts_are_the_counts() -> None:
     under = np.arange(SIZE) % 2 == 0
     n, y = np.full(SIZE, 10.0), np.where(under, 3.0, 1.0)
