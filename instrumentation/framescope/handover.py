@@ -80,11 +80,12 @@ class FrameRecord(NamedTuple):
     works: Sequence[tuple[int, int]] = ()
 
 
-StepsTaken = tuple[int, int, int, int, int, int]
+StepsTaken = tuple[int, int, int, int, int, int, int]
 """Of a task's frame, in ns but for the first: how many steps it had; how long they took in all; for how long,
 at most, the task was ready while its event loop was busy with others (``UNKNOWN`` where the loop cannot be
 watched), without the time that the loop's thread waited for a core; that time; how long of the former the
-thread was off the CPU; and how long it was on the CPU for others."""
+thread was off the CPU; how long it was on the CPU for others; and how long of its time off the CPU the loop
+was due to go on: a wait for the interpreter lock."""
 
 SpanTold = tuple[str, int, int, str, str, str, int, dict[str, str | int | float | bool]]
 """Name, start and end (monotonic ns), trace id, span id and parent's span id ("" without one) in hex, kind

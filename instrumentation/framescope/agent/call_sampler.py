@@ -1,7 +1,7 @@
-"""Looks at what the host's threads wait in, while they are in a frame; opt-in.
+"""Looks at what the host's threads wait in, in their frames and between two of them; opt-in.
 
-A thread of the agent: 200 times a second it reads from the host's page which threads are in a frame now,
-and of each of those its system call. All through a frame and not only once it overran: the stage that was
+A thread of the agent: 200 times a second it reads from the host's page which threads are in a frame now, or
+were a moment ago, and of each of those its system call. All through a frame and not only once it overran: the stage that was
 blocked is over by then. What it costs is the agent's, and is exported as a probe's cost.
 """
 
@@ -93,11 +93,11 @@ class CallSampler:
                     self._count("probe.system_calls")
 
     def look(self, page: bytes) -> None:
-        """Look once at every thread that is in a frame."""
+        """Look once at every thread that is in a frame or between two."""
         began = self._clock()
         if began < self._not_before_ns:
             return
-        for kernel, python in read_page(page):
+        for kernel, python in read_page(page, began):
             try:
                 call = self._reader.read(kernel)
             except PermissionError:

@@ -65,8 +65,8 @@ class EvidenceProbes:
     ) -> None:
         self.devices = DeviceReadings()
         self._cpu_stalls = Amounts()
-        self.waits = Waits(self._cpu_stalls.over)
         self._stops = Stops(scheduler.reader() if pid != os.getpid() else None)
+        self.waits = Waits(self._cpu_stalls.over, self._stops.within)
         self._calls: CallSampler | None = None
         self._pid = pid
         self._clock = clock

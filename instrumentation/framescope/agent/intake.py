@@ -162,14 +162,14 @@ def _add_steps(segments: Sequence[Segment], told: StepsTaken | None) -> None:
     only that inside its steps can be block I/O; the rest it awaited something."""
     if told is None or not segments:
         return
-    _, inside_ns, loop_ns, queued_ns, loop_off_ns, others_cpu_ns = told
+    _, inside_ns, loop_ns, queued_ns, loop_off_ns, others_cpu_ns, lock_ns = told
     task = segments[0]
     task.of_task = True
     own, *lent = (segment.evidence for segment in segments)
     if own.cpu_ns is not None and own.runqueue_ns is not None:
         off_inside = max(0, inside_ns - own.cpu_ns - (own.runqueue_ns - queued_ns))
         task.off_ns, task.loop_off_ns = off_inside + loop_off_ns, loop_off_ns
-        task.others_cpu_ns = others_cpu_ns
+        task.others_cpu_ns, task.lock_ns = others_cpu_ns, lock_ns
         if own.io_ns:
             own.io_ns = min(own.io_ns, off_inside)
     if loop_ns >= 0:

@@ -29,7 +29,8 @@ STACKS: Final = 8
 
 
 class Sample(NamedTuple):
-    """A thread in a frame, seen from outside: ``kind`` as ``system_call.Kind``, ``text`` for people."""
+    """A thread in a frame or between two, seen from outside: ``kind`` as ``system_call.Kind``, ``text`` for
+    people."""
 
     time_ns: int
     thread: int
@@ -40,9 +41,15 @@ class Sample(NamedTuple):
 class Waits:
     """The newest knocks, samples and stacks, and what they say of one frame."""
 
-    def __init__(self, stalled: Callable[[int, int], int | None] = lambda start_ns, end_ns: None) -> None:
-        """``stalled``: ns that some task of the machine waited for a core around a stretch, None unknown."""
+    def __init__(
+        self,
+        stalled: Callable[[int, int], int | None] = lambda start_ns, end_ns: None,
+        stopped: Callable[[int, int], bool] = lambda start_ns, end_ns: False,
+    ) -> None:
+        """``stalled``: ns that some task of the machine waited for a core around a stretch, None unknown.
+        ``stopped``: whether the host stood still in it, which is no lock's doing."""
         self._stalled = stalled
+        self._stopped = stopped
         self._knocks: deque[Knock] = deque(maxlen=KNOCKS)
         self._samples: deque[Sample] = deque(maxlen=SAMPLES)
         self._incoming: deque[Sample] = deque(maxlen=SAMPLES)
@@ -61,8 +68,6 @@ class Waits:
         """Say of each thread's stretch what its blocked time was spent on, where anything was seen."""
         while self._incoming:
             self._samples.append(self._incoming.popleft())
-        if not self._knocks and not self._samples:
-            return
         for segment in frame.segments:
             evidence = segment.evidence
             if evidence.blocked_ns is None:
@@ -90,30 +95,45 @@ class Waits:
         evidence = segment.evidence
         cpu_ns = (evidence.cpu_ns or 0) + segment.others_cpu_ns
         evidence.gil_ns = lock_wait(_touching(self._knocks, segment), segment, segment.off_ns, cpu_ns)
+        if segment.lock_ns and not self._stopped(segment.start_ns, segment.end_ns):
+            evidence.gil_ns = max(evidence.gil_ns or 0, segment.lock_ns)
         if evidence.gil_ns and evidence.loop_ns:
             evidence.loop_ns -= min(evidence.gil_ns, segment.loop_off_ns, evidence.loop_ns)
         self._starve(evidence, segment)
 
     def _explain_start(self, frame: Frame) -> None:
-        """A frame that began late because its thread, awake, had to wait for the lock: as far as it was held
-        without a break until the frame began."""
+        """A frame that began late because its thread, awake, had to wait for the lock: as it was seen then; by
+        knocks alone, as far as the lock was held without a break until the frame began."""
         gap = next((stage for stage in frame.stages if stage.kind == "gap"), None)
         if gap is None or not frame.segments or frame.segments[0].of_task:
             return
-        until = Segment(frame.segments[0].thread, gap.start_ns, gap.end_ns, Evidence())
-        since = held_until_end(_touching(self._knocks, until), until)
-        if since is not None:
-            gap.evidence.gil_ns = gap.end_ns - since
-            self._starve(gap.evidence, until)
+        until = Segment(frame.segments[0].thread, gap.start_ns, gap.end_ns, gap.evidence)
+        gap.evidence.gil_ns = self._seen_waiting(until)
+        if gap.evidence.gil_ns is None:
+            since = held_until_end(_touching(self._knocks, until), until)
+            gap.evidence.gil_ns = None if since is None else gap.end_ns - since
+        self._starve(gap.evidence, until)
+
+    def _seen_waiting(self, segment: Segment) -> int | None:
+        """How long a thread waited for the lock in a stretch outside the frame, by the looks at it; None where
+        nobody saw it off the CPU."""
+        off = [sample.kind for sample in _within(self._samples, segment) if sample.kind != "running"]
+        if not off:
+            return None
+        off_ns = segment.end_ns - segment.start_ns - (segment.evidence.runqueue_ns or 0)
+        return max(0, off_ns) * off.count("gil") // len(off)
 
     def _explain_waking(self, frame: Frame) -> None:
         """A frame that was awaited at the end of its queue, and taken late all the same: the thread that
         takes it needs a core and the lock to wake up."""
         for stage in frame.stages:
             if stage.kind == "queue" and stage.awaited:
-                waking = Segment(0, stage.start_ns, stage.end_ns, stage.evidence)
-                off_ns = max(0, stage.end_ns - stage.start_ns - (stage.evidence.runqueue_ns or 0))
-                stage.evidence.gil_ns = lock_wait(_touching(self._knocks, waking), waking, off_ns, 0)
+                taken_by = next((one.thread for one in frame.segments if one.start_ns > stage.start_ns), 0)
+                waking = Segment(taken_by, stage.start_ns, stage.end_ns, stage.evidence)
+                stage.evidence.gil_ns = self._seen_waiting(waking)
+                if stage.evidence.gil_ns is None:
+                    off_ns = max(0, stage.end_ns - stage.start_ns - (stage.evidence.runqueue_ns or 0))
+                    stage.evidence.gil_ns = lock_wait(_touching(self._knocks, waking), waking, off_ns, 0)
                 self._starve(stage.evidence, waking)
 
     def _starve(self, evidence: Evidence, segment: Segment) -> None:

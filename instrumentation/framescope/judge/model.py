@@ -134,6 +134,8 @@ class Segment:
     """Of a task: for how long its thread was off the CPU, neither ready nor waiting for something to do."""
     loop_off_ns: int = 0
     """What of that was not in the task's own steps: a part of its wait for the loop."""
+    lock_ns: int = 0
+    """What of that its loop was due to go on: its thread waited for the interpreter lock, by the loop's word."""
     others_cpu_ns: int = 0
     """Of a task: its thread's CPU time for others, while it was suspended."""
 

@@ -20,9 +20,13 @@ from typing import Any, Final, Protocol
 from framescope.recorder.marks import Marks
 
 SLOT: Final = struct.Struct("=qqq")
-"""(the kernel's number of a thread, Python's, since when it is in a frame in monotonic ns, or 0)."""
+"""(the kernel's number of a thread, Python's, since when it is in a frame in monotonic ns, or less than 0: the
+time since when it is in none; 0 where there is no thread)."""
 THREADS: Final = 64
 """Threads with frames at one time; those beyond are not looked at."""
+LEFT_NS: Final = 250_000_000
+"""A thread that left its last frame longer ago than this is not looked at: it has none to be late for at four
+frames a second and more, and a pool of idle threads costs nothing."""
 _SINCE: Final = 2
 
 
@@ -68,9 +72,14 @@ class Page:
             os.close(self.descriptor)
 
 
-def read_page(memory: bytes) -> list[tuple[int, int]]:
-    """(kernel's thread, Python's thread) of those that are in a frame."""
-    return [(kernel, python) for kernel, python, since in SLOT.iter_unpack(memory) if kernel and since]
+def read_page(memory: bytes, now_ns: int) -> list[tuple[int, int]]:
+    """(kernel's thread, Python's thread) of those that are in a frame, or were a moment ago: what keeps one
+    from beginning its next frame is seen too."""
+    return [
+        (kernel, python)
+        for kernel, python, since in SLOT.iter_unpack(memory)
+        if kernel and (since > 0 or (since < 0 and now_ns + since < LEFT_NS))
+    ]
 
 
 class _ThreadSlot:
@@ -138,7 +147,7 @@ class OpenFrames:
                 self.here[thread] = around
                 return
             del self.here[thread]
-            self._tell(0)
+            self._tell(-self._clock())
         except Exception:
             self._failed("open_frames")
 

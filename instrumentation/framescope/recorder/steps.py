@@ -37,8 +37,8 @@ class Steps:
     """The steps of one frame's task, so far. Made inside the first of them."""
 
     __slots__ = (
-        "_after", "_before", "_began_ns", "_count", "_inside_ns", "_loop_ns", "_off_ns", "_others_ns",
-        "_paused_ns", "_place", "_queued_ns", "_ready", "_recorder", "_running", "_sums", "_thread", "_turns",
+        "_after", "_before", "_began_ns", "_count", "_inside_ns", "_late_before_ns", "_lock_ns", "_loop_ns",
+        "_off_ns", "_others_ns", "_paused_ns", "_place", "_queued_ns", "_ready", "_recorder", "_running", "_sums", "_thread", "_turns",
         "_whole", "lent",
     )  # fmt: skip
 
@@ -50,7 +50,8 @@ class Steps:
         self._turns = of_running_loop(recorder.clock)
         self._place: int | None = None
         self._count = self._inside_ns = 0
-        self._loop_ns = self._queued_ns = self._off_ns = self._others_ns = 0
+        self._loop_ns = self._queued_ns = self._off_ns = self._others_ns = self._lock_ns = 0
+        self._late_before_ns = 0
         self._sums: Reading = NONE_YET
         self._after: Reading = NOTHING
         self._ready = self._running = False
@@ -87,6 +88,8 @@ class Steps:
         self._after = after = recorder.scheduler()
         self._running = False
         self._ready = ready
+        if self._turns is not None:
+            self._late_before_ns = self._turns.late_ns
         self._paused_ns = now = recorder.clock()
         self._count += 1
         self._inside_ns += now - self._began_ns
@@ -98,7 +101,11 @@ class Steps:
         )
 
     def _waited_for(self, turns: Turns) -> None:
-        """The task was suspended until now: what of it its loop was busy, and its thread ready or off."""
+        """The task was suspended until now: what of it its loop was busy, and its thread ready or off.
+
+        Off the CPU while its ``select`` was due to return, it waited for the interpreter lock: nothing else
+        keeps a thread from coming out of that call.
+        """
         ready_ns = self._paused_ns if self._ready else max(self._paused_ns, turns.busy_since_ns)
         loop_ns = max(0, self._began_ns - ready_ns)
         (c0, r0, _), (c1, r1, _) = self._after, self._before
@@ -107,7 +114,10 @@ class Steps:
             loop_ns -= queued
             self._queued_ns += queued
             self._others_ns += c1 - c0
-            self._off_ns += max(0, loop_ns - (c1 - c0))
+            off = max(0, loop_ns - (c1 - c0))
+            self._off_ns += off
+            late = turns.late_ns - (self._late_before_ns if turns.busy_since_ns <= self._paused_ns else 0)
+            self._lock_ns += max(0, min(off, late - queued))
         self._loop_ns += loop_ns
 
     def lend(self, thread: int, start_ns: int, before: Reading, end_ns: int) -> None:
@@ -129,7 +139,9 @@ class Steps:
         if not self._whole:
             return UNKNOWN, NOTHING, NOTHING
         loop_ns = UNKNOWN if self._turns is None else self._loop_ns
-        taken = (self._count, self._inside_ns, loop_ns, self._queued_ns, self._off_ns, self._others_ns)
+        taken = (
+            self._count, self._inside_ns, loop_ns, self._queued_ns, self._off_ns, self._others_ns, self._lock_ns
+        )  # fmt: skip
         note(marks, STEPS, 0, taken)
         cpu, ready, blocks = self._sums
         return self._thread, NONE_YET, (cpu, ready if ready < 0 else ready + self._queued_ns, blocks)

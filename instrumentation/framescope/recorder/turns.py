@@ -24,27 +24,34 @@ STEP_S: Final = 1e-3
 
 
 class Turns:
-    """Of one loop, by ``clock``: when the newest turn seen began, and since when it has been busy."""
+    """Of one loop, by ``clock``: when the newest turn seen began, since when it has been busy, and for how long
+    since then it was late: still in a ``select`` whose time was over."""
 
-    __slots__ = ("began_ns", "busy_since_ns", "clock")
+    __slots__ = ("began_ns", "busy_since_ns", "clock", "late_ns")
 
     def __init__(self, began_ns: int, clock: Callable[[], int]) -> None:
         self.began_ns = self.busy_since_ns = began_ns
+        self.late_ns = 0
         self.clock = clock
 
     def turned(self, since_ns: int, timeout: float | None, found: bool) -> None:
         """A ``select`` returned that was called at ``since_ns``; ``found``: with something to do.
 
         One without anything to do came back because its time was over: from then on the loop was due, and
-        what it took beyond is a wait for a core or for the interpreter lock.
+        what it took beyond is a wait for a core or for the interpreter lock. So is all of one that was not to
+        wait at all.
         """
         self.began_ns = now = self.clock()
-        if now - since_ns <= IDLE_NS or (timeout is not None and timeout <= 0):
+        if now - since_ns <= IDLE_NS:
+            return
+        if timeout is not None and timeout <= 0:
+            self.late_ns += now - since_ns
             return
         overdue = 0
         if timeout is not None and not found:
-            overdue = max(0, now - since_ns - math.ceil(max(0.0, timeout) / STEP_S) * 1_000_000)
+            overdue = max(0, now - since_ns - math.ceil(timeout / STEP_S) * 1_000_000)
         self.busy_since_ns = now - overdue
+        self.late_ns = overdue
 
 
 NEWEST: Final = Turns(-1, time.monotonic_ns)

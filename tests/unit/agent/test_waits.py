@@ -8,7 +8,7 @@ from framescope.agent.call_sampler import NOT_ALLOWED, RETRY_NS, CallSampler
 from framescope.agent.waits import Sample, Waits, lock_wait
 from framescope.judge.model import Evidence, Frame, Segment, Stage
 from framescope.probes.system_call import Call
-from framescope.recorder.open_frames import SLOT
+from framescope.recorder.open_frames import LEFT_NS, SLOT
 
 MS = 1_000_000
 THREAD = 7
@@ -95,6 +95,17 @@ def test_what_others_held_while_a_task_awaited_something_was_not_waited_for():
     assert task.segments[0].evidence.lock_ns is None
 
 
+@pytest.mark.parametrize(("stopped", "waited"), [(False, 6), (True, None)])
+def test_a_loop_that_was_due_to_go_on_and_did_not_waited_for_the_lock(stopped, waited):
+    task = frame(segment(4, 28, cpu=2, blocked=20))
+    made = task.segments[0]
+    made.of_task, made.off_ns, made.loop_off_ns, made.lock_ns = True, 8 * MS, 8 * MS, 6 * MS
+    made.evidence.loop_ns = 9 * MS
+    Waits(stopped=lambda start, end: stopped).explain(task)
+    assert made.evidence.gil_ns == (waited and waited * MS)
+    assert made.evidence.loop_ns == (9 - (waited or 0)) * MS
+
+
 def test_what_the_thread_itself_held_the_lock_for_was_nobody_else_s():
     held_by_itself = [knock(5, 7.5), knock(12.5, 12.6), knock(17.6, 17.7), knock(22.7, 22.8), knock(27.8, 28)]
     assert told(held_by_itself, segment(4, 28, cpu=3, blocked=20)) == 0
@@ -130,12 +141,15 @@ def test_waiting_for_a_core_is_no_waiting_for_the_lock():
     assert told([knock(0, 10, 0), knock(15, 30, 0)], segment(4, 28, cpu=2, blocked=20)) == 0
 
 
-def late(*knocks) -> float | None:
-    """A frame that was due at 10 and began at 30: what of the gap it waited for the lock."""
+def late(*knocks, seen: tuple[str, ...] = ()) -> float | None:
+    """A frame that was due at 10 and began at 30: what of the gap it waited for the lock. ``seen``: what its
+    thread was seen in, every 5 ms from 12 on."""
     made = frame(segment(30, 40, cpu=5, blocked=5))
     made.stages.insert(0, Stage("gap", "gap", 10 * MS, 30 * MS))
     waits = Waits()
     waits.add(knocks)
+    for place, kind in enumerate(seen):
+        waits.saw(Sample((12 + 5 * place) * MS, THREAD, kind, kind))
     waits.explain(made)
     found = made.stages[0].evidence.gil_ns
     return None if found is None else found / MS
@@ -146,6 +160,13 @@ def test_a_thread_that_woke_up_for_its_frame_and_found_the_lock_held_began_late_
     assert late(knock(5, 17.9), knock(18, 30.5)) == 20  # held all the while
     assert late(knock(1, 3), knock(22, 30.5)) == 8  # in between nobody watched
     assert late(knock(18, 30.5), knock(38, 38.1)) == 12  # what came later says nothing
+
+
+def test_a_thread_that_was_seen_between_its_frames_says_itself_what_made_it_late():
+    assert late(seen=("gil",) * 4) == 20
+    assert late(seen=("sleep", "gil", "running", "gil")) == pytest.approx(13.33, abs=0.01)
+    assert late(knock(5, 17.9), knock(18, 30.5), seen=("sleep",) * 4) == 0  # held, but not against this one
+    assert late(knock(5, 17.9), knock(18, 30.5), seen=("running",)) == 20
 
 
 def test_a_source_that_was_late_is_not_the_lock():
@@ -236,12 +257,15 @@ def sampler(threads: Threads) -> tuple[CallSampler, list[Sample], list[int]]:
     return CallSampler(1, "", None, seen.append, threads, lambda: now[0]), seen, now
 
 
-def test_only_threads_in_a_frame_are_looked_at():
+def test_only_threads_in_a_frame_or_between_two_are_looked_at():
     threads = Threads(t10=Call("io", "read() of a pipe"), t11=Call("running"))
-    made, seen, _ = sampler(threads)
-    made.look(page((10, 100, 5), (11, 110, 0), (0, 0, 0)))
-    assert threads.asked == [10]
-    assert seen == [Sample(0, 100, "io", "read() of a pipe")]
+    made, seen, now = sampler(threads)
+    now[0] = 10 * LEFT_NS
+    made.look(
+        page((10, 100, 5), (11, 110, -10 * LEFT_NS + 1), (12, 120, -9 * LEFT_NS), (13, 130, 0), (0, 0, 0))
+    )
+    assert threads.asked == [10, 11]
+    assert seen == [Sample(now[0], 100, "io", "read() of a pipe"), Sample(now[0], 110, "running", "")]
 
 
 def test_a_refusal_is_counted_tried_again_a_second_later_and_told_once(caplog):

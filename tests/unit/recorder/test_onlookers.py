@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 import threading
+import time
 import weakref
 
 import pytest
@@ -12,7 +13,7 @@ from apart import Apart
 from framescope.handover import Batch
 from framescope.pipeline import Pipeline, _Process
 from framescope.recorder.faults import Faults
-from framescope.recorder.open_frames import THREADS, InFrame, OpenFrames, Page, read_page
+from framescope.recorder.open_frames import LEFT_NS, THREADS, InFrame, OpenFrames, Page, read_page
 from framescope.recorder.stack_sampler import (
     LATE_NOTE,
     LINES,
@@ -37,13 +38,14 @@ class Watched(Apart):
         self.witnesses = Witnesses(probes, self.faults)
 
 
-def threads_in_frames(watched: Watched) -> list[tuple[int, int]]:
+def threads_in_frames(watched: Watched, later_ns: int = LEFT_NS) -> list[tuple[int, int]]:
+    """Those on the page, once whoever left a frame by now is of no more interest."""
     batch = Batch(1, "", 0, 0)
     watched.witnesses.tell(batch)
     assert batch.threads is not None
     path, _ = batch.threads
     with open(path, "rb") as page:  # noqa: PTH123
-        return read_page(page.read())
+        return read_page(page.read(), time.monotonic_ns() + later_ns)
 
 
 @linux
@@ -55,6 +57,15 @@ def test_a_thread_is_on_the_page_while_it_is_in_a_frame():
     with pipeline.frame():
         assert threads_in_frames(watched) == [here]
     assert threads_in_frames(watched) == []
+
+
+@linux
+def test_a_thread_stays_on_the_page_for_a_moment_because_its_next_frame_may_be_late():
+    watched = Watched("system_calls")
+    with Pipeline("p", process=watched).frame():  # type: ignore[arg-type]
+        pass
+    assert threads_in_frames(watched, later_ns=0) == [(threading.get_native_id(), threading.get_ident())]
+    assert threads_in_frames(watched, later_ns=LEFT_NS) == []
 
 
 @linux

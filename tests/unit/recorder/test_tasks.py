@@ -18,6 +18,7 @@ from framescope.pipeline import OffPipeline
 from framescope.probes.scheduler import NOTHING
 from framescope.recorder.faults import Faults
 from framescope.recorder.pipeline import Recorder
+from framescope.recorder.turns import Turns
 
 
 class Clock:
@@ -235,9 +236,54 @@ async def test_a_timer_that_ran_out_while_others_had_the_loop_waited_for_the_loo
 
     await p.begin().around(work())
     (record,) = p.drain(1)
-    *_, loop_ns, queued_ns, _, _ = noted(record.marks, STEPS)
+    *_, loop_ns, queued_ns, _, _, _ = noted(record.marks, STEPS)
     assert loop_ns + queued_ns >= 26 * ms
     assert record.end_ns - record.start_ns >= 30 * ms
+
+
+@pytest.mark.parametrize(
+    ("timeout", "found", "late_ms", "busy_since_ms"),
+    [
+        (0, True, 8, 0),  # it was not to wait at all
+        (0.0021, False, 5, 3),  # 3 ms, as it rounds up
+        (0.0021, True, 0, 8),  # nobody knows when what it found came
+        (None, True, 0, 8),
+    ],
+)
+def test_a_loop_is_late_while_a_select_does_not_return_whose_time_is_over(
+    timeout, found, late_ms, busy_since_ms
+):
+    ms = 1_000_000
+    now = [0]
+    turns = Turns(0, lambda: now[0])
+    now[0] = 8 * ms
+    turns.turned(0, timeout, found)
+    assert (turns.late_ns, turns.busy_since_ns) == (late_ms * ms, busy_since_ms * ms)
+
+
+async def test_a_task_whose_loop_was_late_and_off_its_core_waited_for_the_interpreter_lock():
+    """The scheduler read here says that nobody ran."""
+    p = Recorder(0, "p", scheduler=Busy(), faults=Faults(raising=True))
+
+    async def late_twice() -> None:
+        selector = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]
+        turns, plain = selector.framescope_turns, selector.select
+
+        def select(timeout: float | None = None) -> object:
+            called, events = time.monotonic_ns(), plain(timeout)
+            time.sleep(0.01)  # as if the lock were held by another
+            turns.turned(called, timeout, bool(events))
+            return events
+
+        selector.select = select
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.002)
+        selector.select = plain
+
+    await p.begin().around(late_twice())
+    (record,) = p.drain(1)
+    *_, loop_ns, _, off_ns, _, lock_ns = noted(record.marks, STEPS)
+    assert 19_000_000 <= lock_ns <= off_ns <= loop_ns
 
 
 async def test_a_loop_that_cannot_be_watched_leaves_the_loops_part_unknown(monkeypatch):
