@@ -58,7 +58,8 @@ def main() -> None:
         gc.collect()
         gc.freeze()  # as a real-time program does; what a fault makes is not frozen
         episodes: list[tuple[Fault, int, int]] = []
-        for kind, strength_ms, first, after in told["episodes"]:
+        # What is started once there is a quota is held by it too.
+        for kind, strength_ms, first, after in sorted(told["episodes"], key=lambda one: one[0] == "quota"):
             fault = graphics.fault(kind) if graphics is not None else None
             if fault is None:
                 fault = KINDS[kind].make(points, strength_ms, seed)

@@ -24,6 +24,8 @@ from framescope.agent.agent import Agent
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 TICK_NS = 1_000_000_000
+HANGING_S = 30.0
+"""A host that has closed its output and goes on for longer than this hangs."""
 
 
 class Heard:
@@ -101,7 +103,7 @@ def _attend(
     arguments: Sequence[str],
     environment: Mapping[str, str],
 ) -> None:
-    """Be the agent of a host until it ends."""
+    """Be the agent of a host until it ends. Raises ``ChildProcessError`` where it failed."""
     host = subprocess.Popen(
         [sys.executable, str(HERE / program), *arguments],
         stdout=subprocess.PIPE,
@@ -123,6 +125,8 @@ def _attend(
                 recording.tick(now)
                 agent.tick(now)
             time.sleep(0.05)
+        if code := host.wait(HANGING_S):
+            raise ChildProcessError(f"{program} {' '.join(arguments)}: ended with {code}")
     finally:
         host.kill()
         host.wait()

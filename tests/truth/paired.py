@@ -83,6 +83,25 @@ def rows(
     return found
 
 
+def unrest(
+    programme: Programme,
+    disturbed: Sequence[Judged],
+    usual: Mapping[int, float],
+    crowded: Sequence[Span] = (),
+) -> list[float]:
+    """How far the truth is off by itself: of each frame that nothing was done to, its latency less the same
+    frame's in the replay, in ms, of either sign."""
+    after = round(AFTERMATH_S * shapes.FPS[programme.shape])
+    taken = [(one.first, one.after + after) for one in programme.episodes]
+    return [
+        latency - usual[number]
+        for number, latency in latencies(one for one in disturbed if not touches(one.frame, crowded)).items()
+        if number in usual
+        and number >= starting(programme)
+        and not any(first <= number < last for first, last in taken)
+    ]
+
+
 def episodes_told(programme: Programme, disturbed: Sequence[Judged], rows: Sequence[Row]) -> list[Span]:
     """When something was done that made enough frames slow to be an incident (monotonic ns)."""
     by_id = {one.frame.id: one.frame for one in disturbed}

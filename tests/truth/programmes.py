@@ -85,12 +85,14 @@ SURE = {
     "heavier work": "in_work",
     "collection": "in_work",
     "contended lock": "in_work",
-    "synchronous write": "in_output",
     "slow pipe": "in_output",
     "late source": "delay_s",
 }
-"""Faults that take from every frame what they are meant to, and the point of the pipeline they hold: of two
-such at once it is known how much each took. Two cannot hold the same point."""
+"""Faults that take from every frame what they are meant to, whatever else is done to it, and the point of the
+pipeline they hold: beside such a fault it is known how much another took. Two cannot hold the same point."""
+THROUGH_THE_HOLDER = frozenset({"held lock", "collection elsewhere", "neighbours", "quota"})
+"""What makes the holder of a contended lock hold it for longer: the frame waits for the lock all the while, and
+of which of the two is a matter of taste."""
 
 
 def doubles_of(shape: str) -> list[tuple[str, str]]:
@@ -103,6 +105,7 @@ def doubles_of(shape: str) -> list[tuple[str, str]]:
         if causes[one] != causes[other]
         and (one in SURE or other in SURE)
         and (one not in SURE or SURE[one] != SURE.get(other))
+        and not ("contended lock" in (one, other) and {one, other} & THROUGH_THE_HOLDER)
     ]
 
 

@@ -66,6 +66,11 @@ def rest(results: Mapping[str, Any]) -> str:
         for what, found in results["told_as"].items()
     ]
     lines.append(f"  left out, because others used the machine: {results['left_out']} slow frames")
+    own = results["truth_itself"]
+    lines.append(
+        f"  error of the truth itself, by frames that nothing was done to: median {number(own['median'])}, "
+        f"p90 {number(own['p90'])}"
+    )
     found = results["incidents"]
     lines.append(f"  {found['incidents']} incidents of {found['episodes']} episodes")
     return "\n".join(lines)

@@ -14,6 +14,7 @@ from score import (
     f1,
     matched,
     of_two,
+    own_errors,
     reliability,
     report,
     share_errors,
@@ -54,6 +55,12 @@ def test_a_share_is_compared_with_what_the_replay_says_the_fault_took():
         row("io_wait", "x", 1.0),
     ]
     assert share_errors(rows) == [0.1, 1.0]  # and nothing of the one that took less than 2 ms
+
+
+def test_the_truth_is_as_exact_as_two_runs_of_the_same_frames_are_alike():
+    rows = [row("cpu_work", "cpu_work", injected=10.0), row("cpu_work", "cpu_work", injected=1.0)]
+    assert own_errors(rows, {"one_thread": [1.0, -1.0, 1.0]}) == [0.1] * 50
+    assert own_errors(rows, {}) == []
 
 
 def test_of_two_faults_both_must_have_a_share_worth_telling():
