@@ -329,6 +329,7 @@ def slow_pipe(strength_ms: float) -> Act:
         asked.write(b"x")
         filled.read(1)
 
+    wait()  # until it has started
     return wait
 
 
