@@ -133,7 +133,7 @@ def collection_error() -> dict[str, float]:
         gc.collect()
         around.append(time.monotonic_ns() - before)
     probe.remove()
-    told = [end - start for generation, _, start, end in probe.collect() if generation == 2]
+    told = [end - start for generation, _, start, end in probe.collect() or () if generation == 2]
     missing = [truth - seen for truth, seen in zip(around, told, strict=True)]
     return {
         "truth_ms": round(statistics.median(around) / 1e6, 3),

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-VERSION: Final = 8
+VERSION: Final = 9
 HEADER: Final = struct.Struct("<II")
 """Message length in bytes, frames in it (so that a reader can count what it could not read)."""
 MAX_MESSAGE: Final = 16 * 1024 * 1024
@@ -123,8 +123,8 @@ class Batch:
     """Plain tuples of ``FrameRecord``'s fields but ``works``: ``records`` names them, in the agent."""
     works: list[tuple[Any, ...]] = field(default_factory=list)
     """``GpuWork`` fields, in their order."""
-    collections: list[tuple[int, int, int, int]] = field(default_factory=list)
-    """Garbage collections: (generation, thread, start, end)."""
+    collections: list[tuple[int, int, int, int]] | None = field(default_factory=list)
+    """Garbage collections: (generation, thread, start, end); None where nobody listens to the collector."""
     queues: list[tuple[int, str, int, int, int, dict[str, int]]] = field(default_factory=list)
     """(pipeline, name, capacity, depth now, blocked ns so far, drops so far by reason); the numbers
     ``UNKNOWN`` where a queue does not tell."""
@@ -141,8 +141,8 @@ class Batch:
     """Waits in the host's own queues, which carry no frames: (pipeline, queue, ns each)."""
     counts: list[tuple[int, str, float]] = field(default_factory=list)
     """What the host counts itself: (pipeline, name, so far)."""
-    knocks: list[tuple[int, int, int, int]] = field(default_factory=list)
-    """Knocks at the interpreter lock: (when due, when answered, ns of it waited for the lock)."""
+    knocks: list[tuple[int, int, int, int]] | None = field(default_factory=list)
+    """Knocks at the interpreter lock, as ``interpreter_lock.Knock``; None where nobody knocks at one."""
     looks: list[tuple[int, int, str]] = field(default_factory=list)
     """Where threads were in their Python code: (thread, when, a line a call, the innermost last)."""
     threads: tuple[str, tuple[int, int] | None] | None = None

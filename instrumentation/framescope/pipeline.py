@@ -112,9 +112,9 @@ class _Process:
             self.faults.note("witnesses.install")
 
     def close(self, timeout: float) -> None:
-        self.collections.remove()
         self.witnesses.remove()
         self.shipper.close(timeout)
+        self.collections.remove()  # last: what is shipped until then says that somebody listens
 
 
 _process: _Process | None = None

@@ -33,7 +33,9 @@ from framescope import signals as sig
 from framescope.agent.agent import Agent
 from framescope.agent.anchor import WallAnchor
 from framescope.agent.at_hand import LinkAtHand
+from framescope.agent.evidence import EvidenceProbes
 from framescope.agent.settings import AgentSettings
+from framescope.handover import Batch
 from framescope.judge.model import Frame, Stage, Verdict
 from framescope.judge.reading import read_frame, read_verdict
 from framescope.probes import scheduler
@@ -41,6 +43,7 @@ from framescope.probes.gc import CollectionProbe
 from framescope.recorder.faults import Faults
 from framescope.recorder.pipeline import Recorder
 from framescope.recorder.shipper import Shipper
+from framescope.recorder.witnesses import Witnesses
 
 __all__ = ["FakeClock", "RecordedFrame", "RecordedStage", "Recording", "record"]
 
@@ -400,11 +403,29 @@ class _Received:
     def close(self, timeout: float) -> None: ...
 
 
+class _NobodyElse(Witnesses):
+    """On a clock that goes on only when it is told to nobody waits for the interpreter lock."""
+
+    def tell(self, batch: Batch) -> None:
+        super().tell(batch)
+        batch.knocks = []
+
+
+class _Unlimited(EvidenceProbes):
+    """The readings of a machine that nothing is read of; no control group limits who runs on it."""
+
+    def quota_over(self, start_ns: int, end_ns: int) -> int:
+        return 0
+
+
 class _ShipsWhenAsked(Shipper):
     """A shipper without a thread."""
 
     def __init__(self, link: LinkAtHand, collections: CollectionProbe, faults: Faults, times: _Times) -> None:
-        super().__init__(link, str(uuid.uuid4()), collections, faults, times.monotonic, times.wall)
+        witnesses = None if times.monotonic is time.monotonic_ns else _NobodyElse()
+        super().__init__(
+            link, str(uuid.uuid4()), collections, faults, times.monotonic, times.wall, witnesses=witnesses
+        )
         self._times = times
 
     def add(self, recorder: Recorder) -> None:
@@ -441,18 +462,19 @@ class _InMemory(front._Process):
             one.name: False for one in fields(AgentSettings) if one.name.startswith("probe_")
         }
         self._clock = times.monotonic
+        settings = AgentSettings(keep_budget=EVERY_FRAME, baseline_every=1, **none)
         self._agent = Agent(
             received,
             lambda batch: Resource({}),
-            AgentSettings(keep_budget=EVERY_FRAME, baseline_every=1, **none),
+            settings,
+            None if clock is None else lambda pid: _Unlimited(pid, settings, times.monotonic),
             anchor=WallAnchor(times.monotonic, times.wall),
             clock=times.monotonic,
         )
         self.baseline_every = front.settings_in(os.environ).baseline
         self.faults = Faults()
-        self.collections = CollectionProbe()
-        if clock is None:
-            self.collections.install()
+        self.collections = CollectionProbe(times.monotonic)
+        self.collections.install()
         self.scheduler = scheduler.reader() if clock is None else clock.scheduler
         self.shipper: _ShipsWhenAsked = _ShipsWhenAsked(
             LinkAtHand(self._agent.feed), self.collections, self.faults, times

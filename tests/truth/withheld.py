@@ -28,6 +28,12 @@ class Withheld:
     deaf_to: frozenset[str] = frozenset()
 
 
+def _unscheduled(batch: Batch) -> Batch:
+    """As with the scheduler's probe off; who cannot tell a wait for a core from one for the lock does not
+    knock at it."""
+    return replace(_each_frame(_not_scheduled)(batch), knocks=None)
+
+
 def _each_frame(change: Callable[[FrameRecord], FrameRecord]) -> Callable[[Batch], Batch]:
     def changed(batch: Batch) -> Batch:
         return replace(batch, frames=[tuple(change(FrameRecord(*one)))[:-1] for one in batch.frames])
@@ -47,7 +53,7 @@ def _not_scheduled(record: FrameRecord) -> FrameRecord:
 def _loop_unwatched(record: FrameRecord) -> FrameRecord:
     def unwatched(what: Any, value: Any) -> Any:
         steps = type(what) is tuple and what[0] == STEPS
-        return (value[0], value[1], UNKNOWN, 0, 0, 0) if steps else value
+        return (value[0], value[1], UNKNOWN, *[0] * (len(value) - 3)) if steps else value
 
     marks = list(record.marks)
     marks[1::2] = [unwatched(what, value) for what, value in zip(marks[::2], marks[1::2], strict=True)]
@@ -68,13 +74,14 @@ def _not_timed(work: GpuWork) -> GpuWork:
 
 
 PROBES: dict[str, Withheld] = {
-    "scheduler": Withheld(BY_SCHEDULER, _each_frame(_not_scheduled)),
-    "collections": Withheld(frozenset({"gc_pause"}), lambda batch: replace(batch, collections=[])),
-    "interpreter lock": Withheld(frozenset({"python_gil"}), lambda batch: replace(batch, knocks=[])),
+    "scheduler": Withheld(BY_SCHEDULER, _unscheduled),
+    "collections": Withheld(frozenset({"gc_pause"}), lambda batch: replace(batch, collections=None)),
+    "interpreter lock": Withheld(frozenset({"python_gil"}), lambda batch: replace(batch, knocks=None)),
     "system calls": Withheld(frozenset({"io_wait", "lock_wait", "python_gil"}), None,
                              frozenset({"system_calls"})),
     "knocks and system calls": Withheld(frozenset({"io_wait", "lock_wait", "python_gil"}),
-                                        lambda batch: replace(batch, knocks=[]), frozenset({"system_calls"})),
+                                        lambda batch: replace(batch, knocks=None),
+                                        frozenset({"system_calls"})),
     "pressure": Withheld(frozenset({"io_wait", "memory_pressure"}), None,
                          frozenset({"pressure", "group_pressure", "page_faults"})),
     "control group": Withheld(frozenset({"cpu_quota"}), None, frozenset({"cgroup"})),

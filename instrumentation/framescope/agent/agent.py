@@ -21,7 +21,15 @@ from framescope.agent.cohorts import Cohorts
 from framescope.agent.counts import FrameCounts
 from framescope.agent.evidence import EvidenceProbes
 from framescope.agent.export import STREAM_LOG
-from framescope.agent.intake import PlainStages, fill, outline, owned_by_stage, plain_stages, read_threads
+from framescope.agent.intake import (
+    PlainStages,
+    fill,
+    not_taken,
+    outline,
+    owned_by_stage,
+    plain_stages,
+    read_threads,
+)
 from framescope.agent.keeper import Judged, keep
 from framescope.agent.metrics import Beginnings, metrics_data
 from framescope.agent.record import frame_records
@@ -144,6 +152,8 @@ class Agent:
         self._pending: deque[FrameRecord] = deque()
         self._works: dict[int, GpuWork] = {}
         self._collections: deque[Collection] = deque(maxlen=10_000)
+        self._off: frozenset[str] = frozenset()
+        """Readings that the host's probes do not take, by the newest batch."""
         self._marks: list[tuple[int, str]] = []
         self._recalls: list[tuple[int, int, int, str]] = []
         # By pipeline number, so that two of one name add up instead of taking turns. The reasons of the two
@@ -202,8 +212,9 @@ class Agent:
             self.totals.set(sig.FS_CLOCK_ERROR, source, batch.sent_ns, max(clock_errors) / 1e9)
         while len(self._works) > WORKS:
             self._works.pop(next(iter(self._works)))
-        self._collections.extend(batch.collections)
-        for generation, _, start, end in batch.collections:
+        self._off = not_taken(batch)
+        self._collections.extend(batch.collections or ())
+        for generation, _, start, end in batch.collections or ():
             self.totals.observe(sig.FS_GC_PAUSE, ((sig.GC_GENERATION, str(generation)),), (end - start) / 1e9)
         self._pending.extend(records)
         while len(self._pending) > PENDING:
@@ -370,10 +381,11 @@ class Agent:
     def _learn(self, number: int, judged: Judged, record: FrameRecord, stages: PlainStages | None) -> None:
         """Learn from a frame what is usual; of a plain one (``stages``) without building its stages."""
         pipeline, frame = self._pipelines[number], judged.frame
-        if stages is None or self._collections_over(record):
+        collections = self._collections_over(record)
+        if stages is None or collections:
             pipeline.baseline.take(self._read(number, judged))
             return
-        read_threads(frame, record, ())
+        read_threads(frame, record, collections)
         self._add_machine_evidence(frame, None)
         pipeline.baseline.take_plain(frame, owned_by_stage(frame, stages, pipeline.definition))
 
@@ -397,8 +409,11 @@ class Agent:
         self._add_machine_evidence(frame, devices[0] if devices else None)
         return frame
 
-    def _collections_over(self, record: FrameRecord) -> list[Collection]:
-        """The collections that touch a frame or the gap before it; they are held oldest first."""
+    def _collections_over(self, record: FrameRecord) -> list[Collection] | None:
+        """The collections that touch a frame or the gap before it; they are held oldest first. None where
+        nobody listens to the collector."""
+        if "gc_ns" in self._off:
+            return None
         since = record.gap[1] if record.gap is not None else record.due_ns
         found: list[Collection] = []
         for collection in reversed(self._collections):
@@ -527,13 +542,14 @@ class Agent:
         assert self._probes is not None
         frame.device = self._probes.device_over(frame.due_ns, frame.end_ns, device)
         held = self._probes.quota_over(frame.due_ns, frame.end_ns)
+        frame.off = self._off
+        if held is None:
+            frame.off |= {"quota_ns"}
+        if any(segment.evidence.runqueue_ns is None for segment in frame.segments):
+            frame.off |= {"runqueue_ns"}
         stalled = self._probes.io_stall_over(frame.due_ns, frame.end_ns)
         short_of_memory = self._probes.memory_stall_over(frame.due_ns, frame.end_ns)
-        for stage in frame.stages:
-            if stage.kind in ("queue", "gap"):  # of the thread that was to take the frame
-                _hold_back(stage.evidence, self._probes.quota_over(stage.start_ns, stage.end_ns))
         for evidence in (segment.evidence for segment in frame.segments):
-            _hold_back(evidence, held)
             if evidence.io_ns is not None:
                 if short_of_memory == 0 or (short_of_memory and evidence.io_ns):
                     # A page that had to come back is a block that this thread read while it was blocked.
@@ -542,16 +558,15 @@ class Agent:
                 # It waited for I/O no longer than the machine shows that anybody did.
                 evidence.io_ns = None if stalled is None else min(evidence.io_ns, stalled)
         self._probes.waits.explain(frame)
-        for evidence, start_ns, end_ns in (
-            *((one.evidence, frame.due_ns, frame.end_ns) for one in frame.segments),
-            *(
-                (one.evidence, one.start_ns, one.end_ns)
-                for one in frame.stages
-                if one.kind in ("queue", "gap")
-            ),
-        ):
-            if evidence.starved_ns:
-                _hold_back(evidence, self._probes.quota_over(start_ns, end_ns))
+        # The time before a frame, and in a queue, is that of the thread that was to take it.
+        waits = [stage for stage in frame.stages if stage.kind in ("queue", "gap")]
+        if "gc_ns" in frame.off:
+            for evidence in [one.evidence for one in frame.segments] + [one.evidence for one in waits]:
+                _leave_with_the_lock(evidence)
+        for segment in frame.segments:
+            _hold_back(segment.evidence, held)
+        for stage in waits:
+            _hold_back(stage.evidence, self._probes.quota_over(stage.start_ns, stage.end_ns))
 
     def _send_metrics(self, now_ns: int) -> None:
         assert self._probes is not None and self._resource is not None
@@ -614,6 +629,14 @@ class Agent:
     def _name(self, number: int) -> str:
         known = self._pipelines.get(number)
         return known.definition.name if known is not None else ""
+
+
+def _leave_with_the_lock(evidence: Evidence) -> None:
+    """Nobody listens to the collector: a collection that got no core looks like any holder of the lock that
+    did not, and would have been the collection's whole."""
+    if evidence.starved_ns:
+        evidence.gil_ns = (evidence.gil_ns or 0) + evidence.starved_ns
+        evidence.starved_ns = None
 
 
 def _hold_back(evidence: Evidence, held_ns: int | None) -> None:

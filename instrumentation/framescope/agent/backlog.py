@@ -14,6 +14,7 @@ from collections import deque
 from typing import Final
 
 from framescope.judge.account import apportion
+from framescope.judge.host import as_far_as_told
 from framescope.judge.model import Evidence, Frame, Segment, Stage, Verdict
 
 PLAIN: Final = "queue_wait"
@@ -112,7 +113,7 @@ class Backlog:
             shares = verdict.shares if verdict is not None else ()
             if queue is not None:
                 for cause, amount in _kept_from_running(queue.evidence):
-                    server.ledger.add(cause, amount)
+                    server.ledger.add(as_far_as_told(cause, frame.off), amount)
             else:
                 for gap in (stage for stage in frame.stages if stage.kind == "gap"):
                     for share in shares:  # what kept the thread from beginning, beyond the frames ahead

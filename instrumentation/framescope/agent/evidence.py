@@ -137,7 +137,7 @@ class EvidenceProbes:
 
     def hear(self, batch: Batch) -> None:
         """Take in what the host's own probes saw of its threads, and look at these where it lets us."""
-        knocks = (knock for knock in batch.knocks if not self._stops.within(knock[0], knock[1]))
+        knocks = (knock for knock in batch.knocks or () if not self._stops.within(knock[0], knock[1]))
         self.waits.add(knocks, batch.looks)
         for device, at_ns, delay_ns, _ in batch.canaries:
             held = self._points.setdefault(sig.FS_GPU_CANARY_DELAY, [])
@@ -200,7 +200,7 @@ class EvidenceProbes:
         return self.devices.over(start_ns, end_ns, device)
 
     def quota_over(self, start_ns: int, end_ns: int) -> int | None:
-        """ns the cgroup's limit held the process back around a frame; None without a limit or reading."""
+        """ns a cgroup's limit held the process back around a frame, 0 without one; None without a reading."""
         held = self._throttled.over(start_ns, end_ns)
         return None if held is None else min(held, end_ns - start_ns)
 
@@ -257,8 +257,9 @@ class EvidenceProbes:
 
     def _take_cgroup(self, reading: CgroupReading) -> Iterable[Point]:
         self._throttled.add(reading.time_ns, reading.throttled_ns)
-        yield sig.FS_CPU_QUOTA_TIME, (), reading.time_ns, reading.throttled_ns / 1e9
-        yield sig.FS_CPU_QUOTA_LIMIT, (), reading.time_ns, reading.limit_cpus
+        if reading.limit_cpus is not None:
+            yield sig.FS_CPU_QUOTA_TIME, (), reading.time_ns, reading.throttled_ns / 1e9
+            yield sig.FS_CPU_QUOTA_LIMIT, (), reading.time_ns, reading.limit_cpus
 
     def _take_pressure(self, reading: PressureReading) -> Iterable[Point]:
         _remember(reading, io=self._io_stalls, memory=self._memory_stalls, cpu=self._cpu_stalls)

@@ -15,6 +15,7 @@ from framescope.handover import (
     THREAD,
     TRACE,
     WORK,
+    Batch,
     FrameRecord,
     PipelineDefinition,
     StepsTaken,
@@ -27,6 +28,12 @@ from framescope.probes.gc import Collection
 SAY_NOTHING_OF_STAGES: Final = (TRACE, STEPS, SPANS)
 OLDEST_NS: Final = 60_000_000_000
 """A capture time further back than a minute is no frame of a real-time pipeline, but another clock."""
+
+
+def not_taken(batch: Batch) -> frozenset[str]:
+    """The readings (``Evidence`` fields) that no probe of the host takes."""
+    told = {"gc_ns": batch.collections, "gil_ns": batch.knocks}
+    return frozenset(name for name, found in told.items() if found is None)
 
 
 def outline(record: FrameRecord, definition: PipelineDefinition, count: Callable[[str], None]) -> Frame:
@@ -100,8 +107,9 @@ def owned_by_stage(frame: Frame, stages: PlainStages, definition: PipelineDefini
     return owned
 
 
-def read_threads(frame: Frame, record: FrameRecord, collections: Sequence[Collection]) -> None:
-    """Read what the scheduler did to a frame on each thread it was on."""
+def read_threads(frame: Frame, record: FrameRecord, collections: Sequence[Collection] | None) -> None:
+    """Read what the scheduler did to a frame on each thread it was on. ``collections`` that touch it; None
+    where nobody listened to the collector."""
     frame.segments = [_segment(*segment[:5], collections=collections) for segment in record.segments]
     _add_steps(frame.segments, noted(record.marks, STEPS))
 
@@ -111,10 +119,11 @@ def fill(
     record: FrameRecord,
     definition: PipelineDefinition,
     works: Mapping[int, GpuWork],
-    collections: Sequence[Collection],
+    collections: Sequence[Collection] | None,
     count: Callable[[str], None],
 ) -> None:
-    """Read the inside of a frame: its stages, its threads, and what the scheduler did to them."""
+    """Read the inside of a frame: its stages, its threads, and what the scheduler did to them.
+    ``collections`` are as for ``read_threads``."""
     frame.trace = noted(record.marks, TRACE) or ""
     frame.spans = noted(record.marks, SPANS) or ()
     read_threads(frame, record, collections)
@@ -134,7 +143,7 @@ def _segment(
     before: tuple[int, int, int],
     end: int,
     after: tuple[int, int, int],
-    collections: Sequence[Collection],
+    collections: Sequence[Collection] | None,
 ) -> Segment:
     evidence = _between(before, after, max(0, end - start))
     evidence.gc_ns = _overlap(collections, start, end)
@@ -178,9 +187,9 @@ def _add_steps(segments: Sequence[Segment], told: StepsTaken | None) -> None:
             evidence.loop_ns = 0
 
 
-def _overlap(collections: Sequence[Collection], start: int, end: int) -> int:
+def _overlap(collections: Sequence[Collection] | None, start: int, end: int) -> int | None:
     if not collections:
-        return 0
+        return None if collections is None else 0
     return sum(max(0, min(end, c_end) - max(start, c_start)) for _, _, c_start, c_end in collections)
 
 
@@ -292,7 +301,7 @@ def _add_readiness(frame: Frame, record: FrameRecord) -> None:
             queue.evidence.runqueue_ns = min(idle, queue.end_ns - queue.start_ns)
 
 
-def _add_gap(frame: Frame, record: FrameRecord, collections: Sequence[Collection]) -> None:
+def _add_gap(frame: Frame, record: FrameRecord, collections: Sequence[Collection] | None) -> None:
     """The time before the frame started: since its due time, and since this thread's frame before."""
     evidence = Evidence()
     if record.gap is not None:

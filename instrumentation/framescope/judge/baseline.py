@@ -95,9 +95,9 @@ class Baseline:
         self._take_whole(frame, owned, unowned)
 
     def take_plain(self, frame: Frame, owned: Mapping[str, int]) -> None:
-        """The same of a frame on one thread in which no collection ran and whose stages are not built:
+        """The same of a frame on one thread in which no collection was seen and whose stages are not built:
         ``owned`` is each stage's time, in ns, without the stages inside it."""
-        for name in owned:
+        for name in owned if "gc_ns" not in frame.off else ():
             if name != "gap" or frame.gap_ns is not None:
                 self._add(("evidence", name, "gc_ns"), 0)
         self._take_whole(frame, owned, frame.latency_ns - sum(owned.values()))

@@ -15,6 +15,7 @@ from framescope.judge.gpu import (
     held_more,
     others,
 )
+from framescope.judge.host import CAUSE_OF, LIKE_THE_GPU, TOLD_APART_BY, is_untimed
 from framescope.judge.model import Considered, EvidenceRow, Frame, Stage
 
 NS: Final = 1e9
@@ -231,23 +232,41 @@ def considered(frame: Frame, named: set[str]) -> tuple[Considered, ...]:
         if cause in named:
             continue
         value = getattr(frame.evidence, field)
-        if value is None:
-            why = _NOT_TOLD.get(cause, "no probe told")
+        why = _NOT_TOLD.get(cause, "no probe told") if value is None else _not_told_apart(frame, named, cause)
+        if why:
             rows.append(Considered(cause, "not_measured", f"{text}: {why}"))
-        else:
+        elif value is not None:
             rows.append(Considered(cause, "ruled_out", f"{text} {value / 1e6:.1f} ms, no more than usual"))
     if any(stage.kind == "gpu" for stage in frame.stages):
         rows.extend(_considered_gpu(frame, named, bool(gpus), all(g.busy_ns is not None for g in gpus)))
     if "queue_wait" not in named and any(stage.kind == "queue" for stage in frame.stages):
         waited = sum(stage.owned_ns for stage in frame.stages if stage.kind == "queue")
-        rows.append(
-            Considered("queue_wait", "ruled_out", f"waited {waited / 1e6:.1f} ms, no more than usual")
-        )
+        found = f"waited {waited / 1e6:.1f} ms"
+        rows.append(_considered_wait(frame, "queue_wait", found, "no more than usual"))
     if "late_input" not in named and frame.gap_ns is not None:
-        rows.append(
-            Considered("late_input", "ruled_out", f"idle {frame.gap_ns / 1e6:.1f} ms before it, as usual")
-        )
+        found = f"idle {frame.gap_ns / 1e6:.1f} ms before it"
+        rows.append(_considered_wait(frame, "late_input", found, "as usual"))
     return tuple(rows)
+
+
+def _considered_wait(frame: Frame, cause: str, found: str, usual: str) -> Considered:
+    why = _not_told_apart(frame, set(), cause)
+    if why:
+        return Considered(cause, "not_measured", f"{found}: {why}")
+    return Considered(cause, "ruled_out", f"{found}, {usual}")
+
+
+def _not_told_apart(frame: Frame, named: set[str], cause: str) -> str:
+    """Why a reading that was taken does not rule its cause out; "" where it does."""
+    missing = [CAUSE_OF[reading] for reading in TOLD_APART_BY.get(cause, ()) if reading in frame.off]
+    if missing:
+        titles = " and ".join(sig.CAUSES[other].title for other in missing)
+        return f"not told apart from {titles}, which no probe tells"
+    if cause in LIKE_THE_GPU and any(is_untimed(stage) for stage in frame.stages):
+        return "not told apart from waiting for the GPU, whose work was not timed"
+    if cause == "io_wait" and "blocked" in named and frame.evidence.lock_ns is None:
+        return "of disks alone; a pipe or a socket only emitter.probes.system_calls tells"
+    return ""
 
 
 def _considered_gpu(frame: Frame, named: set[str], timed: bool, split: bool) -> list[Considered]:

@@ -6,9 +6,11 @@ pool that the segment's stages draw from, in order of precedence and in proporti
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Final
 
+from framescope import signals as sig
 from framescope.judge.model import Evidence, Stage
 
 PRECEDENCE: Final = (
@@ -29,6 +31,46 @@ or beside it, and the finer name is the truer one. Plain ``blocked`` is what no 
 
 OF_THE_HOST_ALONE: Final = PRECEDENCE[:4]
 """What no waiting for a GPU looks like: a collection, a quota, a queue for a core, the interpreter lock."""
+LIKE_THE_GPU: Final = frozenset(cause for cause, _ in PRECEDENCE[4:])
+"""Who waits for a GPU sleeps, polls a driver's file, or spins."""
+
+
+TOLD_APART_BY: Final[Mapping[str, tuple[str, ...]]] = {
+    "cpu_work": ("gc_ns",),
+    "cpu_contention": ("quota_ns",),
+    "python_gil": ("gc_ns",),
+    "loop_wait": ("gc_ns", "gil_ns", "runqueue_ns"),
+    "queue_wait": ("gc_ns", "gil_ns", "runqueue_ns"),
+    "late_input": ("gc_ns", "gil_ns", "runqueue_ns"),
+}
+"""What a cause is mistaken for another without: a collection is CPU time of the thread it runs in, holds the
+interpreter lock against the others, and keeps a loop or a consumer from taking the next."""
+CAUSE_OF: Final = {reading: cause for cause, reading in PRECEDENCE}
+
+
+def as_far_as_told(cause: str, off: Set[str]) -> str:
+    """The cause, or what it has in common with those that readings which are ``off`` would have told from it:
+    the family, or ``unknown``."""
+    for reading in TOLD_APART_BY.get(cause, ()) if off else ():
+        if reading in off:
+            family = _family(cause)
+            cause = family if family == _family(CAUSE_OF[reading]) else "unknown"
+    return cause
+
+
+def as_far_as_timed(cause: str, stage: Stage | None) -> str:
+    """The cause, or ``unknown`` where it looks like a wait for GPU work that nobody timed."""
+    return "unknown" if is_untimed(stage) and cause in LIKE_THE_GPU else cause
+
+
+def is_untimed(stage: Stage | None) -> bool:
+    """Whether a stage launches GPU work and nothing is known of it."""
+    return stage is not None and stage.kind == "gpu" and stage.gpu is None
+
+
+def _family(cause: str) -> str:
+    known = sig.CAUSES.get(cause)
+    return cause if known is None or known.parent is None else known.parent
 
 
 @dataclass(slots=True)

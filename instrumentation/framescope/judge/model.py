@@ -203,6 +203,9 @@ class Frame:
     device: Device | None = None
     before_ns: Mapping[str, int] = field(default_factory=dict)
     """What the frame before lost, by cause: it takes the blame for a late start."""
+    off: frozenset[str] = frozenset()
+    """Readings that nobody takes, because their probe is off or cannot run (``Evidence`` fields). What they
+    would tell apart is then named by what it has in common, at most."""
     attributes: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     trace: str = ""
     """Its own trace and span id in hex, where the host asked for them."""

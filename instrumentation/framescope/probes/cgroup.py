@@ -19,12 +19,13 @@ class CgroupReading:
     """Cumulative and never falling, also when the process changes its group; ``time_ns`` is monotonic.
 
     ``throttled_ns`` is the kernel's sum over CPUs, so that it may grow faster than the clock.
-    ``limit_cpus`` is the tightest quota on the way up, in CPUs.
+    ``limit_cpus`` is the tightest quota on the way up, in CPUs; ``None``: there is none, so that nothing is
+    held back.
     """
 
     time_ns: int
     throttled_ns: int
-    limit_cpus: float
+    limit_cpus: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +46,32 @@ class CgroupProbe:
         self._pid = pid
         self._root = root
         self._limited: list[_Limited] = []
+        self._looked = False
+        """Whether the process's group was found, limited or not."""
         self._resolve_due_ns: int | None = None
         self._seen: dict[Path, int] = {}
         self._total_ns = 0
+        self._told = False
         self.unavailable: str | None = None
 
     def read(self, now_ns: int) -> CgroupReading | None:
-        """The throttled time so far; ``None`` without a quota or where it cannot be read. Raises nothing."""
+        """The throttled time so far; ``None`` where that cannot be read. Raises nothing."""
         if self._resolve_due_ns is None or now_ns >= self._resolve_due_ns:
             self._resolve_due_ns = now_ns + RESOLVE_EVERY_NS
             self.close()
             self._limited = self._resolve()
         amounts = {group.counters.path: _throttled(group) for group in self._limited}
         known = {path: amount for path, amount in amounts.items() if amount is not None}
-        if not known:
+        if not (known or (self._looked and not self._limited)):
             return None
         for path, amount in known.items():
             # A group that is met later counts from there on: its past is not what was just lost.
-            before = self._seen.get(path, amount if self._seen else 0)
+            before = self._seen.get(path, amount if self._told else 0)
             self._total_ns += max(0, amount - before)
         self._seen.update(known)
-        return CgroupReading(now_ns, self._total_ns, min(group.cpus for group in self._limited))
+        self._told = True
+        limit = min((group.cpus for group in self._limited), default=None)
+        return CgroupReading(now_ns, self._total_ns, limit)
 
     def close(self) -> None:
         for group in self._limited:
@@ -73,6 +79,7 @@ class CgroupProbe:
         self._limited = []
 
     def _resolve(self) -> list[_Limited]:
+        self._looked = False
         try:
             membership = (self._root / f"proc/{self._pid}/cgroup").read_text(errors="replace")
             mounts = (self._root / "proc/self/mountinfo").read_text(errors="replace")
@@ -80,17 +87,24 @@ class CgroupProbe:
             self.unavailable = f"control groups: {error.strerror or error}"
             return []
         limited: list[_Limited] = []
-        for version, path in parse_membership(membership):
-            for mount in parse_mounts(mounts):
-                if mount.version == version:
-                    limited += self._limited_on_the_way(mount, path)
-        self.unavailable = None if limited else "no CPU quota is set"
+        try:
+            for version, path in parse_membership(membership):
+                for mount in parse_mounts(mounts):
+                    if mount.version == version:
+                        limited += self._limited_on_the_way(mount, path)
+        except (OSError, ValueError) as error:
+            self.unavailable, self._looked = f"control groups: {error}", False
+            return []
+        self.unavailable = None
+        if not limited:
+            self.unavailable = "no CPU quota is set" if self._looked else "control groups are not mounted"
         return limited
 
     def _limited_on_the_way(self, mount: Mount, path: str) -> list[_Limited]:
         top = self._root / mount.point.lstrip("/")
         folder = top / below(mount.root, path)
         found: list[_Limited] = []
+        self._looked = self._looked or folder.is_dir()
         while folder == top or top in folder.parents:
             cpus = _quota(folder, mount.version)
             if cpus is not None:
@@ -150,17 +164,20 @@ def below(mount_root: str, path: str) -> PurePosixPath:
 
 
 def _quota(folder: Path, version: Version) -> float | None:
-    """The quota in CPUs; ``None`` where there is none."""
+    """The quota in CPUs; ``None`` where there is none. Raises ``OSError`` or ``ValueError`` where there may
+    be one that cannot be read."""
+    names = ("cpu.max",) if version == 2 else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
     try:
-        if version == 2:
-            quota, period = (folder / "cpu.max").read_text().split()
-        else:
-            quota = (folder / "cpu.cfs_quota_us").read_text()
-            period = (folder / "cpu.cfs_period_us").read_text()
-        cpus = int(quota) / int(period)  # "max", unlimited in version 2, is no number
-    except (OSError, ValueError, ZeroDivisionError):
+        told = " ".join((folder / name).read_text(errors="replace") for name in names).split()
+    except FileNotFoundError:  # the root of all, and a group that the controller is not switched on for
         return None
-    return cpus if cpus > 0 else None
+    try:
+        quota, period = told
+        if quota == "max" or int(quota) <= 0:
+            return None
+        return int(quota) / int(period)
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError(f"{folder / names[0]} says {' '.join(told)!r}") from error
 
 
 def _throttled(group: _Limited) -> int | None:

@@ -46,7 +46,9 @@ class CollectionProbe:
         else:
             self._seen.append((info["generation"], threading.get_ident(), start, end))
 
-    def collect(self) -> list[Collection]:
-        """Collections since the last call."""
+    def collect(self) -> list[Collection] | None:
+        """Collections since the last call; None where nobody listens: not installed, or thrown out again."""
         seen = self._seen
+        if not seen and self._called not in gc.callbacks:
+            return None
         return [seen.popleft() for _ in range(len(seen))]

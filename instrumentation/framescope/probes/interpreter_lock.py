@@ -159,8 +159,10 @@ class LockProbe:
         if late:
             self._look_closely(self._clock())
 
-    def take(self) -> list[Knock]:
-        """The knocks since the last call, oldest first."""
+    def take(self) -> list[Knock] | None:
+        """The knocks since the last call, oldest first; None where there is a lock and nobody knocks."""
+        if self._thread is None and there_is_one():
+            return None
         knocks = self._knocks
         return [knocks.popleft() for _ in range(len(knocks))]
 

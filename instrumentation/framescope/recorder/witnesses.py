@@ -100,6 +100,7 @@ class Witnesses:
 
     def tell(self, batch: Batch) -> None:
         """Put what was seen into a batch."""
+        batch.knocks = None
         if self._lock is not None:
             batch.knocks = self._lock.take()
             if self._lock.missed:

@@ -53,7 +53,7 @@ class Sent:
 
 
 class NoProbes:
-    """Probes of a machine that tells nothing."""
+    """Probes of a machine that tells nothing, but that no control group limits the host."""
 
     def __init__(self) -> None:
         self.devices = DeviceReadings()
@@ -65,7 +65,7 @@ class NoProbes:
         pass
 
     def hear(self, batch):
-        self.waits.add(batch.knocks, batch.looks)
+        self.waits.add(batch.knocks or (), batch.looks)
 
     def read(self, now_ns, totals):
         pass
@@ -86,7 +86,7 @@ class NoProbes:
         return None
 
     def quota_over(self, start_ns, end_ns):
-        return None
+        return 0
 
     def close(self):
         pass

@@ -44,7 +44,9 @@ class Host:
         self.fetch = self.recorder.stage("fetch")
         self.batches: list[Batch] = []
         link = LinkAtHand(self.batches.append)
-        self.shipper = Shipper(link, "i", CollectionProbe(), Faults(raising=True), self.cuda.host_ns)
+        self.collections = CollectionProbe(self.cuda.host_ns)
+        self.collections.install()
+        self.shipper = Shipper(link, "i", self.collections, Faults(raising=True), self.cuda.host_ns)
         self.shipper._recorders.append(self.recorder)  # no thread: the test ships
         self.agent, self.sent, self.probes = agent(baseline_every=10)
 
@@ -77,7 +79,9 @@ class Host:
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
-    yield Host(tmp_path)
+    made = Host(tmp_path)
+    yield made
+    made.collections.remove()
 
 
 def slow(sent: Sent) -> list:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from framescope.probes.cgroup import (
     RESOLVE_EVERY_NS,
     CgroupProbe,
+    CgroupReading,
     below,
     parse_membership,
     parse_mounts,
@@ -95,12 +96,31 @@ def test_inside_a_container_the_mount_itself_is_the_group(tmp_path: Path) -> Non
     assert reading is not None and reading.throttled_ns == 9
 
 
-@pytest.mark.parametrize("quota", ["max 100000\n", "0 0\n", "", "1 2 3\n"])
-def test_without_a_quota_there_is_no_reading_and_the_reason_is_told(tmp_path: Path, quota: str) -> None:
+@pytest.mark.parametrize("quota", ["max 100000\n", "0 0\n"])
+def test_without_a_quota_nothing_is_held_back_and_the_limit_is_none(tmp_path: Path, quota: str) -> None:
+    files = {"sys/fs/cgroup/app/cpu.max": quota, "sys/fs/cgroup/app/cpu.stat": "throttled_usec 5\n"}
+    probe = tree(tmp_path, "0::/app\n", V2_MOUNT, files)
+    assert probe.read(0) == CgroupReading(0, 0, None)
+    assert probe.unavailable == "no CPU quota is set"
+
+
+def test_a_group_that_no_controller_limits_has_no_file_for_it(tmp_path: Path) -> None:
+    probe = tree(tmp_path, "0::/app\n", V2_MOUNT, {"sys/fs/cgroup/app/cpu.stat": "throttled_usec 0\n"})
+    assert probe.read(0) == CgroupReading(0, 0, None)
+
+
+@pytest.mark.parametrize("quota", ["", "1 2 3\n", "much\n"])
+def test_a_quota_that_cannot_be_read_is_not_the_same_as_none(tmp_path: Path, quota: str) -> None:
     files = {"sys/fs/cgroup/app/cpu.max": quota, "sys/fs/cgroup/app/cpu.stat": "throttled_usec 0\n"}
     probe = tree(tmp_path, "0::/app\n", V2_MOUNT, files)
     assert probe.read(0) is None
-    assert probe.unavailable == "no CPU quota is set"
+    assert probe.unavailable is not None and "cpu.max" in probe.unavailable
+
+
+def test_a_group_that_is_not_mounted_here_may_have_a_quota(tmp_path: Path) -> None:
+    probe = tree(tmp_path, "0::/app\n", "", {})
+    assert probe.read(0) is None
+    assert probe.unavailable == "control groups are not mounted"
 
 
 def test_a_process_that_is_gone_is_absent_and_says_why(tmp_path: Path) -> None:
@@ -112,10 +132,10 @@ def test_a_process_that_is_gone_is_absent_and_says_why(tmp_path: Path) -> None:
 def test_a_quota_set_later_is_found(tmp_path: Path) -> None:
     files = {"sys/fs/cgroup/app/cpu.max": "max 100000\n", "sys/fs/cgroup/app/cpu.stat": "throttled_usec 4\n"}
     probe = tree(tmp_path, "0::/app\n", V2_MOUNT, files)
-    assert probe.read(0) is None
+    assert probe.read(0) == CgroupReading(0, 0, None)
     (tmp_path / "sys/fs/cgroup/app/cpu.max").write_text("10000 100000\n")
-    assert probe.read(RESOLVE_EVERY_NS - 1) is None
-    assert probe.read(RESOLVE_EVERY_NS) is not None
+    assert probe.read(RESOLVE_EVERY_NS - 1) == CgroupReading(RESOLVE_EVERY_NS - 1, 0, None)
+    assert probe.read(RESOLVE_EVERY_NS) == CgroupReading(RESOLVE_EVERY_NS, 0, 0.1)  # not what was before
     assert probe.unavailable is None
 
 

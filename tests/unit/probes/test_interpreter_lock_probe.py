@@ -1,5 +1,6 @@
 """Knocking at the interpreter lock: closely after trouble, less and less often while the lock is free."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -85,6 +86,13 @@ def test_nobody_knocks_where_the_run_queue_cannot_be_read(reading):
     probe = LockProbe(lambda: reading)
     probe.install()
     probe.is_back(probe.sets_out(-1))
+    assert probe.take() is None  # and not []: nobody knocked in vain
+
+
+def test_where_there_is_no_lock_nobody_waits_for_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+    probe = LockProbe(lambda: (0, 0, 0))
+    probe.install()
     assert probe.take() == []
 
 

@@ -434,9 +434,22 @@ def test_a_collection_in_any_thread_is_noted_with_its_times():
     finally:
         probe.remove()
     seen = probe.collect()
+    assert seen is not None
     assert any(generation == 2 for generation, *_ in seen)
     assert all(end > start for *_, start, end in seen)
+
+
+def test_without_a_listener_it_is_not_known_whether_there_was_a_collection():
+    probe = CollectionProbe()
+    assert probe.collect() is None
+    probe.install()
     assert probe.collect() == []
+    callbacks, gc.callbacks[:] = gc.callbacks[:], []  # as a host may do
+    try:
+        assert probe.collect() is None
+    finally:
+        gc.callbacks[:] = callbacks
+        probe.remove()
 
 
 def test_a_fault_is_counted_logged_once_and_swallowed(caplog):
