@@ -62,10 +62,19 @@ def work(turns: int) -> int:
     return found
 
 
+PACE = "TRUTH_TURNS_A_SECOND"
+"""The environment's word for how fast this machine is: measured once for a run and its replay, which else would
+differ by what was measured (up to 1.5 ms of a frame's 3)."""
+
+
+def pace() -> float:
+    """Turns of ``work`` a second on this machine, undisturbed."""
+    return 20_000 / min(_timed(lambda: work(20_000)) for _ in range(20))
+
+
 def turns_of(seconds: float) -> int:
-    """How many turns of ``work`` take so long on this machine, undisturbed."""
-    best = min(_timed(lambda: work(20_000)) for _ in range(7))
-    return max(1, round(20_000 * seconds / best))
+    """How many turns of ``work`` take so long, by the pace that was told or by one measured now."""
+    return max(1, round(seconds * (float(os.environ.get(PACE, 0)) or pace())))
 
 
 def _timed(act: Act) -> float:

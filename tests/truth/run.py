@@ -36,6 +36,7 @@ from typing import Any, get_args
 import recording
 import shapes
 import tables
+from faults import PACE, pace
 from listening import record
 from paired import details, episodes_told, latencies, rows, slow_frames, unrest
 from programmes import Programme, What, parts, programme, programme_of
@@ -62,7 +63,7 @@ WITH, WITHOUT = "with faults", "without"
 # -- run ----------------------------------------------------------------------------------------------------
 
 
-def hear(programme: Programme, episodes: bool) -> recording.Recording:
+def hear(programme: Programme, episodes: bool, turns_a_second: float) -> recording.Recording:
     """One run of a host, with its faults or (without episodes) as its replay."""
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -71,14 +72,20 @@ def hear(programme: Programme, episodes: bool) -> recording.Recording:
         nvml = programme.what == "stub"
         if nvml:
             stack.enter_context(ScriptedNvml(directory, directory / "status"))
-        return record("faulty_host.py", str(directory / "programme"), nvml=nvml, **ENVIRONMENT)
+        environment = ENVIRONMENT | {PACE: str(turns_a_second)}
+        return record("faulty_host.py", str(directory / "programme"), nvml=nvml, **environment)
 
 
 def run(programme: Programme) -> Path:
     """Run a programme and its replay; answers where they are recorded."""
     began = time.monotonic()
-    told = programme.told() | {"load_before": os.getloadavg()[0], "python": sys.version.split()[0]}
-    runs = [(WITH, hear(programme, True)), (WITHOUT, hear(programme, False))]
+    fast = pace()
+    told = programme.told() | {
+        "load_before": os.getloadavg()[0],
+        "python": sys.version.split()[0],
+        "pace": fast,
+    }
+    runs = [(WITH, hear(programme, True, fast)), (WITHOUT, hear(programme, False, fast))]
     path = RECORDINGS / f"{programme.name}.jsonl.gz"
     recording.write(path, told, runs)
     print(f"{path.relative_to(ROOT)}: {time.monotonic() - began:.0f} s", flush=True)
