@@ -63,8 +63,8 @@ def work(turns: int) -> int:
 
 
 PACE = "TRUTH_TURNS_A_SECOND"
-"""The environment's word for how fast this machine is: measured once for a run and its replay, which else would
-differ by what was measured (up to 1.5 ms of a frame's 3)."""
+"""The environment's word for how fast this machine is: measured once for a run and its replay, which else
+would differ by what was measured (up to 1.5 ms of a frame's 3)."""
 
 
 def pace() -> float:
@@ -294,9 +294,9 @@ MIB = 1 << 20
 
 
 def _on_disk(strength_ms: float, flags: int, act: Callable[[int, memoryview, int], object], size: int) -> Act:
-    """Something done to a file of 64 MiB, here and there, again and again until the time is over. Past the page
-    cache: with it a fifth to a third of the time is the thread's own CPU time, for copying and journalling, and
-    the fault is none of one cause (direct: 5 to 15 %)."""
+    """Something done to a file of 64 MiB, here and there, again and again until the time is over. Past the
+    page cache: with it a fifth to a third of the time is the thread's own CPU time, for copying and
+    journalling, and the fault is none of one cause (direct: 5 to 15 %)."""
     file, name = tempfile.mkstemp(dir=HERE)  # beside this file: a temporary folder may be memory
     for _ in range(64):
         os.write(file, os.urandom(MIB))

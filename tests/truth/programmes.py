@@ -91,8 +91,8 @@ SURE = {
 """Faults that take from every frame what they are meant to, whatever else is done to it, and the point of the
 pipeline they hold: beside such a fault it is known how much another took. Two cannot hold the same point."""
 THROUGH_THE_HOLDER = frozenset({"held lock", "collection elsewhere", "neighbours", "quota"})
-"""What makes the holder of a contended lock hold it for longer: the frame waits for the lock all the while, and
-of which of the two is a matter of taste."""
+"""What makes the holder of a contended lock hold it for longer: the frame waits for the lock all the while,
+and to which of the two it lost that is a matter of taste."""
 
 
 def doubles_of(shape: str) -> list[tuple[str, str]]:

@@ -80,8 +80,7 @@ def f1(table: Mapping[str, Mapping[str, int]]) -> dict[str, float]:
 
 
 def share_errors(rows: Iterable[Row]) -> list[float]:
-    """|ms given to the fault's cause − ms it took| / ms it took, for single faults of 2 ms and more. The
-    ledger of a wait may pass a cause on: the family's shares count where the family was named."""
+    """|ms given to the fault's cause − ms it took| / ms it took, for single faults of 2 ms and more."""
     found = []
     for row in rows:
         if len(row.causes) == 1 and row.injected >= CLEARLY_MS:
@@ -91,9 +90,9 @@ def share_errors(rows: Iterable[Row]) -> list[float]:
 
 
 def own_errors(rows: Iterable[Row], unrest: Mapping[str, Sequence[float]]) -> list[float]:
-    """What ``share_errors`` would be of a judge that knows all: |unrest| / ms it took, of the same frames, each
-    with every fiftieth of its shape's unrest (frames that nothing was done to, beside their replay, in ms).
-    The truth itself is no more exact than that."""
+    """What ``share_errors`` would be of a judge that knows all: |unrest| / ms it took, of the same frames,
+    each with every fiftieth of its shape's unrest (frames that nothing was done to, beside their replay, in
+    ms). The truth itself is no more exact than that."""
     fiftieths = {
         shape: [ordered[len(ordered) * (2 * place + 1) // 100] for place in range(50)]
         for shape, some in unrest.items()

@@ -1,8 +1,8 @@
 """Looks at what the host's threads wait in, in their frames and between two of them; opt-in.
 
 A thread of the agent: 200 times a second it reads from the host's page which threads are in a frame now, or
-were a moment ago, and of each of those its system call. All through a frame and not only once it overran: the stage that was
-blocked is over by then. What it costs is the agent's, and is exported as a probe's cost.
+were a moment ago, and of each of those its system call. All through a frame and not only once it overran: the
+stage that was blocked is over by then. What it costs is the agent's, and is exported as a probe's cost.
 """
 
 from __future__ import annotations

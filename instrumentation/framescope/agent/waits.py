@@ -102,8 +102,8 @@ class Waits:
         self._starve(evidence, segment)
 
     def _explain_start(self, frame: Frame) -> None:
-        """A frame that began late because its thread, awake, had to wait for the lock: as it was seen then; by
-        knocks alone, as far as the lock was held without a break until the frame began."""
+        """A frame that began late because its thread, awake, had to wait for the lock: as it was seen then;
+        by knocks alone, as far as the lock was held without a break until the frame began."""
         gap = next((stage for stage in frame.stages if stage.kind == "gap"), None)
         if gap is None or not frame.segments or frame.segments[0].of_task:
             return
@@ -115,8 +115,8 @@ class Waits:
         self._starve(gap.evidence, until)
 
     def _seen_waiting(self, segment: Segment) -> int | None:
-        """How long a thread waited for the lock in a stretch outside the frame, by the looks at it; None where
-        nobody saw it off the CPU."""
+        """How long a thread waited for the lock in a stretch outside the frame, by the looks at it; None
+        where nobody saw it off the CPU."""
         off = [sample.kind for sample in _within(self._samples, segment) if sample.kind != "running"]
         if not off:
             return None

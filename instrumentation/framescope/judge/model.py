@@ -135,7 +135,7 @@ class Segment:
     loop_off_ns: int = 0
     """What of that was not in the task's own steps: a part of its wait for the loop."""
     lock_ns: int = 0
-    """What of that its loop was due to go on: its thread waited for the interpreter lock, by the loop's word."""
+    """What of that its loop was due to go on: its thread waited for the interpreter lock."""
     others_cpu_ns: int = 0
     """Of a task: its thread's CPU time for others, while it was suspended."""
 

@@ -20,8 +20,8 @@ from typing import Any, Final, Protocol
 from framescope.recorder.marks import Marks
 
 SLOT: Final = struct.Struct("=qqq")
-"""(the kernel's number of a thread, Python's, since when it is in a frame in monotonic ns, or less than 0: the
-time since when it is in none; 0 where there is no thread)."""
+"""(the kernel's number of a thread, Python's, since when it is in a frame in monotonic ns; as a negative
+number since when it is in none; 0 where there is no thread)."""
 THREADS: Final = 64
 """Threads with frames at one time; those beyond are not looked at."""
 LEFT_NS: Final = 250_000_000

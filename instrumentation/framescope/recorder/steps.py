@@ -38,8 +38,8 @@ class Steps:
 
     __slots__ = (
         "_after", "_before", "_began_ns", "_count", "_inside_ns", "_late_before_ns", "_lock_ns", "_loop_ns",
-        "_off_ns", "_others_ns", "_paused_ns", "_place", "_queued_ns", "_ready", "_recorder", "_running", "_sums", "_thread", "_turns",
-        "_whole", "lent",
+        "_off_ns", "_others_ns", "_paused_ns", "_place", "_queued_ns", "_ready", "_recorder", "_running",
+        "_sums", "_thread", "_turns", "_whole", "lent",
     )  # fmt: skip
 
     def __init__(self, recorder: Recorder, whole: bool) -> None:
@@ -140,7 +140,8 @@ class Steps:
             return UNKNOWN, NOTHING, NOTHING
         loop_ns = UNKNOWN if self._turns is None else self._loop_ns
         taken = (
-            self._count, self._inside_ns, loop_ns, self._queued_ns, self._off_ns, self._others_ns, self._lock_ns
+            self._count, self._inside_ns, loop_ns, self._queued_ns, self._off_ns, self._others_ns,
+            self._lock_ns,
         )  # fmt: skip
         note(marks, STEPS, 0, taken)
         cpu, ready, blocks = self._sums

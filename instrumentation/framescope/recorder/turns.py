@@ -24,8 +24,8 @@ STEP_S: Final = 1e-3
 
 
 class Turns:
-    """Of one loop, by ``clock``: when the newest turn seen began, since when it has been busy, and for how long
-    since then it was late: still in a ``select`` whose time was over."""
+    """Of one loop, by ``clock``: when the newest turn seen began, since when it has been busy, and for how
+    long since then it was late: still in a ``select`` whose time was over."""
 
     __slots__ = ("began_ns", "busy_since_ns", "clock", "late_ns")
 
