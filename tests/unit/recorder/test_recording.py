@@ -484,3 +484,23 @@ def test_a_gpu_timer_that_raises_costs_the_frame_nothing():
     assert isinstance(frame, Frame)
     assert len(p.drain(10)) == 1
     assert sum(p.faults.counts.values()) >= 1
+
+
+def test_a_thread_that_is_held_back_where_it_hands_a_frame_on_is_read_once_more():
+    """A quota holds a thread back when it comes out of a call: the reading's own, the second of three."""
+    now, held = [0], [0, 70_000_000, 0]
+    waited = [0]
+
+    def scheduler() -> tuple[int, int, int]:
+        reading = (5, waited[0], 0)
+        waited[0] += held[0]
+        now[0] += held.pop(0)
+        return reading
+
+    p = Recorder(0, "p", clock=lambda: now[0], scheduler=scheduler, faults=Faults(raising=True))
+    frame = p.begin()
+    frame.release()
+    frame.end()
+    (_, start, before, end, after, _), *_ = only(p).segments
+    assert end - start == after[1] - before[1] == 70_000_000
+    assert held == []
