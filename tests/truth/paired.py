@@ -141,4 +141,6 @@ def plain(value: Any) -> Any:
         return {name: one for name, one in told.items() if one is not None}
     if isinstance(value, Mapping):
         return {str(name): plain(one) for name, one in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(value)
     return [plain(one) for one in value] if isinstance(value, list | tuple) else value
