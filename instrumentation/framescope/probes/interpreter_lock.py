@@ -39,7 +39,7 @@ BLOCKED_NS: Final = 1_000_000
 
 Knock = tuple[int, int, int, int]
 """(when due, when answered, ns of it waited for the lock, ns of that in which this process was on the CPU, by
-all its threads, at the rate since the knock set out), monotonic ns. A lock that is held while nobody runs is
+all its threads, at most: what it used since the knock set out), monotonic ns. A lock that is held while nobody runs is
 held by a thread that gets no core, or by one that waits without giving it up."""
 
 
@@ -93,7 +93,7 @@ class LockProbe:
     ) -> None:
         self.missed = 0
         self._process = process
-        self._set_out: tuple[int, int] = (0, 0)
+        self._used_before_ns = 0
         self._failed = failed
         self._scheduler = scheduler
         self._clock = clock
@@ -123,7 +123,7 @@ class LockProbe:
     def sets_out(self, seconds: float) -> int:
         """The calling thread is about to wait this long for something else; the answer is for ``is_back``."""
         now = self._clock()
-        self._set_out = (now, self._process())
+        self._used_before_ns = self._process()
         return now + round(seconds * 1e9)
 
     def is_back(self, due_ns: int) -> None:
@@ -135,7 +135,7 @@ class LockProbe:
         if (
             0 <= before[1] <= self._seen[1] < before[1] + now - due_ns
         ):  # what was waited for a core since is less
-            self._answered(due_ns, now, before, self._seen, self._set_out)
+            self._answered(due_ns, now, before, self._seen, self._used_before_ns)
         self._look_closely(now)
 
     def look_at(self, frames: Sequence[tuple[Any, ...]]) -> None:
@@ -183,20 +183,22 @@ class LockProbe:
         before = self._scheduler()
         going_on = True
         while going_on and not self._stopping:
-            set_out = (self._clock(), self._process())
-            due = set_out[0] + EVERY_NS
+            due, used_before = self._clock() + EVERY_NS, self._process()
             self._sleep(EVERY_NS / 1e9)
             now, after = self._clock(), self._scheduler()
-            going_on = self._rhythm.answered(self._answered(due, now, before, after, set_out), now)
+            going_on = self._rhythm.answered(self._answered(due, now, before, after, used_before), now)
             before = after
 
     def _answered(
-        self, due_ns: int, now_ns: int, before: Reading, after: Reading, set_out: tuple[int, int]
+        self, due_ns: int, now_ns: int, before: Reading, after: Reading, used_before_ns: int
     ) -> int:
         ready = max(0, after[1] - before[1]) if before[1] >= 0 and after[1] >= 0 else 0
         waited = max(0, now_ns - due_ns - ready)
         if len(self._knocks) < HELD:
-            ran = max(0, self._process() - set_out[1]) * waited // max(1, now_ns - set_out[0])
+            # All of it may have been while the knock waited. At the mean rate since it set out, a quarter of
+            # the waits for a holder that had its core all the while were given to want of a core; so, none,
+            # and of those beside twelve processes that want every core still two thirds.
+            ran = max(0, self._process() - used_before_ns)
             self._knocks.append((due_ns, now_ns, waited, min(waited, ran)))
         else:
             self.missed += 1
