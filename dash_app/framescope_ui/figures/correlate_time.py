@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from framescope_ui.figures import lanes, quantity, theme
 from framescope_ui.figures.correlate import scale_of, shortened
+from framescope_ui.figures.drawing import Drawing
 from framescope_ui.figures.lanes import Label, Lane
 from framescope_ui.figures.live import draw_budget, draw_slow, draw_zone, worst_per_column
 from framescope_ui.figures.theme import Theme
@@ -177,7 +178,7 @@ def _signal_lane(chosen: Chosen, risk: SignalRisk, phone: bool) -> Lane:
     return Lane(title, note, 84, low if low == 0 else low - room, high + room)
 
 
-def _draw_signal(figure: go.Figure, lane: Lane, chosen: Chosen, risk: SignalRisk, at: Theme) -> None:
+def _draw_signal(figure: Drawing, lane: Lane, chosen: Chosen, risk: SignalRisk, at: Theme) -> None:
     known = [y for y in chosen.line.y if y is not None]
     factor, unit = scale_of(risk.unit, known)
     if chosen.lowest is not None and chosen.highest is not None and risk.value is None:
@@ -217,7 +218,7 @@ def _draw_signal(figure: go.Figure, lane: Lane, chosen: Chosen, risk: SignalRisk
             _shade(figure, None, start * 1e3, end * 1e3, at)
 
 
-def _draw_ends(figure: go.Figure, lane: Lane, lowest: Line, highest: Line, factor: float, at: Theme) -> None:
+def _draw_ends(figure: Drawing, lane: Lane, lowest: Line, highest: Line, factor: float, at: Theme) -> None:
     """The lowest and the highest reading of each step, thin: extremes stay, and are no solid block."""
     for line in (lowest, highest):
         figure.add_scatter(
@@ -243,7 +244,7 @@ def joined(stretches: Sequence[tuple[float, float]], apart: float) -> list[tuple
     return found
 
 
-def _shade(figure: go.Figure, lane: Lane | None, left: float, right: float, at: Theme) -> None:
+def _shade(figure: Drawing, lane: Lane | None, left: float, right: float, at: Theme) -> None:
     """A stretch of all lanes, or of one that knows nothing."""
     figure.add_shape(
         type="rect",

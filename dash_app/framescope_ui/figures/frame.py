@@ -12,6 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from framescope_ui.figures import lanes, quantity, theme
+from framescope_ui.figures.drawing import Drawing
 from framescope_ui.figures.lanes import Label, Lane, escaped
 from framescope_ui.figures.live import draw_budget, draw_load, draw_queues, gpu_title
 from framescope_ui.figures.theme import Theme
@@ -161,7 +162,7 @@ def _any(found: Sequence[Line]) -> bool:
     return any(y is not None for line in found for y in line.y)
 
 
-def _frame_itself(figure: go.Figure, view: FrameView, at: Theme, phone: bool) -> None:
+def _frame_itself(figure: Drawing, view: FrameView, at: Theme, phone: bool) -> None:
     ended = view.item.latency_seconds is not None
     latency = (view.item.latency_seconds or 0.0) * 1e3
     budget = view.budget_seconds * 1e3 if view.budget_seconds else None
@@ -247,7 +248,7 @@ def packed(flights: Sequence[tuple[float, float, int]]) -> list[int]:
 
 
 def _draw_flights(
-    figure: go.Figure,
+    figure: Drawing,
     lane: Lane,
     flights: Sequence[tuple[float, float, int]],
     places: Sequence[int],
@@ -289,7 +290,7 @@ def _draw_flights(
 
 
 def _draw_stages(
-    figure: go.Figure, lane: Lane, rows: Sequence[StageRow], view: FrameView, at: Theme, phone: bool
+    figure: Drawing, lane: Lane, rows: Sequence[StageRow], view: FrameView, at: Theme, phone: bool
 ) -> None:
     guilty = view.item.stage
     pale: list[tuple[float, float, int, StageRow, str]] = []
@@ -362,7 +363,7 @@ def _draw_stages(
     )
 
 
-def _draw_path(figure: go.Figure, lane: Lane, rows: Sequence[StageRow], at: Theme) -> None:
+def _draw_path(figure: Drawing, lane: Lane, rows: Sequence[StageRow], at: Theme) -> None:
     """The critical path: one line along the feet of the bars that made the frame as long as it was."""
     steps = sorted((begin, end, index) for index, row in enumerate(rows) for begin, end in row.on_path)
     if not steps:
@@ -378,7 +379,7 @@ def _draw_path(figure: go.Figure, lane: Lane, rows: Sequence[StageRow], at: Them
     )
 
 
-def _name_losses(figure: go.Figure, lane: Lane, rows: Sequence[StageRow], at: Theme) -> None:
+def _name_losses(figure: Drawing, lane: Lane, rows: Sequence[StageRow], at: Theme) -> None:
     """Right of each row that lost half a millisecond or more: to what."""
     for index, row in enumerate(rows):
         told = [
@@ -402,7 +403,7 @@ def _name_losses(figure: go.Figure, lane: Lane, rows: Sequence[StageRow], at: Th
         )
 
 
-def _draw_busy(figure: go.Figure, lane: Lane, row: StageRow, index: int, at: Theme) -> None:
+def _draw_busy(figure: Drawing, lane: Lane, row: StageRow, index: int, at: Theme) -> None:
     colour = theme.look("gpu_work").colour(at)
     busy = min(row.gpu_busy or 0.0, row.end - row.start)
     figure.add_scatter(
@@ -445,7 +446,7 @@ def _row_hover(row: StageRow) -> str:
     return ", ".join(parts)
 
 
-def _columns(figure: go.Figure, lane: Lane, rows: Sequence[StageRow], guilty: str | None, at: Theme) -> None:
+def _columns(figure: Drawing, lane: Lane, rows: Sequence[StageRow], guilty: str | None, at: Theme) -> None:
     def write(text: str, index: float, shift: int, colour: str, *, right: bool, bold: bool = False) -> None:
         figure.add_annotation(
             text=f"<b>{text}</b>" if bold else text,
@@ -463,7 +464,7 @@ def _columns(figure: go.Figure, lane: Lane, rows: Sequence[StageRow], guilty: st
     ink, ink_2, ink_3 = (theme.token(name, at) for name in ("ink", "ink-2", "ink-3"))
     for shift, head in ((52, "took, ms"), (108, "expected"), (150, "lost")):
         write(head, -0.6, shift, ink_3, right=True)
-        figure.layout.annotations[-1].update(yshift=10, font={"size": 11, "color": ink_3})
+        figure.annotations[-1].update(yshift=10, font={"size": 11, "color": ink_3})
     for index, row in enumerate(rows):
         name = row.name if len(row.name) <= NAME_CHARACTERS else row.name[: NAME_CHARACTERS - 1] + "…"
         if row.parent is not None:
@@ -481,7 +482,7 @@ def _columns(figure: go.Figure, lane: Lane, rows: Sequence[StageRow], guilty: st
         if row.parent is None and beside:
             beside = beside if len(beside) <= 11 else beside[:10] + "…"
             write(escaped(beside), index, -6, ink_3, right=False)
-            figure.layout.annotations[-1].update(xanchor="right", font={"size": 11, "color": ink_3})
+            figure.annotations[-1].update(xanchor="right", font={"size": 11, "color": ink_3})
         write(quantity.milliseconds(row.end - row.start), index, 52, ink, right=True)
         write(quantity.milliseconds(row.expected), index, 108, ink_3, right=True)
         big = (row.lost or 0) >= 0.001
@@ -495,7 +496,7 @@ def _columns(figure: go.Figure, lane: Lane, rows: Sequence[StageRow], guilty: st
         )
 
 
-def _draw_clock(figure: go.Figure, lane: Lane, line: Line, window: float, at: Theme) -> None:
+def _draw_clock(figure: Drawing, lane: Lane, line: Line, window: float, at: Theme) -> None:
     wide = as_wide_as_its_window(line, window)
     ink = theme.token("ink", at)
     figure.add_scatter(
@@ -597,7 +598,7 @@ def _nearest(every: EveryFrame, view: FrameView) -> list[int]:
 
 
 def _draw_neighbours(
-    figure: go.Figure,
+    figure: Drawing,
     lane: Lane,
     every: EveryFrame,
     chosen: Sequence[int],

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-import plotly.graph_objects as go
 
 from framescope_ui.figures import quantity, theme
+from framescope_ui.figures.drawing import Drawing
 from framescope_ui.figures.lanes import Lane
 from framescope_ui.figures.theme import Theme
 from framescope_ui.questions.views import Heat
@@ -42,7 +42,7 @@ def _most(heat: Heat) -> float:
     return max((n or 0 for row in heat.counts for n in row), default=0)
 
 
-def draw_heat(figure: go.Figure, lane: Lane, heat: Heat, budget_seconds: float | None, at: Theme) -> None:
+def draw_heat(figure: Drawing, lane: Lane, heat: Heat, budget_seconds: float | None, at: Theme) -> None:
     """The map, on a square-root scale; a stretch without frames is blank. The budget is a dashed line."""
     names = [_until(low, high) for low, high in pairwise(heat.bounds)]
     columns = len(heat.counts[0])

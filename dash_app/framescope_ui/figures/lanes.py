@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from tsdownsample import MinMaxDownsampler
 
 from framescope_ui.figures import quantity, theme
+from framescope_ui.figures.drawing import Drawing
 from framescope_ui.figures.theme import Theme
 from framescope_ui.questions.views import Line
 
@@ -63,12 +64,12 @@ def stack(
     bottom: int = 26,
     left: int = 132,
     right: int = 128,
-) -> go.Figure:
+) -> Drawing:
     """An empty figure with these lanes, top first; each lane's ``axis`` is set to the axis to draw on."""
     between = 34 if phone else GAP_BETWEEN
     head = top + (18 if phone else 0)
     plot = sum(lane.height for lane in lanes) + between * (len(lanes) - 1)
-    figure = go.Figure(layout={"template": theme.template(at)})
+    figure = Drawing(at)
     figure.update_layout(
         height=plot + head + bottom,
         margin={"l": 38 if phone else left, "r": 10 if phone else right, "t": head, "b": bottom},
@@ -102,41 +103,32 @@ def stack(
         titles.append(_title(lane, upper, at, phone, left))
     # For files and tables made of the figure; a picture shows the titles anyway.
     figure.update_layout({**axes, "meta": {"lanes": named}})
-    annotate(figure, titles)
+    figure.annotations += titles
     return figure
 
 
-def finish(figure: go.Figure, lanes: Sequence[Lane], at: Theme, *, phone: bool) -> go.Figure:
+def finish(figure: Drawing, lanes: Sequence[Lane], at: Theme, *, phone: bool) -> go.Figure:
     """Write the labels right of each lane, spaced so that they never touch."""
     if phone:
-        return figure
-    annotate(
-        figure,
-        [
-            {
-                "text": label.text,
-                "xref": "paper",
-                "x": 1,
-                "xshift": 8,
-                "xanchor": "left",
-                "yref": lane.axis,
-                "y": lane.low + pixel / lane.height * ((lane.high - lane.low) or 1),
-                "yanchor": "middle",
-                "showarrow": False,
-                "font": {"size": 11.5, "color": label.colour},
-                "align": "left",
-            }
-            for lane in lanes
-            for label, pixel in _spread(lane)
-        ],
-    )
-    return figure
-
-
-def annotate(figure: go.Figure, notes: Sequence[dict[str, Any]]) -> None:
-    """Add all of these annotations at once: ``add_annotation`` makes the ones there are anew each time, which
-    took two thirds of a figure's 100 ms."""
-    figure.layout.annotations = (*figure.layout.annotations, *notes)
+        return figure.figure()
+    figure.annotations += [
+        {
+            "text": label.text,
+            "xref": "paper",
+            "x": 1,
+            "xshift": 8,
+            "xanchor": "left",
+            "yref": lane.axis,
+            "y": lane.low + pixel / lane.height * ((lane.high - lane.low) or 1),
+            "yanchor": "middle",
+            "showarrow": False,
+            "font": {"size": 11.5, "color": label.colour},
+            "align": "left",
+        }
+        for lane in lanes
+        for label, pixel in _spread(lane)
+    ]
+    return figure.figure()
 
 
 def _spread(lane: Lane) -> Iterator[tuple[Label, float]]:
@@ -223,7 +215,7 @@ def gaps(line: Line, start: float, end: float, at_least: float) -> list[tuple[fl
 
 
 def draw_gaps(
-    figure: go.Figure, lane: Lane, line: Line, start: float, end: float, at: Theme, what: str = "no readings"
+    figure: Drawing, lane: Lane, line: Line, start: float, end: float, at: Theme, what: str = "no readings"
 ) -> None:
     """Shade each gap of a line and write its length above it."""
     for left, right in gaps(line, start, end, max((end - start) * GAP_SHADED, 3.0)):
@@ -283,7 +275,7 @@ def tick_step(high: float) -> float:
 
 
 def draw_marks(
-    figure: go.Figure,
+    figure: Drawing,
     marks: Sequence[tuple[float, str]],
     start: float,
     end: float,

@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from framescope_ui.figures import lanes, quantity, theme
+from framescope_ui.figures.drawing import Drawing
 from framescope_ui.figures.heat import draw_heat, heat_lane
 from framescope_ui.figures.lanes import Label, Lane
 from framescope_ui.figures.theme import Theme
@@ -70,9 +71,7 @@ def live_figure(
     return lanes.finish(figure, shown, at, phone=phone)
 
 
-def over_time(
-    live: Live, shown: Sequence[Lane], start: float, end: float, at: Theme, phone: bool
-) -> go.Figure:
+def over_time(live: Live, shown: Sequence[Lane], start: float, end: float, at: Theme, phone: bool) -> Drawing:
     """An empty figure of a snapshot's window, with these lanes."""
     figure = lanes.stack(shown, at, phone=phone, top=20)
     figure.update_layout(
@@ -86,7 +85,7 @@ def over_time(
     return figure
 
 
-def draw_zone(figure: go.Figure, at: Theme, *, phone: bool) -> None:
+def draw_zone(figure: Drawing, at: Theme, *, phone: bool) -> None:
     """Name the zone of the time axis at its end."""
     figure.add_annotation(
         text=quantity.zone_name(),
@@ -147,7 +146,7 @@ def _queue_lane(live: Live, phone: bool) -> Lane:
 
 
 def _draw_latency(
-    figure: go.Figure, lane: Lane, live: Live, start: float, end: float, at: Theme, phone: bool
+    figure: Drawing, lane: Lane, live: Live, start: float, end: float, at: Theme, phone: bool
 ) -> None:
     drawn = (
         ("latency_p50", "median", theme.token("ink-3", at), 1.5, live.latency_p50),
@@ -181,7 +180,7 @@ def _draw_latency(
 
 
 def draw_budget(
-    figure: go.Figure, lane: Lane, budget_seconds: float | None, at: Theme, *, phone: bool = False
+    figure: Drawing, lane: Lane, budget_seconds: float | None, at: Theme, *, phone: bool = False
 ) -> None:
     """The budget: a dashed line, and its number as a tick of the axis (on a phone, on the line)."""
     if budget_seconds is None:
@@ -245,7 +244,7 @@ def worst_per_column(
     ]
 
 
-def draw_slow(figure: go.Figure, lane: Lane, marks: Sequence[SlowMark], at: Theme) -> None:
+def draw_slow(figure: Drawing, lane: Lane, marks: Sequence[SlowMark], at: Theme) -> None:
     """Slow frames as the marks of their main causes; a mark with a trace id can be opened."""
     for cause in sorted({mark.cause for mark in marks}):
         mine = [mark for mark in marks if mark.cause == cause]
@@ -271,7 +270,7 @@ def draw_slow(figure: go.Figure, lane: Lane, marks: Sequence[SlowMark], at: Them
         )
 
 
-def _draw_frames(figure: go.Figure, lane: Lane, live: Live, at: Theme) -> None:
+def _draw_frames(figure: Drawing, lane: Lane, live: Live, at: Theme) -> None:
     for key, name, colour, now in (
         ("fps_in", "in", theme.token("ink-3", at), live.fps_in),
         ("fps_out", "out", theme.token("ink", at), live.fps_out),
@@ -299,7 +298,7 @@ def _gap_lane(live: Live) -> Lane:
     return Lane("Sync gap", "in minus out,\nper second", 44, -reach, reach, (-reach, 0, reach))
 
 
-def _draw_gap(figure: go.Figure, lane: Lane, live: Live, at: Theme) -> None:
+def _draw_gap(figure: Drawing, lane: Lane, live: Live, at: Theme) -> None:
     for line in live.history.get("sync_gap", ())[:1]:
         thin = lanes.thinned(line)
         figure.add_scatter(
@@ -317,7 +316,7 @@ def _draw_gap(figure: go.Figure, lane: Lane, live: Live, at: Theme) -> None:
 
 
 def _draw_limit(
-    figure: go.Figure, lane: Lane, limits: tuple[float, float] | None, at: Theme, phone: bool
+    figure: Drawing, lane: Lane, limits: tuple[float, float] | None, at: Theme, phone: bool
 ) -> None:
     """From where on the state is a warning: a dotted line in that state's colour, named."""
     if limits is None:
@@ -347,7 +346,7 @@ def _draw_limit(
         )
 
 
-def _draw_drops(figure: go.Figure, lane: Lane, live: Live, at: Theme) -> None:
+def _draw_drops(figure: Drawing, lane: Lane, live: Live, at: Theme) -> None:
     """A mark on the ground of the queues' lane for each step in which one dropped frames, by its reason."""
     for line in live.history.get("drops", ()):
         thin = lanes.thinned(line, MOST_MARKS)
@@ -365,7 +364,7 @@ def _draw_drops(figure: go.Figure, lane: Lane, live: Live, at: Theme) -> None:
 
 
 def draw_load(
-    figure: go.Figure, lane: Lane, load: Line, others: Line | None, at: Theme, *, dim: bool = False
+    figure: Drawing, lane: Lane, load: Line, others: Line | None, at: Theme, *, dim: bool = False
 ) -> None:
     """GPU load as areas: ours below, the others' on top; in grey where the two are not told apart."""
     ours_look, others_look = theme.look("gpu_work"), theme.look("gpu_contention")
@@ -450,7 +449,7 @@ def _sampled(line: Line, xs: Sequence[float]) -> list[float | None]:
     return [line.y[i] if i >= 0 else None for i in at.tolist()]
 
 
-def draw_queues(figure: go.Figure, lane: Lane, depths: Sequence[Line], at: Theme) -> None:
+def draw_queues(figure: Drawing, lane: Lane, depths: Sequence[Line], at: Theme) -> None:
     """Queue depths as steps, told apart by their dashes."""
     colour = theme.look("queue_wait").colour(at)
     for number, line in enumerate(depths):
@@ -469,7 +468,7 @@ def draw_queues(figure: go.Figure, lane: Lane, depths: Sequence[Line], at: Theme
             lane.labels.append(Label(f"{lanes.escaped(line.name)} {quantity.whole(last)}", last, colour))
 
 
-def _draw_host(figure: go.Figure, lane: Lane, live: Live, at: Theme) -> None:
+def _draw_host(figure: Drawing, lane: Lane, live: Live, at: Theme) -> None:
     for key, name, colour, now in (
         ("cpu", "CPU", theme.look("cpu_work").colour(at), live.cpu_utilization),
         ("memory", "memory", theme.token("ink-3", at), live.memory_utilization),

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from tsdownsample import MinMaxDownsampler
 
 from framescope_ui.figures import lanes, theme
+from framescope_ui.figures.drawing import Drawing
 from framescope_ui.figures.lanes import Lane
 from framescope_ui.figures.live import (
     MOST_MARKS,
@@ -114,7 +115,7 @@ def strip_note(every: EveryFrame, *, phone: bool = False) -> str:
 
 
 def _points(
-    figure: go.Figure,
+    figure: Drawing,
     lane: Lane,
     x: np.ndarray[Any, np.dtype[np.float64]],
     latency: np.ndarray[Any, np.dtype[np.float64]],
@@ -131,7 +132,7 @@ def _points(
     )
 
 
-def _log_axis(figure: go.Figure, lane: Lane, budget_seconds: float | None) -> None:
+def _log_axis(figure: Drawing, lane: Lane, budget_seconds: float | None) -> None:
     decades = (lane.low, lane.high)
     span = np.log10(decades[1] / decades[0])
     first, last = (int(np.floor(np.log10(end))) for end in decades)
@@ -160,7 +161,7 @@ def _log_axis(figure: go.Figure, lane: Lane, budget_seconds: float | None) -> No
 
 
 def _brackets(
-    figure: go.Figure,
+    figure: Drawing,
     lane: Lane,
     incidents: Sequence[tuple[float, float]],
     start: float,
@@ -185,7 +186,7 @@ def _brackets(
     )
 
 
-def _box(figure: go.Figure, lane: Lane, box: tuple[float, float], at: Theme) -> None:
+def _box(figure: Drawing, lane: Lane, box: tuple[float, float], at: Theme) -> None:
     figure.add_shape(
         type="rect",
         xref="paper",
