@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import recording
-from paired import latencies, rows
+from paired import rows, usual
 from programmes import programme_of
 from run import RECORDINGS, WITH, WITHOUT
 from score import Pair, auroc, calibration_error, claims
@@ -51,8 +51,9 @@ def gathered(paths: Sequence[Path]) -> dict[str, list[Pair]]:
     for path in paths:
         told, runs = recording.read(path)
         done = programme_of(told)
-        usual = latencies(recording.judged(runs[WITHOUT]))
-        slow = rows(done, recording.judged(runs[WITH]), usual, runs[WITH].crowded())
+        disturbed, crowded = recording.judged(runs[WITH]), runs[WITH].crowded()
+        expected = usual(done, disturbed, recording.judged(runs[WITHOUT]), crowded)
+        slow = rows(done, disturbed, expected, crowded)
         found.setdefault(done.shape, []).extend(claims(slow))
     return found
 

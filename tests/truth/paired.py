@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from statistics import median
 from typing import Any
 
 import shapes
@@ -17,6 +19,8 @@ from framescope.judge.model import Frame
 STARTING_S = 2.0
 AFTERMATH_S = 0.5
 """A frame this long after an episode is the episode's where it clearly lost time against its replay."""
+AROUND = 30
+"""Frames before and after one that tell how fast the machine was then: half of a rest between episodes."""
 
 
 def latencies(frames: Iterable[Judged]) -> dict[int, float]:
@@ -83,23 +87,46 @@ def rows(
     return found
 
 
-def unrest(
+def undisturbed(
     programme: Programme,
-    disturbed: Sequence[Judged],
+    disturbed: Iterable[Judged],
     usual: Mapping[int, float],
     crowded: Sequence[Span] = (),
-) -> list[float]:
-    """How far the truth is off by itself: of each frame that nothing was done to, its latency less the same
-    frame's in the replay, in ms, of either sign."""
+) -> dict[int, float]:
+    """Of each frame that nothing was done to, by its number: its latency less what it takes as a rule, in ms,
+    of either sign. It is what the truth is off by."""
     after = round(AFTERMATH_S * shapes.FPS[programme.shape])
     taken = [(one.first, one.after + after) for one in programme.episodes]
-    return [
-        latency - usual[number]
-        for number, latency in latencies(one for one in disturbed if not touches(one.frame, crowded)).items()
+    alone = (one for one in disturbed if not touches(one.frame, crowded))
+    return {
+        number: latency - usual[number]
+        for number, latency in latencies(alone).items()
         if number in usual
         and number >= starting(programme)
         and not any(first <= number < last for first, last in taken)
-    ]
+    }
+
+
+def usual(
+    programme: Programme,
+    disturbed: Sequence[Judged],
+    calm: Iterable[Judged],
+    crowded: Sequence[Span] = (),
+) -> dict[int, float]:
+    """What each frame takes undisturbed, in ms, by its number: its latency in the replay, and what those
+    around it that nothing was done to took beyond theirs. The machine is not equally fast at both times: by up
+    to 2 ms of a frame's 6."""
+    replayed = latencies(calm)
+    beyond = undisturbed(programme, disturbed, replayed, crowded)
+    if not beyond:
+        return replayed
+    numbers = sorted(beyond)
+
+    def drift(number: int) -> float:
+        at = bisect_left(numbers, number)
+        return median(beyond[one] for one in numbers[max(0, at - AROUND) : at + AROUND])
+
+    return {number: latency + drift(number) for number, latency in replayed.items()}
 
 
 def episodes_told(programme: Programme, disturbed: Sequence[Judged], rows: Sequence[Row]) -> list[Span]:

@@ -38,7 +38,7 @@ import shapes
 import tables
 from faults import PACE, pace
 from listening import record
-from paired import details, episodes_told, latencies, rows, slow_frames, unrest
+from paired import details, episodes_told, rows, slow_frames, undisturbed, usual
 from programmes import Programme, What, parts, programme, programme_of
 from score import BARS, Row, matched, own_errors, quantile, report, wrong_instead
 from scripted_nvml import ScriptedNvml
@@ -116,18 +116,19 @@ def judge(path: Path, found: Found, withholding: bool, with_details: bool, also_
     told, runs = recording.read(path)
     done = programme_of(told)
     disturbed, calm = recording.judged(runs[WITH]), recording.judged(runs[WITHOUT])
-    usual = latencies(calm)
     crowded = [] if also_crowded else runs[WITH].crowded()
-    slow = rows(done, disturbed, usual, crowded)
+    expected = usual(done, disturbed, calm, crowded)
+    slow = rows(done, disturbed, expected, crowded)
     if with_details:
         file = path.with_name(path.name.removesuffix(".jsonl.gz") + ".frames.jsonl")
         file.write_text("".join(json.dumps(one) + "\n" for one in details(slow, disturbed)))
         print(file)
     found.rows += slow + rows(
-        replace(done, episodes=()), calm, usual, [] if also_crowded else runs[WITHOUT].crowded()
+        replace(done, episodes=()), calm, expected, [] if also_crowded else runs[WITHOUT].crowded()
     )
-    found.unrest.setdefault(done.shape, []).extend(unrest(done, disturbed, usual, crowded))
-    found.left_out += len(rows(done, disturbed, usual)) - len(slow)
+    unrest = undisturbed(done, disturbed, expected, crowded)
+    found.unrest.setdefault(done.shape, []).extend(unrest.values())
+    found.left_out += len(rows(done, disturbed, expected)) - len(slow)
     frames = slow_frames(done, disturbed, crowded)
     storms = [(one.start_ns, one.end_ns) for one in incidents(frames)]
     episodes = episodes_told(done, disturbed, slow)
@@ -137,7 +138,7 @@ def judge(path: Path, found: Found, withholding: bool, with_details: bool, also_
     if withholding and done.what == "single":
         for name, one in PROBES.items():
             if one.causes & {row.causes[0] for row in slow if row.causes}:
-                without = rows(done, recording.judged(runs[WITH], one.change, one.deaf_to), usual, crowded)
+                without = rows(done, recording.judged(runs[WITH], one.change, one.deaf_to), expected, crowded)
                 found.withheld.setdefault(name, []).extend(
                     row for row in without if row.causes and row.causes[0] in one.causes
                 )

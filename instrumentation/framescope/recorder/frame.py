@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from framescope.recorder.stage import Stage
 
 PREEMPTED_NS: Final = 500_000
-"""Longer than this between two readings of the clock with one of the scheduler in between, and the thread lost
+"""Longer than this between two readings of the clock with one of the scheduler in between: the thread lost
 its core there. Newer kernels hold a thread back for its group's quota when it comes out of a call, which the
 reading is (6.18: 11 of 90 frames under a quota lost up to 70 ms right after it, nothing told to what)."""
 MAX_ATTRIBUTES: Final = 16
