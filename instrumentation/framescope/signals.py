@@ -68,6 +68,8 @@ FRAME_QUEUE_DEPTH_AT_ENTRY: Final = "frame.queue.depth_at_entry"
 FRAME_QUEUE_NAME: Final = "frame.queue.name"
 
 # --- evidence: s, on the root, and on a child where it was read there -------------------------------
+EVIDENCE_OFF: Final = "frame.evidence.off"
+"""On the root, string[]: those of these that no probe took. The others were taken, or found nothing to tell."""
 CPU_TIME: Final = "frame.cpu.time"
 RUNQUEUE_TIME: Final = "frame.cpu.runqueue.time"
 QUOTA_TIME: Final = "frame.cpu.quota.time"
@@ -603,6 +605,13 @@ _TOLD: Final = (
     Attribute(THREAD_ID, "stage", "int", "", "the thread it began on, where the frame was on several"),
     Attribute(THREAD_NAME, "stage", "string", "", "its name; read where others send it"),
     Attribute(FRAME_QUEUE_NAME, "metrics", "string", "", "the queue"),
+    Attribute(
+        EVIDENCE_OFF,
+        "root",
+        "string[]",
+        "",
+        "names of readings that no probe took: their causes are not measured",
+    ),
     Attribute(CPU_TIME, "root, stage", "double", "s", "CPU time of the threads"),
     Attribute(RUNQUEUE_TIME, "root, stage", "double", "s", "ready to run and not running"),
     Attribute(QUOTA_TIME, "root, stage", "double", "s", "of it held back by a cgroup's quota"),

@@ -51,6 +51,7 @@ ONLY_SOMETIMES = {
     "a collection of 20 µs": {sig.FS_GC_PAUSE},
     "a service that says its version": {sig.SERVICE_VERSION},
     "a lock whose holder got no core": {sig.GIL_STARVED_TIME},
+    "a machine that does not tell all": {sig.EVIDENCE_OFF},
 }  # fmt: skip
 NEVER_HERE = {
     "system calls sampled from outside (opt-in)": {sig.LOCK_WAIT_TIME, sig.BLOCKED_CALL},

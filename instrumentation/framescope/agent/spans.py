@@ -176,6 +176,7 @@ def _root_attributes(judged: Judged) -> Attributes:
         sig.FRAME_SAMPLING_WEIGHT: judged.weight,
         sig.FRAME_EXPECTED_DURATION: _s(frame.expected_ns),
         sig.FRAME_EXPECTED_INTERVAL: _s(frame.expected_interval_ns),
+        sig.EVIDENCE_OFF: sorted(EVIDENCE_ATTRIBUTES[field] for field in frame.off) or None,
         **_evidence_attributes(frame.evidence),
         **{
             sig.expected_name(name): _s(getattr(frame.expected, field))

@@ -122,6 +122,7 @@ def read_frame(spans: Sequence[SpanLike]) -> Frame | None:
         evidence=_evidence(told),
         expected=_evidence(told, _EXPECTED),
         device=_device(told),
+        off=_off(told.get(sig.EVIDENCE_OFF)),
     )
     stages = {s.span_id: s for s in spans if s is not root and sig.FRAME_STAGE_NAME in s.attributes}
     gpu_work = {
@@ -287,6 +288,11 @@ def _evidence(told: Mapping[str, Any], fields: Mapping[str, str] = _MEASURED) ->
             if name in fields and (amount := ns(value)) is not None
         }
     )
+
+
+def _off(told: object) -> frozenset[str]:
+    names = told if isinstance(told, list | tuple) else ()
+    return frozenset(_MEASURED[name] for name in names if isinstance(name, str) and name in _MEASURED)
 
 
 def _device(told: Mapping[str, Any]) -> Device | None:
