@@ -76,17 +76,18 @@ class Watched:
         return self.page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def memory() -> MemoryStore:
+    """Begun anew for each file: its one incident would else have left the pages' time range before the last."""
     return MemoryStore()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stores(memory: MemoryStore) -> Stores:
     return Stores(memory, memory)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
     running = AppServer(stores, tmp_path_factory.mktemp("data"))
     running.start()

@@ -48,9 +48,9 @@ def lanes(page: Page) -> list[str]:
     return [name.split(",")[0] for name in names.values()]
 
 
-def first_x(page: Page) -> float:
+def last_x(page: Page) -> float:
     found: float = page.evaluate(
-        "() => document.querySelector('#live-figure .js-plotly-plot')._fullData[0].x[0]"
+        "() => document.querySelector('#live-figure .js-plotly-plot')._fullData[0].x.at(-1)"
     )
     return found
 
@@ -226,8 +226,8 @@ def test_two_viewers_have_their_own_choices(look: Watched, browser: Browser) -> 
         expect(page.locator("#paused-line")).to_be_visible()
         clock = other.locator("#live-side .fs-table tbody tr td").first.text_content()
         expect(other.locator("#paused-line")).to_have_count(0)
-        before = first_x(other)
-        eventually(lambda: first_x(other) > before, other)
+        before = last_x(other)
+        eventually(lambda: last_x(other) > before, other)
         assert clock
     finally:
         context.close()
@@ -256,8 +256,8 @@ def test_a_store_that_goes_away_under_the_page_is_said_and_it_recovers_by_itself
     finally:
         memory.away = None
     expect(page.locator("#state")).not_to_contain_text("NO DATA", timeout=20_000)
-    before = first_x(page)
-    eventually(lambda: first_x(page) > before, page)
+    before = last_x(page)
+    eventually(lambda: last_x(page) > before, page)
 
 
 def test_a_server_that_is_stopped_under_the_page_is_said_and_it_recovers_by_itself(
@@ -276,8 +276,8 @@ def test_a_server_that_is_stopped_under_the_page_is_said_and_it_recovers_by_itse
         expect(page.locator("#live-figure .main-svg").first).to_be_visible()
         mine.start()
         expect(page.locator("#lost")).to_be_empty(timeout=60_000)
-        before = first_x(page)
-        eventually(lambda: first_x(page) > before, page)
+        before = last_x(page)
+        eventually(lambda: last_x(page) > before, page)
     finally:
         context.close()
         mine.stop()
