@@ -69,7 +69,7 @@ FRAME_QUEUE_NAME: Final = "frame.queue.name"
 
 # --- evidence: s, on the root, and on a child where it was read there -------------------------------
 EVIDENCE_OFF: Final = "frame.evidence.off"
-"""On the root, string[]: those of these that no probe took. The others were taken, or found nothing to tell."""
+"""On the root, string[]: those of these that no probe took. Others that are absent had nothing to tell."""
 CPU_TIME: Final = "frame.cpu.time"
 RUNQUEUE_TIME: Final = "frame.cpu.runqueue.time"
 QUOTA_TIME: Final = "frame.cpu.quota.time"

@@ -14,6 +14,7 @@ from framescope.judge.gpu import (
     OTHERS_NOTICEABLE,
     held_more,
     others,
+    work_is_told,
 )
 from framescope.judge.host import CAUSE_OF, LIKE_THE_GPU, TOLD_APART_BY, is_untimed
 from framescope.judge.model import Considered, EvidenceRow, Frame, Stage
@@ -272,6 +273,7 @@ def _not_told_apart(frame: Frame, named: set[str], cause: str) -> str:
 def _considered_gpu(frame: Frame, named: set[str], timed: bool, split: bool) -> list[Considered]:
     device = frame.device
     more = others(device)
+    told = all(work_is_told(stage.gpu, device) for stage in frame.stages if stage.gpu is not None)
     rows: list[Considered] = []
     if not timed:
         return (
@@ -295,7 +297,10 @@ def _considered_gpu(frame: Frame, named: set[str], timed: bool, split: bool) -> 
     for cause, what in (("gpu_work", "GPU busy"), ("gpu_transfer", "copies")):
         if cause in named:
             continue
-        if split:
+        if cause == "gpu_work" and split and not told:
+            why = "neither clocks nor other processes are told, which make the same work longer"
+            rows.append(Considered(cause, "not_measured", f"{what}: {why}"))
+        elif split:
             rows.append(Considered(cause, "ruled_out", f"{what} as usual"))
         else:
             rows.append(

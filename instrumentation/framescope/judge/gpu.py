@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from framescope.judge.host import Piece
-from framescope.judge.model import Device, Stage
+from framescope.judge.model import Device, Gpu, Stage
 
 OTHERS_NOTICEABLE: Final = 0.05
 """Another process's utilization must exceed its usual value by this much: NVML reports whole percent
@@ -61,6 +61,14 @@ def slowed(device: Device | None) -> float:
     return more if more is not None and more >= HELD_NOTICEABLE else 0.0
 
 
+def work_is_told(gpu: Gpu, device: Device | None) -> bool:
+    """Whether longer execution is more work for sure: it would be seen that the device was held back, or that
+    others had a part of it."""
+    speed = device is not None and (device.held_share is not None or bool(device.expected_clock_hz))
+    apart = gpu.wait_ns is not None or others(device) is not None
+    return gpu.busy_ns is not None and (gpu.throttle_ns is not None or speed) and apart
+
+
 def is_pair_alone(stage: Stage) -> bool:
     """Whether nothing but start and end is known of a stage's GPU work."""
     return stage.gpu is not None and stage.gpu.busy_ns is None and stage.gpu.wait_ns is None
@@ -94,11 +102,15 @@ def split(stage: Stage, amount: int, device: Device | None) -> dict[str, int]:
         held = excess("runqueue", gpu.runqueue_ns)
         wait -= (in_wait := give("cpu_contention", min(wait, held)))
         busy -= give("cpu_contention", min(busy, held - in_wait))
-        busy -= give("gpu_throttle", min(busy, excess("throttle", gpu.throttle_ns)))
+        held_back = excess("throttle", gpu.throttle_ns)
+        if gpu.throttle_ns is None:
+            held_back = round(slowed(device) * (gpu.busy_ns or 0))
+        busy -= give("gpu_throttle", min(busy, held_back))
         give("gpu_transfer", excess("transfer", gpu.transfer_ns))
         # Waiting is contention only where another process is seen; else it may be its own backlog.
         give("gpu_contention" if shared else "gpu", wait)
-        give("gpu_contention" if shared and not wait else "gpu_work", busy)
+        work = "gpu_work" if work_is_told(gpu, device) else "gpu"
+        give("gpu_contention" if shared and not wait else work, busy)
         return parts
 
     # An event pair alone: elapsed time, which cannot tell work from waiting.

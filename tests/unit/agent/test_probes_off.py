@@ -54,14 +54,15 @@ class Scene:
     idle: int = 0
     blocks: int = 0
     late: int = 0
-    """What of the 12 ms the disturbed frame was on the CPU, waited for a core, let its queue wait though it
-    was ready, how many blocks it moved, and how much later it began than it was due. The rest it was blocked."""
+    """What of the 12 ms the disturbed frame was on the CPU, waited for a core, lay in its queue while the
+    next thread was ready; how many blocks it moved; how much later it began than was due. Else it was blocked."""
     loop: int = 0
     queue: bool = False
     task: bool = False
     gpu: dict[str, int] | None = None
     """What of the GPU's times became longer."""
     other_use: float = 0.0
+    clock_hz: float = 2e9
     collections: list[tuple[int, int, int, int]] | None = field(default_factory=list)
     held: tuple[int, int] | None = None
     """When the interpreter lock was held; None: never."""
@@ -79,10 +80,9 @@ class Scene:
 
     def verdict(self) -> Verdict:
         """As the app reads it from the spans that the agent sends."""
-        sent, probes = Sent(), Given(0, AgentSettings(probe_gpu=True, probe_host=False), lambda: 0)
-        agent = Agent(
-            sent, lambda batch: Resource({}), AgentSettings(baseline_every=0), lambda pid: probes, clock=lambda: 0
-        )  # fmt: skip
+        settings = AgentSettings(probe_host=False, baseline_every=0)
+        sent, probes = Sent(), Given(0, settings, lambda: 0)
+        agent = Agent(sent, lambda batch: Resource({}), settings, lambda pid: probes, clock=lambda: 0)
         self._read(probes)
         agent.feed(self._batch())
         agent.tick(60 * S, everything=True)
@@ -106,10 +106,10 @@ class Scene:
                 probes.give("pressure", PressureReading(at, 100 * MS, {}, stalls))
                 probes.give("page_faults", PageFaults(at, int(after and self.memory_stall > 0)))
             if self.device:
-                reading = DeviceReading(
-                    DEVICE, at, 100 * MS, other_utilization=self.other_use if here else 0.0
+                used, clock = (self.other_use, self.clock_hz) if here else (0.0, 2e9)
+                probes.devices.add(
+                    [DeviceReading(DEVICE, at, 100 * MS, other_utilization=used, clock_hz=clock)]
                 )
-                probes.devices.add([reading])
         if self.seen:
             for number in range(8):
                 text = {"io": "read() of a pipe", "lock": "futex()"}[self.seen]
@@ -160,7 +160,7 @@ class Scene:
         end = start + MS + busy + wait
         if not self.split:
             return GpuWork(number, DEVICE.id, start + MS, end)
-        return GpuWork(number, DEVICE.id, start + MS, end, None, busy, wait, 0, 0, 0)
+        return GpuWork(number, DEVICE.id, start + MS, end, None, busy, wait)
 
     def _knocks(self) -> Any:
         for at in range(0, SLOW + 40 * MS, 8 * MS):
@@ -197,6 +197,7 @@ FAULTS = {
     "busy loop": Scene(task=True, loop=LOST),
     "larger kernel": Scene(gpu={"busy": LOST}),
     "other client": Scene(gpu={"wait": LOST}, other_use=0.6),
+    "clocked down": Scene(gpu={"busy": LOST}, clock_hz=0.4e9),
 }
 Off = Callable[[Scene], Scene]
 PROBES: dict[str, Off] = {
@@ -233,10 +234,13 @@ TABLE = [
     ("busy loop", "loop_wait", "event loop", "blocked"),
     ("busy loop", "loop_wait", "knocks", "blocked"),
     ("busy loop", "loop_wait", "scheduler", "unknown"),
+    ("larger kernel", "gpu_work", "device", "gpu"),  # it may have been clocked down
     ("larger kernel", "gpu_work", "GPU split", "gpu"),
     ("larger kernel", "gpu_work", "GPU times", "unknown"),
     ("other client", "gpu_contention", "device", "gpu"),
     ("other client", "gpu_contention", "GPU times", "unknown"),
+    ("clocked down", "gpu_throttle", "device", "gpu"),
+    ("clocked down", "gpu_throttle", "GPU times", "unknown"),
 ]
 
 
