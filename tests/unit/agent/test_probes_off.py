@@ -55,7 +55,7 @@ class Scene:
     blocks: int = 0
     late: int = 0
     """What of the 12 ms the disturbed frame was on the CPU, waited for a core, lay in its queue while the
-    next thread was ready; how many blocks it moved; how much later it began than was due. Else it was blocked."""
+    next thread was ready; how many blocks it moved; how much later it began than due. Else it was blocked."""
     loop: int = 0
     queue: bool = False
     task: bool = False
