@@ -25,7 +25,6 @@ from typing import Any, Final
 import psutil
 from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -35,6 +34,7 @@ from bench._receivers import apart  # noqa: E402
 from framescope.agent.agent import Agent  # noqa: E402
 from framescope.agent.at_hand import LinkAtHand  # noqa: E402
 from framescope.agent.settings import AgentSettings  # noqa: E402
+from framescope.agent.sink import Nowhere  # noqa: E402
 from framescope.probes.gc import CollectionProbe  # noqa: E402
 from framescope.recorder.faults import Faults  # noqa: E402
 from framescope.recorder.pipeline import Recorder  # noqa: E402
@@ -61,23 +61,17 @@ class Clock:
         return self.now
 
 
-class Dropping:
+class Dropping(Nowhere):
     """An agent's sink that keeps nothing."""
 
     def __init__(self) -> None:
         self.settled = 0
 
-    def put_spans(self, groups: list[list[ReadableSpan]]) -> None: ...
     def put_metrics(self, data: MetricsData, settled: int) -> None:
         self.settled = settled
 
-    def losses(self) -> dict[str, int]:
-        return {}
-
     def confirmed(self) -> int:
         return self.settled
-
-    def close(self, timeout: float) -> None: ...
 
 
 class Accelerated:

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 
@@ -30,6 +29,7 @@ from framescope.agent.evidence import EvidenceProbes
 from framescope.agent.intake import PlainStages
 from framescope.agent.keeper import Judged
 from framescope.agent.settings import AgentSettings
+from framescope.agent.sink import Nowhere
 from framescope.agent.totals import Totals
 from framescope.handover import DEPTH, UNKNOWN, WORK, Batch, PipelineDefinition
 from framescope.judge import read_verdict
@@ -77,7 +77,7 @@ def frame(number: int, slow: bool) -> tuple[tuple[Any, ...], GpuWork]:
     return record, work
 
 
-class Collector:
+class Collector(Nowhere):
     """A sink that keeps the spans of frames."""
 
     def __init__(self) -> None:
@@ -85,16 +85,6 @@ class Collector:
 
     def put_spans(self, groups: list[list[ReadableSpan]]) -> None:
         self.frames += [group for group in groups if group[0].name == sig.SPAN_FRAME]
-
-    def put_metrics(self, data: MetricsData, settled: int) -> None: ...
-
-    def losses(self) -> dict[str, int]:
-        return {}
-
-    def confirmed(self) -> int:
-        return 0
-
-    def close(self, timeout: float) -> None: ...
 
 
 class ScriptedProbes(EvidenceProbes):

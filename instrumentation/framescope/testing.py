@@ -35,6 +35,7 @@ from framescope.agent.anchor import WallAnchor
 from framescope.agent.at_hand import LinkAtHand
 from framescope.agent.evidence import EvidenceProbes
 from framescope.agent.settings import AgentSettings
+from framescope.agent.sink import Nowhere
 from framescope.handover import Batch
 from framescope.judge.model import Frame, Stage, Verdict
 from framescope.judge.reading import read_frame, read_verdict
@@ -380,7 +381,7 @@ _lock = threading.Lock()
 # -- the way of a frame, in memory --------------------------------------------------------------------------
 
 
-class _Received:
+class _Received(Nowhere):
     """A sink of the agent that keeps what it is given."""
 
     def __init__(self) -> None:
@@ -393,14 +394,6 @@ class _Received:
 
     def put_metrics(self, data: MetricsData, settled: int) -> None:
         self.metrics = data
-
-    def losses(self) -> dict[str, int]:
-        return {}
-
-    def confirmed(self) -> int:
-        return 0
-
-    def close(self, timeout: float) -> None: ...
 
 
 class _NobodyElse(Witnesses):

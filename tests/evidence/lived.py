@@ -23,6 +23,7 @@ from framescope.agent.evidence import EvidenceProbes
 from framescope.agent.identity import resource_for
 from framescope.agent.on_thread import ThreadLink
 from framescope.agent.settings import AgentSettings
+from framescope.agent.sink import Nowhere
 from framescope.probes.process_metrics import is_there
 
 CALM, DISTURBED = "calm", "disturbed"
@@ -32,7 +33,7 @@ ALL = 1_000_000
 
 
 @dataclass
-class Received:
+class Received(Nowhere):
     """What the agent sent."""
 
     groups: list[list[ReadableSpan]] = field(default_factory=list)
@@ -43,14 +44,6 @@ class Received:
 
     def put_metrics(self, data: MetricsData, settled: int) -> None:
         self.metrics.append(data)
-
-    def losses(self) -> dict[str, int]:
-        return {}
-
-    def confirmed(self) -> int:
-        return 0
-
-    def close(self, timeout: float) -> None: ...
 
 
 class Lived:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from company import Company
-from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from recording import SETTINGS, OverheardProbes, Recording
@@ -20,6 +19,7 @@ from recording import SETTINGS, OverheardProbes, Recording
 from framescope import signals as sig
 from framescope.agent.__main__ import Inbox
 from framescope.agent.agent import Agent
+from framescope.agent.sink import Nowhere
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -28,7 +28,7 @@ HANGING_S = 30.0
 """A host that has closed its output and goes on for longer than this hangs."""
 
 
-class Heard:
+class Heard(Nowhere):
     """Everything an agent would have sent."""
 
     def __init__(self) -> None:
@@ -37,16 +37,6 @@ class Heard:
 
     def put_spans(self, groups: list[list[ReadableSpan]]) -> None:
         self.groups.extend(groups)
-
-    def put_metrics(self, data: MetricsData, settled: int) -> None: ...
-
-    def losses(self) -> dict[str, int]:
-        return {}
-
-    def confirmed(self) -> int:
-        return 0
-
-    def close(self, timeout: float) -> None: ...
 
     def slow(self) -> list[list[ReadableSpan]]:
         """The slow frames: root first."""

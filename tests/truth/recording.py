@@ -20,9 +20,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
 
 from framescope.agent.agent import Agent
 from framescope.agent.anchor import WallAnchor
@@ -31,6 +29,7 @@ from framescope.agent.intake import PlainStages
 from framescope.agent.keeper import Judged
 from framescope.agent.poller import Scheduled
 from framescope.agent.settings import AgentSettings
+from framescope.agent.sink import Nowhere
 from framescope.agent.totals import Totals
 from framescope.agent.waits import Sample
 from framescope.handover import Batch, unpack
@@ -120,22 +119,6 @@ class RecordedProbes(EvidenceProbes):
         if nth < len(named):
             with contextlib.suppress(ValueError):  # nonsense, as the agent counted it then
                 list(named[nth].take(reading))
-
-
-class Nowhere:
-    """A sink for what nobody wants to see."""
-
-    def put_spans(self, groups: list[list[ReadableSpan]]) -> None: ...
-
-    def put_metrics(self, data: MetricsData, settled: int) -> None: ...
-
-    def losses(self) -> dict[str, int]:
-        return {}
-
-    def confirmed(self) -> int:
-        return 0
-
-    def close(self, timeout: float) -> None: ...
 
 
 class JudgingAgent(Agent):

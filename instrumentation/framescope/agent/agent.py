@@ -7,9 +7,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
-from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 
@@ -34,6 +33,7 @@ from framescope.agent.keeper import Judged, keep
 from framescope.agent.metrics import Beginnings, metrics_data
 from framescope.agent.record import frame_records
 from framescope.agent.settings import AgentSettings
+from framescope.agent.sink import Sink
 from framescope.agent.spans import SpanMaker
 from framescope.agent.totals import Example, Labels, Totals
 from framescope.causes import load
@@ -62,16 +62,6 @@ GONE: Final = -1
 """In place of a pipeline's number: those of a name that were closed and forgotten."""
 WORTH_JUDGING: Final = 0.1
 """On-time frames that lost a tenth of their budget are accounted for too: others may wait behind them."""
-
-
-class Sink(Protocol):
-    """Where an agent's output goes; ``export.Exports`` in earnest, a list in tests."""
-
-    def put_spans(self, groups: list[list[ReadableSpan]]) -> None: ...
-    def put_metrics(self, data: MetricsData, settled: int) -> None: ...
-    def losses(self) -> dict[str, int]: ...
-    def confirmed(self) -> int: ...
-    def close(self, timeout: float) -> None: ...
 
 
 class _Pipeline:
