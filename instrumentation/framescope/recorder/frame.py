@@ -203,6 +203,8 @@ class Frame:
                 self._segments += ((thread, start, before, now, after, idle),)
             else:
                 self._segments += self._elsewhere(opened, now)
+            if recorder.handed_on is not None:
+                recorder.handed_on()
         except Exception:
             recorder.faults.note_own("frame.release")
 

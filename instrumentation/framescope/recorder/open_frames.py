@@ -151,6 +151,14 @@ class OpenFrames:
         except Exception:
             self._failed("open_frames")
 
+    def handed_on(self) -> None:
+        """The calling thread handed a frame on that it was in no stage of: it is between two frames."""
+        try:
+            if get_ident() not in self.here:
+                self._tell(-self._clock())
+        except Exception:
+            self._failed("open_frames")
+
     def _tell(self, since_ns: int) -> None:
         page = self.page
         if page is None:

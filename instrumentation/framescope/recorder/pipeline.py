@@ -67,6 +67,7 @@ class Recorder:
         self.local = threading.local()
         """``last``: what the calling thread did last for this pipeline; see ``FrameRecord.gap``."""
         self.marks: OpenMarks = _marks(name)
+        self.handed_on: Callable[[], None] | None = None
         self.last_start_ns = UNKNOWN
         self.holds_spans = False
         """Whether the host's tracer tells of spans; see ``framescope.otel``."""
@@ -208,7 +209,7 @@ class Recorder:
         self._outbox = deque()
         self._lock = threading.RLock()
         self.local = threading.local()
-        self.marks = _marks(self.definition.name)
+        self.marks, self.handed_on = _marks(self.definition.name), None
         self.losses, self.gauges, self.changes = {}, {}, deque(maxlen=256)
         self.counts, self.recalls = {}, deque(maxlen=16)
         for stage in self._stages.values():
@@ -218,9 +219,10 @@ class Recorder:
         for watched in self.watched:
             watched.forget()
 
-    def hold_marks_in(self, marks: OpenMarks) -> None:
-        """Have the open frame's marks held by somebody who looks on; see ``recorder.open_frames``."""
-        self.marks = marks
+    def hold_marks_in(self, marks: OpenMarks, handed_on: Callable[[], None]) -> None:
+        """Have the open frame's marks held by somebody who looks on, and is told when a thread hands a frame
+        on; see ``recorder.open_frames``."""
+        self.marks, self.handed_on = marks, handed_on
         for stage in self._stages.values():
             stage.rebind(marks)
 

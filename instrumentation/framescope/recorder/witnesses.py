@@ -70,7 +70,9 @@ class Witnesses:
     def watch(self, recorder: Recorder) -> None:
         """Know from now on which thread is in a frame of this pipeline."""
         if self._open is not None and not isinstance(recorder.marks, WatchedMarks):
-            recorder.hold_marks_in(WatchedMarks(recorder.marks, recorder.number, self._open))
+            recorder.hold_marks_in(
+                WatchedMarks(recorder.marks, recorder.number, self._open), self._open.handed_on
+            )
 
     def consent(self, agent: int | None) -> None:
         """The agent's process may read what our threads wait in, and only it."""

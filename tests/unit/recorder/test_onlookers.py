@@ -69,6 +69,17 @@ def test_a_thread_stays_on_the_page_for_a_moment_because_its_next_frame_may_be_l
 
 
 @linux
+def test_a_thread_that_only_hands_frames_on_is_on_the_page_too():
+    watched = Watched("system_calls")
+    pipeline = Pipeline("p", process=watched)  # type: ignore[arg-type]
+    pipeline.begin().release()
+    assert threads_in_frames(watched, later_ns=0) == [(threading.get_native_id(), threading.get_ident())]
+    with pipeline.frame():
+        pipeline.begin().release()
+        assert len(threads_in_frames(watched)) == 1
+
+
+@linux
 def test_a_thread_is_on_the_page_while_it_has_a_carried_frame_in_a_stage():
     watched = Watched("system_calls")
     pipeline = Pipeline("p", process=watched)  # type: ignore[arg-type]
