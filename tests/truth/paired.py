@@ -114,8 +114,8 @@ def usual(
     crowded: Sequence[Span] = (),
 ) -> dict[int, float]:
     """What each frame takes undisturbed, in ms, by its number: its latency in the replay, and what those
-    around it that nothing was done to took beyond theirs. The machine is not equally fast at both times: by up
-    to 2 ms of a frame's 6."""
+    around it that nothing was done to took beyond theirs. The machine is not equally fast at both times: by
+    up to 2 ms of a frame's 6."""
     replayed = latencies(calm)
     beyond = undisturbed(programme, disturbed, replayed, crowded)
     if not beyond:

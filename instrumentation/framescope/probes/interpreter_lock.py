@@ -38,9 +38,9 @@ STEP_NS: Final = 20_000
 BLOCKED_NS: Final = 1_000_000
 
 Knock = tuple[int, int, int, int]
-"""(when due, when answered, ns of it waited for the lock, ns of that in which this process was on the CPU,
-by all its threads, at most: what it used since the knock set out), monotonic ns. A lock that is held while nobody
-runs is held by a thread that gets no core, or by one that waits without giving it up."""
+"""(when due, when answered, ns of it waited for the lock, ns of that in which this process was on the CPU, by
+all its threads, at most: what it used since the knock set out), monotonic ns. A lock that is held while
+nobody runs is held by a thread that gets no core, or by one that waits without giving it up."""
 
 
 def there_is_one() -> bool:
