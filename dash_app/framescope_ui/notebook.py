@@ -16,14 +16,19 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import plotly.graph_objects as go
 
 from framescope.causes import load
 from framescope.config import CAUSES, modules_in, read_text, resolve
 from framescope_ui import settings
 from framescope_ui.backends.protocols import FrameQuery
 from framescope_ui.connections import open_stores
+from framescope_ui.figures.local_time import written_out
 from framescope_ui.loop_thread import LoopThread
 from framescope_ui.questions.correlate import correlate
 from framescope_ui.questions.correlate_views import Correlation
@@ -39,7 +44,7 @@ from framescope_ui.questions.views import Choice, EveryFrame, FrameItem, FrameVi
 
 Answer = TypeVar("Answer")
 
-__all__ = ["Reader", "connect", "table"]
+__all__ = ["Reader", "connect", "in_zone", "table"]
 
 _LOOP = LoopThread("framescope-notebook")
 _SCALARS = (str, bool, int, float)
@@ -165,6 +170,21 @@ class Reader:
     def _range(self, start: float | None, end: float | None, last: float) -> tuple[float, float]:
         until = self._clock() if end is None else end
         return (until - last if start is None else start), until
+
+
+def in_zone(figure: go.Figure, zone: str = "UTC") -> go.Figure:
+    """A figure over time with its times written in this zone (an IANA name), changed in place.
+
+    Without it a figure is drawn in the zone of whoever looks at it, and says "local time". Raises
+    ``ValueError`` for a zone this machine does not know.
+    """
+    try:
+        known: tzinfo = UTC if zone == "UTC" else ZoneInfo(zone)
+    except (ValueError, OSError, KeyError):
+        raise ValueError(
+            f"{zone!r} is no time zone this machine knows: give a name like Europe/Berlin"
+        ) from None
+    return written_out(figure, known)
 
 
 def table(views: Any) -> dict[str, list[Any]]:

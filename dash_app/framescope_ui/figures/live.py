@@ -8,7 +8,7 @@ from itertools import groupby
 import numpy as np
 import plotly.graph_objects as go
 
-from framescope_ui.figures import lanes, quantity, theme
+from framescope_ui.figures import lanes, local_time, quantity, theme
 from framescope_ui.figures.drawing import Drawing
 from framescope_ui.figures.heat import draw_heat, heat_lane
 from framescope_ui.figures.lanes import Label, Lane
@@ -86,9 +86,10 @@ def over_time(live: Live, shown: Sequence[Lane], start: float, end: float, at: T
 
 
 def draw_zone(figure: Drawing, at: Theme, *, phone: bool) -> None:
-    """Name the zone of the time axis at its end."""
+    """Name the zone of the time axis at its end: that of whoever looks, until ``local_time`` gives it one."""
     figure.add_annotation(
-        text=quantity.zone_name(),
+        name=local_time.ZONE,
+        text="local time",
         xref="paper",
         yref="paper",
         x=1,

@@ -22,6 +22,8 @@ def milliseconds(seconds: float | None, *, signed: bool = False) -> str:
     if seconds is None:
         return UNKNOWN
     value = seconds * 1e3
+    if abs(value) < 0.005:  # nothing, at these digits: no sign either
+        value = 0.0
     text = grouped(value, 2 if 0 < abs(value) < 0.1 else 1)
     return f"+{text}" if signed and value > 0 else text
 

@@ -14,6 +14,7 @@ from memory_store import MemoryStore
 from memory_stores import MemoryMetrics, MemoryTraces
 
 from framescope_ui import notebook
+from framescope_ui.figures.strip import strip_figure
 from framescope_ui.notebook import Reader, table
 from framescope_ui.questions.stores import Stores
 
@@ -40,6 +41,14 @@ def test_the_example_runs_from_top_to_bottom(reader: Reader, monkeypatch: pytest
     assert len(said["risks"]) > 0
     for name in ("strip", "waterfall", "live"):
         assert isinstance(said[name], go.Figure)
+
+
+def test_a_figure_is_drawn_in_the_zone_it_is_given(reader: Reader) -> None:
+    every = reader.every_frame(last=5)
+    figure = notebook.in_zone(strip_figure(every, "light", every.x[0], every.x[-1]), "Asia/Tokyo")
+    assert "JST" in [note.text for note in figure.layout.annotations]
+    with pytest.raises(ValueError, match="Nowhere/Atall"):
+        notebook.in_zone(figure, "Nowhere/Atall")
 
 
 def test_a_row_has_what_is_one_value_and_the_shares_by_cause(reader: Reader) -> None:

@@ -7,13 +7,14 @@ from datetime import UTC
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 from scene import NOW_NS, NS, PIPELINE, SERVICE, scene
 
 from framescope_ui.figures import lanes, quantity
 from framescope_ui.figures.heat import heat_lane, place_of
 from framescope_ui.figures.live import live_figure
-from framescope_ui.figures.local_time import localized
+from framescope_ui.figures.local_time import ZONE, localized, written_out
 from framescope_ui.figures.readings import readings_figure
 from framescope_ui.pages.push import Snapshots
 from framescope_ui.pages.viewer import Viewer, viewer_of
@@ -100,6 +101,29 @@ async def test_in_utc_every_date_is_moved_by_what_the_browser_will_add() -> None
     assert {s.x0 - offset for s in lines} == {s.x0 for s in plain.layout.shapes if s.xref == "x"}
     over_all = [s.x0 for s in moved.layout.shapes if s.xref == "paper"]
     assert set(over_all) == {0}
+
+
+def zone_of(figure: go.Figure) -> str:
+    return next(note.text for note in figure.layout.annotations if note.name == ZONE)
+
+
+async def test_the_zone_that_is_named_is_the_one_that_is_drawn() -> None:
+    """As a number a date is drawn in the reader's zone, as text where it stands."""
+    marks = [(NOW_NS / NS - 5, "deployed 1.4")]
+    seen = replace(await snapshot(), marks=marks)
+    plain, here, elsewhere = (live_figure(seen, "dark") for _ in range(3))
+    assert zone_of(plain) == "local time"
+    with quantity.times_in(BERLIN, BERLIN):
+        assert zone_of(localized(here)) == quantity.zone_name(NOW_NS / NS) != "UTC"
+    written_out(written_out(elsewhere, BERLIN), UTC)  # once is enough
+    assert zone_of(elsewhere) == zone_of(here)
+    with quantity.times_in(BERLIN):
+        now, mark = (quantity.local(at) for at in (NOW_NS / NS, marks[0][0]))
+    assert elsewhere.layout.xaxis.range[1] == f"{now:%Y-%m-%d %H:%M:%S.%f}"
+    drawn = [shape.x0 for shape in elsewhere.layout.shapes if shape.xref == "x"]
+    assert f"{mark:%Y-%m-%d %H:%M:%S.%f}" in drawn
+    assert all(isinstance(x, str) for x in elsewhere.data[0].x)
+    elsewhere.to_json()
 
 
 @pytest.mark.parametrize(
