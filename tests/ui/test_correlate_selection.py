@@ -98,6 +98,16 @@ def test_an_attribute_is_looked_at_value_by_value_and_its_values_select_frames(l
     expect(page.locator("#to-frames")).to_contain_text("frames")
 
 
+def test_an_attribute_groups_slow_frames_and_its_value_narrows_the_list(look: Watched) -> None:
+    page = look.open("/frames?range=5m&group=attribute")
+    group = page.locator("#groups .fs-group", has_text="mode")
+    expect(group.locator("tbody tr")).to_have_count(2)
+    group.locator("tbody a", has_text="doppler").click()
+    expect(page.locator("#clear-cohort")).to_contain_text("mode = doppler")
+    assert query(page)["cohort"] == "mode=doppler"
+    expect(page.locator("#frames-grid .ag-center-cols-container .ag-row").first).to_be_visible()
+
+
 def test_a_box_on_the_time_chart_selects_a_stretch_of_time_and_a_chip_gives_it_back(look: Watched) -> None:
     page = opened(look)
     drag(page, lane(page, "correlate-time", "xy"), (0.3, 0.02), (0.6, 0.98))

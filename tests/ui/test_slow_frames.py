@@ -7,6 +7,7 @@ import io
 import json
 import re
 import urllib.request
+from itertools import pairwise
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -71,6 +72,12 @@ def test_a_storm_is_one_line_with_its_times_cause_cost_and_trigger(
     expect(line).to_contain_text(re.compile(r"[\d.]+ s lost"))
     expect(line).to_contain_text("after “deployed 1.4")
     expect(line.locator(".fs-bar")).to_have_attribute("aria-label", re.compile("Lost to GPU contention"))
+    # However many frames: nothing in the line lies over its neighbour.
+    line.locator(".fs-hit").evaluate("at => { at.textContent = '12 463 of 102 527 slow, 12 463 dropped'; }")
+    parts = [part.bounding_box() for part in line.locator(":scope > span").all()]
+    ends = [(box["x"], box["x"] + box["width"]) for box in parts if box is not None]
+    assert all(right <= left for (_, right), (left, _) in pairwise(ends))
+    assert line.locator(".fs-hit").evaluate("at => at.scrollWidth <= at.clientWidth")
     cards = page.locator("#page .fs-card .fs-title").all_text_contents()
     assert "incident" in cards[0] and cards[1] == "Every frame"
     assert not look.complaints
@@ -143,6 +150,59 @@ def test_a_copied_address_shows_the_same_preview(look: Watched, memory: MemorySt
     page.goto("about:blank")
     page.goto(shared)
     expect(title).to_have_text(f"Frame {number}", timeout=15_000)
+
+
+def test_several_rows_are_picked_by_keys_or_mouse_and_held_against_the_others(
+    look: Watched, memory: MemoryStore
+) -> None:
+    page = look.open(storm(memory))
+    picked, line = (
+        page.locator("#frames-grid .ag-center-cols-container .ag-row-selected"),
+        page.locator("#picked"),
+    )
+    expect(picked).to_have_count(1)
+    expect(line).to_be_hidden()
+    page.keyboard.press("Shift+J")
+    page.keyboard.press("Shift+J")
+    expect(picked).to_have_count(3)
+    expect(line).to_contain_text("3 picked")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    expect(picked).to_have_count(4)
+    page.locator("#frames-grid [row-index='6'] [col-id=stage]").click(modifiers=["ControlOrMeta"])
+    expect(line).to_contain_text("5 picked")
+    number = page.locator("#frames-grid [row-index='6'] a.fs-frame-link").text_content()
+    expect(page.locator("#frame-preview .fs-title").first).to_have_text(f"Frame {number}")
+    page.reload()
+    expect(picked).to_have_count(5, timeout=15_000)
+    expect(page.locator("#frame-preview .fs-title").first).to_have_text(f"Frame {number}")
+    page.locator("#picked-apart").click()
+    expect(page.locator("#drop-frames")).to_contain_text("5 picked frames", timeout=15_000)
+    expect(page.locator("h1")).to_contain_text("5 of")
+    expect(page.locator("#page")).to_contain_text("What sets picked frames apart")
+    page.go_back()
+    expect(picked).to_have_count(5, timeout=15_000)
+    page.keyboard.press("Escape")
+    expect(picked).to_have_count(1)
+    expect(page).not_to_have_url(re.compile(r"[?&]frames="))
+    assert not look.complaints
+
+
+@pytest.mark.parametrize(("group", "named"), [("cause", "GPU contention"), ("stage", "denoise")])
+def test_a_group_is_a_line_that_leads_to_its_frames(
+    look: Watched, memory: MemoryStore, group: str, named: str
+) -> None:
+    page = look.open(storm(memory))
+    page.locator("#select-group").select_option(label=f"By {group}")
+    line = page.locator("#groups tbody tr", has_text=named).first
+    slow = int((line.locator("td").nth(1).text_content() or "").replace("\u202f", ""))
+    assert slow > 100, "the storm is GPU contention in denoise"
+    line.locator("a").click()
+    expect(page).to_have_url(re.compile(f"{group}={named.replace(' ', '_').lower()}"))
+    expect(page.locator("#groups")).to_have_count(0)
+    cells = page.locator(f"#frames-grid .ag-center-cols-container [col-id={group}]")
+    expect(cells.first).to_contain_text(named)
+    expect(cells.filter(has_not_text=named)).to_have_count(0)
 
 
 def test_frames_like_this_are_those_of_its_cause_and_stage(look: Watched, memory: MemoryStore) -> None:

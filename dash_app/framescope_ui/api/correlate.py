@@ -13,7 +13,7 @@ from framescope_ui.api.asked import PipelineRange, pipeline_range
 from framescope_ui.api.plain import plain
 from framescope_ui.api.problems import BadParameter
 from framescope_ui.api.times import time_ns
-from framescope_ui.pages.viewer import cohort_of, latencies_of, within_of
+from framescope_ui.pages.viewer import cohort_of, frames_of, latencies_of, within_of
 from framescope_ui.questions.correlate import correlate
 from framescope_ui.questions.correlate_views import Correlation, Selection
 from framescope_ui.questions.stores import NS, Stores
@@ -50,6 +50,10 @@ def correlate_routes(stores: Stores, clock_ns: Callable[[], int] = time.time_ns)
             str | None,
             Query(description="only frames while this signal lay between two values: name:low:high"),
         ] = None,
+        frames: Annotated[
+            str | None,
+            Query(description="only these frames are meant: up to 50 trace ids, points between them"),
+        ] = None,
         than_start: Annotated[
             str | None, Query(description="start of another range to compare with, with than_end")
         ] = None,
@@ -59,7 +63,7 @@ def correlate_routes(stores: Stores, clock_ns: Callable[[], int] = time.time_ns)
 
         Without `service` and `pipeline`: the first running pipeline. Associations, not causes.
         """
-        selection = selected(cause, latency_ms, cohort, within)
+        selection = selected(cause, latency_ms, cohort, within, frames)
         than = other_range(than_start, than_end)
         if stages not in ("true", "false"):
             raise BadParameter("stages", f"stages: {stages[:40]!r} is not one of true, false")
@@ -83,7 +87,13 @@ def correlate_routes(stores: Stores, clock_ns: Callable[[], int] = time.time_ns)
     return router
 
 
-def selected(cause: str | None, latency_ms: str | None, cohort: str | None, within: str | None) -> Selection:
+def selected(
+    cause: str | None,
+    latency_ms: str | None,
+    cohort: str | None,
+    within: str | None,
+    frames: str | None = None,
+) -> Selection:
     """Which frames are meant. Raises ``BadParameter`` where that cannot be read."""
     if cause is not None and cause not in CAUSES:
         raise BadParameter("cause", f"cause: {cause[:40]!r} is not one of {', '.join(CAUSES)}")
@@ -100,6 +110,7 @@ def selected(cause: str | None, latency_ms: str | None, cohort: str | None, with
         None if ms is None else (ms[0] / 1e3, ms[1] / 1e3),
         read("cohort", cohort, cohort_of, "name=value"),
         read("within", within, within_of, "name:low:high"),
+        read("frames", frames, lambda text: frames_of(text) or None, "trace id.trace id") or (),
     )
 
 

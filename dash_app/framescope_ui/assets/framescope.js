@@ -248,8 +248,8 @@
     if (link) link.click();
   }
 
-  function moveRow(by) {
-    if (window.framescope.stepRow(by)) return;
+  function moveRow(by, beside) {
+    if (window.framescope.stepRow(by, beside)) return;
     const rows = [...document.querySelectorAll(".ag-center-cols-container .ag-row, .fs-rows li")]
       .sort((a, b) => Number(a.getAttribute("row-index")) - Number(b.getAttribute("row-index")));
     if (!rows.length) return;
@@ -272,7 +272,7 @@
       if (!at.matches("a") && open(row)) event.preventDefault();
       return;
     }
-    if (event.key === " " && at.matches && at.matches("button, a, summary")) return;
+    if (event.key === " " && (row || (at.matches && at.matches("button, a, summary")))) return; // it has one of its own
     if (Date.now() - afterG < 1500) {
       afterG = 0;
       if (event.key === "l") return rail(0);
@@ -289,8 +289,12 @@
       "]": () => click("later"),
       j: () => moveRow(1),
       k: () => moveRow(-1),
+      J: () => moveRow(1, true),
+      K: () => moveRow(-1, true),
       Enter: () => { if (!at.matches("a, button, summary") && window.framescope.openPicked()) event.preventDefault(); },
-      Escape: () => (one("view") && one("view").open ? shutView() : one("help") && !one("help").hidden ? help(false) : click("back")),
+      Escape: () => (one("view") && one("view").open ? shutView()
+        : one("help") && !one("help").hidden ? help(false)
+        : window.framescope.pickOne() || click("back")),
     };
     if (keys[event.key]) keys[event.key]();
   });

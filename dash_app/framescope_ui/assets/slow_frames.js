@@ -1,10 +1,12 @@
-// The list of the Slow frames page: the row that is picked, by mouse or keys. Which one it is stands in the
-// address, so that a copied link shows the same preview; writing it there draws nothing anew.
+// The list of the Slow frames page: the rows that are picked, by mouse or keys; the last one is previewed. Which
+// they are stands in the address, so that a copied link shows the same; writing it there draws nothing anew.
 (function () {
   "use strict";
   const GRID = "frames-grid";
   const SETTLED_MS = 150; // of rows gone through faster than this only the last one is asked for
+  const MOST_PICKED = 50; // frames that an address tells of
   let picked = null; // the row that is previewed, or will be
+  let chosen = []; // all rows that are picked
   let current = null; // the row that keys go on from
 
   const grid = () => {
@@ -16,33 +18,83 @@
   };
 
   function pickFirst(first) {
-    const wanted = new URLSearchParams(window.location.search).get("frame") || first || null;
+    const told = new URLSearchParams(window.location.search);
+    const wanted = told.get("frame") || first || null;
+    const several = (told.get("frames") || "").split(".").filter(Boolean).slice(0, MOST_PICKED);
     picked = wanted;
     current = wanted;
+    chosen = several.length ? several : [wanted];
+    sayPicked();
     let tries = 50; // the rows arrive after the grid
     const select = setInterval(() => {
       const api = grid();
-      const node = api && wanted && api.getRowNode(wanted);
-      if (node && current === wanted) node.setSelected(true, true);
-      if (node || current !== wanted || --tries === 0) clearInterval(select);
+      const ready = api && wanted && api.getDisplayedRowCount() > 0;
+      if (ready && current === wanted) {
+        const nodes = [...new Set([...several, wanted])].map((id) => api.getRowNode(id)).filter(Boolean);
+        if (nodes.length) api.setNodesSelected({ nodes, newValue: true });
+      }
+      if (ready || current !== wanted || --tries === 0) clearInterval(select);
     }, 100);
     return wanted;
   }
 
   function pickRow(rows) {
-    const id = rows && rows.length ? rows[0].id : null;
-    if (!id || id === picked) return window.dash_clientside.no_update;
+    const ids = (rows || []).map((row) => row.id);
+    if (!ids.length) { // the last one was given back: it stays previewed
+      chosen = [];
+      sayPicked();
+      return window.dash_clientside.no_update;
+    }
+    const added = ids.filter((id) => !chosen.includes(id));
+    const id = ids.includes(picked) && !added.length ? picked : added.length ? added[added.length - 1] : ids[ids.length - 1];
+    const same = id === picked && ids.length === chosen.length && !added.length;
+    const before = picked;
+    chosen = ids;
+    if (same) return window.dash_clientside.no_update;
     picked = current = id;
     const target = new URL(window.location.href);
     target.searchParams.set("frame", id);
+    if (ids.length > 1) target.searchParams.set("frames", ids.slice(0, MOST_PICKED).join("."));
+    else target.searchParams.delete("frames");
     window.history.replaceState(window.history.state, "", target.href);
+    sayPicked();
+    if (id === before) return window.dash_clientside.no_update;
     return new Promise((done) => {
       setTimeout(() => done(picked === id ? id : window.dash_clientside.no_update), SETTLED_MS);
     });
   }
 
-  // One row down or up; at the end of what is loaded, more is loaded. False where there is no grid.
-  function stepRow(by) {
+  // Of several picked rows: how many, and the way to what sets them apart.
+  function sayPicked() {
+    const line = document.getElementById("picked");
+    if (!line) return;
+    line.hidden = chosen.length < 2;
+    if (line.hidden) return;
+    const over = chosen.length > MOST_PICKED ? `, the first ${MOST_PICKED} of them compared` : "";
+    document.getElementById("picked-count").textContent = `${chosen.length} picked${over}: `;
+    const link = document.getElementById("picked-apart");
+    const target = new URL(link.href);
+    target.searchParams.set("frames", chosen.slice(0, MOST_PICKED).join("."));
+    link.href = target.href;
+  }
+
+  // Back to the previewed row alone. False where there is no more than one.
+  function pickOne() {
+    const api = grid();
+    if (!api || chosen.length < 2) return false;
+    const node = current && api.getRowNode(current);
+    if (node) node.setSelected(true, true);
+    else api.deselectAll();
+    return true;
+  }
+
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("#picked-one")) pickOne();
+  });
+
+  // One row down or up, beside those that are picked or alone; at the end of what is loaded, more is loaded.
+  // False where there is no grid.
+  function stepRow(by, beside) {
     const api = grid();
     if (!api) return false;
     const count = api.getDisplayedRowCount();
@@ -54,7 +106,7 @@
     if (at < 0) return true;
     const there = api.getDisplayedRowAtIndex(at);
     current = there.id;
-    there.setSelected(true, true);
+    there.setSelected(true, !beside);
     api.ensureIndexVisible(at);
     api.setFocusedCell(at, "frame");
     return true;
@@ -85,5 +137,5 @@
     return window.dash_clientside.no_update;
   }
 
-  Object.assign(window.framescope, { pickFirst, pickRow, stepRow, openPicked, boxed });
+  Object.assign(window.framescope, { pickFirst, pickRow, pickOne, stepRow, openPicked, boxed });
 })();

@@ -69,16 +69,12 @@ def correlate_page(found: Correlation, viewer: Viewer, fixed: Viewer) -> list[Pa
         ),
     ]
     if risk is not None and found.chosen is not None:
-        body.append(
-            html.Div(
-                [
-                    doses_card(found.chosen, risk, viewer),
-                    lag_card(found.chosen, risk, viewer),
-                    apart_card(found),
-                ],
-                className="fs-columns fs-columns-3",
-            )
-        )
+        cards = [doses_card(found.chosen, risk, viewer), lag_card(found.chosen, risk, viewer)]
+        # Who picked frames asks for what sets them apart.
+        cards.insert(0 if found.selection.frames else 2, apart_card(found))
+        body.append(html.Div(cards, className="fs-columns fs-columns-3"))
+    elif found.selection.frames:
+        body.append(apart_card(found))
     else:
         body.append(elements.notice("There is no signal to hold slow frames against.", *_no_signals()))
     body.append(changes_card(found, viewer, fixed))

@@ -14,11 +14,16 @@ from framescope_ui.pages.elements import Part
 from framescope_ui.questions.correlate_views import Correlation, Difference
 
 SHOWN_DIFFERENCES = 10
+NOT_BROKEN = "\u00a0"
+"""Between a number and its unit, in narrow columns."""
+NOT_TESTED = "Told and not tested: too few frames, or too close together in time, to tell it from chance."
 DELTA = "δ: how much oftener than not a slow frame has the greater value, −1 to 1; the values are medians."
 
 
 def apart_card(found: Correlation) -> Part:
-    """What sets slow frames apart, the clearest first."""
+    """What sets slow (or picked) frames apart, the clearest first."""
+    who = "picked" if found.selection.frames else "slow"
+    head = ("Where they differ", "On time", who.capitalize(), "Effect")
     if not found.differences:
         body: Part = elements.notice(
             "Nothing to compare yet.",
@@ -26,40 +31,42 @@ def apart_card(found: Correlation) -> Part:
         )
     else:
         claimed = [one for one in found.differences if one.claimed]
-        others = [one for one in found.differences if not one.claimed]
-        body = [
-            _apart_table(claimed[:SHOWN_DIFFERENCES], "What sets slow frames apart")
-            if claimed
-            else html.P("Nothing stands out: every difference may be chance.")
-        ]
-        for rest, words in ((claimed[SHOWN_DIFFERENCES:], "more"), (others, f"more, which {CHANCE}")):
-            if rest:
-                body.append(
-                    html.Details(
-                        [
-                            html.Summary(f"{quantity.whole(len(rest))} {words}"),
-                            _apart_table(rest, f"{words}".capitalize()),
-                        ],
-                        className="fs-as-table",
-                    )
-                )
+        others = [one for one in found.differences if one.p is not None and not one.claimed]
+        untested = [one for one in found.differences if one.p is None]
+        body = []
+        if claimed:
+            body.append(_apart_table(claimed[:SHOWN_DIFFERENCES], "What sets them apart", head))
+        elif not untested:
+            body.append(html.P("Nothing stands out: every difference may be chance."))
+        body += _more(claimed[SHOWN_DIFFERENCES:], "more", head) + _more(
+            others, f"more, which {CHANCE}", head
+        )
+        if untested:
+            body.append(html.P(NOT_TESTED))
+            body.append(_apart_table(untested[:SHOWN_DIFFERENCES], "Told and not tested", head))
+            body += _more(untested[SHOWN_DIFFERENCES:], "more", head)
     slow, on_time = quantity.whole(found.sampled_slow), quantity.whole(found.sampled_on_time)
-    kept = f"{slow} slow and {on_time} on-time frames kept whole"
+    kept = f"{slow} {who} and {on_time} on-time frames kept whole"
     if any(one.value is None for one in found.differences):
         body = [*body, html.P(DELTA, className="fs-dim")]
     return elements.card(
-        "What sets slow frames apart", body, note=f"signals of all frames, the rest of {kept}"
+        f"What sets {who} frames apart", body, note=f"signals of all frames, the rest of {kept}"
     )
 
 
-def _apart_table(differences: Sequence[Difference], caption: str) -> Part:
+def _more(rest: Sequence[Difference], words: str, head: Sequence[str]) -> list[Part]:
+    if not rest:
+        return []
+    summary = html.Summary(f"{quantity.whole(len(rest))} {words}")
+    return [html.Details([summary, _apart_table(rest, words.capitalize(), head)], className="fs-as-table")]
+
+
+def _apart_table(differences: Sequence[Difference], caption: str, head: Sequence[str]) -> Part:
     rows = []
     for one in differences:
         name = one.title if one.value is None else f"{one.title} {_condition(one)}"
         rows.append([name, _side(one, one.on_time), _side(one, one.slow), _effect(one)])
-    made = wrapping_table(
-        ("Where they differ", "On time", "Slow", "Effect"), rows, caption=caption, right=(1, 2, 3)
-    )
+    made = wrapping_table(head, rows, caption=caption, right=(1, 2, 3))
     for row, one in zip(made.children.children[2].children, differences, strict=True):
         row.className = CLASSES[one.claimed]
     return made
@@ -71,7 +78,8 @@ def _condition(one: Difference) -> str:
 
 
 def _side(one: Difference, value: float) -> str:
-    return f"{quantity.percent(value)} %" if one.value is not None else value_text(value, one.unit)
+    told = f"{quantity.percent(value)} %" if one.value is not None else value_text(value, one.unit)
+    return told.replace(" ", NOT_BROKEN)
 
 
 def _effect(one: Difference) -> str:
@@ -82,4 +90,4 @@ def _effect(one: Difference) -> str:
         )
     else:
         text = f"{'+' if one.effect > 0 else ''}{quantity.grouped(one.effect, 2)} δ"
-    return text
+    return text.replace(" ", NOT_BROKEN)

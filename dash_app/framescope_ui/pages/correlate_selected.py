@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dash import html
 
 from framescope_ui.figures import quantity, theme
@@ -20,6 +22,7 @@ def selection_of(viewer: Viewer) -> Selection:
         latency=None if ms is None else (ms[0] / 1e3, ms[1] / 1e3),
         cohort=viewer.cohort,
         within=viewer.within,
+        frames=viewer.frames,
     )
 
 
@@ -43,7 +46,7 @@ def selection_line(found: Correlation, viewer: Viewer, fixed: Viewer) -> Part:
     meant = found.selection
     parts: list[Part] = []
 
-    def drop(text: str, id: str, **without: None) -> None:
+    def drop(text: str, id: str, **without: Any) -> None:
         parts.append(
             html.A(
                 [text, html.Span("×", **{"aria-hidden": "true"})],
@@ -57,6 +60,9 @@ def selection_line(found: Correlation, viewer: Viewer, fixed: Viewer) -> Part:
     if viewer.start is not None:
         between = f"{quantity.moment(found.start)} to {quantity.moment(found.end)}"
         drop(between, "drop-range", start=None, end=None)
+    if meant.frames:
+        many = len(meant.frames)
+        drop(f"{quantity.whole(many)} picked frame{'s' if many > 1 else ''}", "drop-frames", frames=())
     if meant.cause is not None:
         drop(f"slow by {theme.title(meant.cause)}", "drop-cause", cause=None)
     if meant.latency is not None:

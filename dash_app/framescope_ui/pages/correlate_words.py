@@ -45,6 +45,8 @@ def sentence(found: Correlation) -> str:
 
 def slow_words(selection: Selection) -> str:
     """What a frame of the selection was: slow, slow by GPU contention, slow with 12 to 30 ms."""
+    if selection.frames:
+        return "picked"
     by = "" if selection.cause is None else f" by {theme.title(selection.cause)}"
     took = "" if selection.latency is None else f" with {latency_words(selection.latency)}"
     return f"slow{by}{took}"
@@ -53,7 +55,7 @@ def slow_words(selection: Selection) -> str:
 def who_words(selection: Selection) -> str:
     """The frames the page tells of: slow frames, frames slow by GPU contention."""
     told = slow_words(selection)
-    return "slow frames" if told == "slow" else f"frames {told}"
+    return f"{told} frames" if told in ("slow", "picked") else f"frames {told}"
 
 
 def latency_words(latency: tuple[float, float]) -> str:

@@ -71,8 +71,11 @@ def unknown_page(trace_id: str, viewer: Viewer) -> list[Part]:
 
 
 def _breadcrumb(name: str, viewer: Viewer, trace_id: str = "") -> html.Nav:
+    back = viewer.href("/frames")
+    if trace_id:  # picked in the list again
+        back += f"{'&' if '?' in back else '?'}frame={trace_id}"
     parts: list[Part] = [
-        html.A("Slow frames", href=viewer.href("/frames"), id="back"),
+        html.A("Slow frames", href=back, id="back"),
         html.Span("/", className="fs-dim", **{"aria-hidden": "true"}),
         html.Span(name),
     ]

@@ -23,7 +23,11 @@ def preview_hint() -> list[Part]:
     """What the panel is for, until a frame is picked."""
     return [
         html.H2("Preview", className="fs-title"),
-        html.P("Click a row, or go through them with j and k. Enter opens the frame.", className="fs-dim"),
+        html.P(
+            "Click a row, or go through them with j and k. Enter opens the frame. Several rows (Ctrl "
+            "or Shift and a click) can be held against the others.",
+            className="fs-dim",
+        ),
     ]
 
 

@@ -143,7 +143,12 @@ def grid(rows: Sequence[dict[str, Any]]) -> Part:
             "rowHeight": ROW_HEIGHT,
             "headerHeight": HEAD_HEIGHT,
             "animateRows": False,
-            "rowSelection": {"mode": "singleRow", "checkboxes": False, "enableClickSelection": True},
+            "rowSelection": {
+                "mode": "multiRow",
+                "checkboxes": False,
+                "headerCheckbox": False,
+                "enableClickSelection": True,
+            },
             "domLayout": "normal",
             "suppressCellFocus": False,
         },

@@ -208,9 +208,10 @@ def _help() -> Part:
         ("g l", "Live"),
         ("g s", "Slow frames"),
         ("g c", "Correlate"),
-        ("Space", "live or pause"),
+        ("Space", "live or pause; in the list, pick this row too"),
         ("[ ]", "earlier, later slow frame"),
         ("j k", "row down, row up"),
+        ("J K", "pick the next row too, the one before too"),
         ("Enter", "open"),
         ("Esc", "back"),
         ("← →", "pan the chart"),
@@ -436,7 +437,12 @@ class Pages:
         if viewer.service is None or viewer.pipeline is None:
             return empty_page(await self._feed.snapshot())
         seen = await slow_frames_overview(
-            self._stores, viewer.service, viewer.pipeline, query_of(viewer, now), narrowed_of(viewer)
+            self._stores,
+            viewer.service,
+            viewer.pipeline,
+            query_of(viewer, now),
+            narrowed_of(viewer),
+            viewer.group,
         )
         body = slow_frames_page(seen, viewer, now)
         body += limits(self._feed.backends())

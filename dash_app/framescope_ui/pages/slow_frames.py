@@ -239,7 +239,11 @@ def listed(seen: SlowFrames, viewer: Viewer, now: float) -> list[Part]:
     table = elements.card(
         "Longest first" if viewer.order == "duration" else "Newest first",
         html.Div([body, more]),
-        note=[html.Span(shown(page), id="frames-shown"), *saved_as(page, viewer, now)],
+        note=[
+            picked_line(viewer, now),
+            html.Span(shown(page), id="frames-shown"),
+            *saved_as(page, viewer, now),
+        ],
     )
     if viewer.phone:
         return [table]
@@ -260,6 +264,25 @@ def listed(seen: SlowFrames, viewer: Viewer, now: float) -> list[Part]:
             className="fs-columns fs-columns-9-3",
         )
     ]
+
+
+def picked_line(viewer: Viewer, now: float) -> Part:
+    """The way from several picked rows to what sets them apart; which they are, the browser adds. Among all
+    frames of the range, which is fixed here though time goes on."""
+    start, end = viewer.span(now)
+    apart = viewer.without_filters().with_(start=start, end=end, paused=None)
+    return html.Span(
+        [
+            html.Span(id="picked-count"),
+            html.A("what sets them apart", href=apart.href("/correlate"), id="picked-apart"),
+            " or ",
+            html.Button("one alone", id="picked-one", className="fs-plain-button"),
+            "; ",
+        ],
+        id="picked",
+        hidden=True,
+        role="status",
+    )
 
 
 def saved_as(page: FramesPage, viewer: Viewer, now: float) -> list[Part]:

@@ -23,6 +23,8 @@ RANGES: dict[str, tuple[str, float]] = {
 }
 LIVE_RANGES = ("1m", "5m", "15m", "1h")
 DEFAULT_RANGE = "5m"
+MOST_PICKED = 50
+"""Frames picked one by one that an address tells of: 1.7 kB."""
 Outcome = Literal["slow", "dropped", "failed", "on_time", "any"]
 OUTCOMES: dict[Outcome, str] = {
     "slow": "Slow",
@@ -57,6 +59,8 @@ class Viewer:
     """Name and value of a content attribute that the frames listed have."""
     latency_ms: tuple[float, float] | None = None
     """Least and greatest latency of the frames listed, the box drawn on the strip."""
+    frames: tuple[str, ...] = ()
+    """Trace ids of frames picked one by one."""
     group: Group | None = None
     order: Literal["time", "duration"] = "time"
     every_row: bool = False
@@ -117,6 +121,7 @@ class Viewer:
             outcome="slow",
             cohort=None,
             latency_ms=None,
+            frames=(),
             group=None,
             order="time",
             every_row=False,
@@ -143,6 +148,8 @@ class Viewer:
             query["cohort"] = "=".join(self.cohort)
         if self.latency_ms is not None:
             query["latency_ms"] = "-".join(f"{end:g}" for end in self.latency_ms)
+        if self.frames:
+            query["frames"] = ".".join(self.frames)
         if self.group is not None:
             query["group"] = self.group
         if self.within is not None:
@@ -185,6 +192,7 @@ def viewer_of(path: str | None, search: str | None, screen: Mapping[str, Any] | 
         outcome=cast(Outcome, found["outcome"]) if found.get("outcome") in OUTCOMES else "slow",
         cohort=cohort_of(found.get("cohort")),
         latency_ms=latencies_of(found.get("latency_ms")),
+        frames=frames_of(found.get("frames")),
         group=cast(Group, found["group"]) if found.get("group") in GROUPS else None,
         order="duration" if found.get("order") == "duration" else "time",
         every_row=found.get("rows") == "all",
@@ -218,6 +226,13 @@ def latencies_of(text: str | None) -> tuple[float, float] | None:
     found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)-(\d{1,9}(?:\.\d{1,6})?)", text or "", re.ASCII)
     ends = (float(found[1]), float(found[2])) if found else None
     return ends if ends is not None and ends[0] < ends[1] else None
+
+
+def frames_of(text: str | None) -> tuple[str, ...]:
+    """Trace ids with points between them as addresses have them, each once, the first ``MOST_PICKED``; what
+    is no trace id is as if it were not there."""
+    ids = dict.fromkeys(one for one in (text or "").split(".") if re.fullmatch("[0-9a-f]{32}", one))
+    return tuple(ids)[:MOST_PICKED]
 
 
 def within_of(text: str | None) -> tuple[str, float, float] | None:

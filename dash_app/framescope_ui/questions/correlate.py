@@ -115,7 +115,7 @@ async def _asked(
         found = await asyncio.gather(*(troubles.answer_or(q, []) for q in questions.values()))
         return dict(zip(questions, found, strict=True))
 
-    async def kept() -> tuple[list[FrameRow], dict[str, Trace]]:
+    async def kept() -> tuple[list[FrameRow], dict[str, Trace], list[FrameRow]]:
         step = (end_ns - start_ns) // SLICES
         least = None if selection.latency is None else int(selection.latency[0] * NS)
         # Of those on time only the fair sample: neighbours and late ones come in heaps where frames are slow.
@@ -123,6 +123,9 @@ async def _asked(
             ("slow", SLOW_A_SLICE, (selection.cause,) if selection.cause else (), least, ()),
             ("on_time", ON_TIME_A_SLICE, (), None, ("baseline",)),
         )
+        if selection.frames:
+            asked_of = asked_of[1:]
+        picked = await _each_trace(stores, troubles, selection.frames)
         pages = await asyncio.gather(
             *(
                 troubles.answer_or(
@@ -143,13 +146,15 @@ async def _asked(
                 )
                 for place in range(SLICES)
                 for outcome, limit, causes, least_ns, why in asked_of
-            )
+            ),
         )
         rows = list({row.trace_id: row for page in pages for row in page.frames}.values())
-        return rows, await _traces(stores, troubles, rows) if stages else {}
+        chosen = [row for trace in picked.values() for row in _rows_of(trace, service, pipeline)]
+        traces_too = await _traces(stores, troubles, rows) if stages else {}
+        return [*rows, *chosen], {**traces_too, **(picked if stages else {})}, chosen
 
     asked = (*GAUGES, signals.FS_GPU_PROCESS_UTILIZATION, signals.FS_CLOCK_ERROR)
-    (rows, whole), marks, gauges, counters, lost = await asyncio.gather(
+    (rows, whole, picked), marks, gauges, counters, lost = await asyncio.gather(
         kept(),
         troubles.answer_or(traces.marks(service, start_ns, end_ns), []),
         each({m: metrics.gauge(m, where(m), start_ns, end_ns + NS, MOST_READINGS) for m in asked}),
@@ -169,7 +174,7 @@ async def _asked(
         sum(sum(series.values) for series in lost if series.attributes.get(signals.REASON) == KEEP_BUDGET)
     )
     missing = [f"{error.backend} did not answer everything: {error.reason}." for error in troubles.all]
-    return Answers(unpacked(()), gauges, counters, rows, whole, marks, turned_away, missing)
+    return Answers(unpacked(()), gauges, counters, rows, whole, marks, turned_away, missing, picked)
 
 
 async def _traces(stores: Stores, troubles: Troubles, rows: Sequence[FrameRow]) -> dict[str, Trace]:
@@ -179,14 +184,29 @@ async def _traces(stores: Stores, troubles: Troubles, rows: Sequence[FrameRow]) 
         ordered = sorted((r for r in rows if _stands(r, slow)), key=lambda r: r.start_ns)
         at = np.unique(np.linspace(0, len(ordered) - 1, min(TRACES_A_SIDE, len(ordered))).astype(int))
         chosen += [ordered[place] for place in at.tolist()] if ordered else []
+    return await _each_trace(stores, troubles, [row.trace_id for row in chosen])
+
+
+async def _each_trace(stores: Stores, troubles: Troubles, trace_ids: Sequence[str]) -> dict[str, Trace]:
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(trace_id: str) -> Trace | None:
         async with gate:
             return await troubles.answer_or(stores.traces.trace(trace_id), None)
 
-    found = await asyncio.gather(*(one(row.trace_id) for row in chosen))
+    found = await asyncio.gather(*(one(trace_id) for trace_id in trace_ids))
     return {trace.trace_id: trace for trace in found if trace is not None}
+
+
+def _rows_of(trace: Trace, service: str, pipeline: str) -> list[FrameRow]:
+    """The frames of a trace as a list has them; a trace that crossed processes has several."""
+    return [
+        FrameRow(trace.trace_id, service, span.start_ns, span.end_ns - span.start_ns, span.attributes)
+        for span in trace.spans
+        if span.name == signals.SPAN_FRAME
+        and trace.services.get(span.span_id, service) == service
+        and span.attributes.get(signals.FRAME_PIPELINE) == pipeline
+    ]
 
 
 def _stands(row: FrameRow, slow: bool) -> bool:

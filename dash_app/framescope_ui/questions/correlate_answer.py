@@ -65,6 +65,8 @@ class Answers:
     keep_budget: int = 0
     """Frames that were not kept because the keep budget was spent."""
     missing: Sequence[str] = ()
+    picked: Sequence[FrameRow] = ()
+    """Of the frames the selection names, those that were found; they are among ``kept`` too."""
 
 
 def correlated(
@@ -90,7 +92,7 @@ def correlated(
     pairs, left_out = _met(ticks, read[:MOST_SERIES])
     kept: Sequence[tuple[FrameRow, bool | None]] = [(row, None) for row in answers.kept]
     if selection:
-        frames, unknown = selected(frames, ticks, pairs, selection)
+        frames, unknown = selected(frames, ticks, pairs, selection, answers.picked)
         ticks = ticks_of(frames, start_ns, end_ns)
         pairs, left_out = _met(ticks, read[:MOST_SERIES])
         missing += unknown
@@ -98,7 +100,12 @@ def correlated(
     missing += left_out
     lines = [parted(one, met) for one, met in pairs]
     whole = sample(kept, answers.traces, frames, start_ns, end_ns)
-    apart, left_out = compared(whole, told_of_all=set(frames.attributes))
+    told = {line.signal.attribute for line in lines if line.ratio is not None}
+    apart, left_out = compared(
+        whole,
+        told_of_all=set(frames.attributes) & told if selection.frames else set(frames.attributes),
+        picked=bool(selection.frames),
+    )
     missing += left_out
     around = changes(frames, answers.marks, start_ns, end_ns) + versions(frames, start_ns, end_ns)
     if than is not None:
@@ -109,14 +116,14 @@ def correlated(
     sides = [one for change in around for one in change.causes if one.ratio is not None]
     p_values = [
         *(line.ratio.p for line in lines if line.ratio is not None),
-        *(one.p for one in apart),
+        *(one.p for one in apart if one.p is not None),
         *(one.ratio.p for one in sides if one.ratio is not None),
     ]
     after = iter(adjusted(p_values))
     for line in lines:
         if line.ratio is not None:
             line.adjusted = next(after)
-    apart_after = [next(after) for _ in apart]
+    apart_after = [None if one.p is None else next(after) for one in apart]
     side_after = {id(one): next(after) for one in sides}
     for line in lines:
         line.lag = lags_of(ticks, line) if claimed(line.ratio, line.adjusted) else None

@@ -7,7 +7,7 @@ not looked at here (``correlate_content``).
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,6 +32,8 @@ ON_TIME_A_SLICE = 40
 """On time are kept too the neighbours of slow frames, which stand for nobody."""
 TRACES_A_SIDE = 24
 """Whole traces that are read for the times of stages: each is one question to the store."""
+NO_DIFFERENCE = 1e-9
+"""Shares and δ that differ by less are the same, but for rounding."""
 FEW_VALUES = 6
 """A number with no more different values than this is compared value by value."""
 
@@ -162,9 +164,12 @@ def _stages(trace: Trace) -> dict[str, float]:
     return took
 
 
-def compared(kept: Sequence[Kept], told_of_all: Container[str] = ()) -> tuple[list[Found], list[str]]:
+def compared(
+    kept: Sequence[Kept], told_of_all: Container[str] = (), *, picked: bool = False
+) -> tuple[list[Found], list[str]]:
     """Everything that slow frames and frames on time can differ in, and what was left out (sentences);
-    ``told_of_all``: attributes that are known of every frame."""
+    ``told_of_all``: attributes that are known of every frame. ``picked``: of frames that somebody
+    picked a difference is told also where it cannot be tested, they being too few or too close in time."""
     columns: dict[tuple[str, str], dict[int, Any]] = {}
     for place, one in enumerate(kept):
         for name, value in one.attributes.items():
@@ -178,12 +183,14 @@ def compared(kept: Sequence[Kept], told_of_all: Container[str] = ()) -> tuple[li
     left_out: list[str] = []
     for (kind, name), values in columns.items():
         these = [kept[place] for place in values]
-        if min(sum(one.slow for one in these), sum(not one.slow for one in these)) < FEWEST:
+        sides = sum(one.slow for one in these), sum(not one.slow for one in these)
+        if min(sides) < (1 if picked else FEWEST):
             continue
+        tell = told_anyway if picked else told_apart
         told = list(values.values())
         numbers = [v for v in told if isinstance(v, (int, float)) and not isinstance(v, bool)]
         if len(numbers) == len(told) and (kind != "attribute" or len(set(numbers)) > FEW_VALUES):
-            made = _numbers(kind, name, np.asarray(numbers, np.float64), these)
+            made = _numbers(kind, name, np.asarray(numbers, np.float64), these, tell)
             found += [] if made is None else [made]
         elif all(isinstance(v, (str, bool, int, float)) for v in told):
             if len(set(map(str, told))) > MOST_VALUES:
@@ -192,20 +199,56 @@ def compared(kept: Sequence[Kept], told_of_all: Container[str] = ()) -> tuple[li
                     "Give frames a coarser attribute to compare them by it."
                 )
             else:
-                found += _cohorts(kind, name, [_text(v) for v in told], these)
+                found += _cohorts(kind, name, [_text(v) for v in told], these, tell)
     return found, left_out
 
 
-def _sides(these: Sequence[Kept]) -> tuple[npt.NDArray[np.bool_], Floats, npt.NDArray[np.int64]]:
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """Means of slow frames and of those on time, their difference, its interval, the p-value of none; the
+    last two None where that was not tested."""
+
+    slow: float
+    on_time: float
+    difference: float
+    interval: tuple[float, float] | None
+    p: float | None
+
+
+Tell = Callable[[Floats, Sequence[Kept]], Apart | None]
+
+
+def told_apart(value: Floats, these: Sequence[Kept]) -> Apart | None:
+    """The difference with its test; None where there is too little, or no difference at all."""
+    slow, weight = _sides(these)
     window = windows_of(np.array([one.start_ns for one in these], np.int64))
-    return np.array([one.slow for one in these]), np.array([one.weight for one in these]), window
+    made = contrast(value, slow, weight, window)
+    if made is None:
+        return None
+    interval = max(made.low, -1.0), min(made.high, 1.0)
+    return Apart(made.slow, made.on_time, made.difference, interval, made.p)
 
 
-def _numbers(kind: str, name: str, values: Floats, these: Sequence[Kept]) -> Found | None:
+def told_anyway(value: Floats, these: Sequence[Kept]) -> Apart | None:
+    """The difference, with its test where that can be made; None where there is none."""
+    tested = told_apart(value, these)
+    if tested is not None:
+        return tested
+    slow, weight = _sides(these)
+    means = [float(np.average(value[side], weights=weight[side])) for side in (slow, ~slow)]
+    apart = means[0] - means[1]
+    return None if abs(apart) < NO_DIFFERENCE else Apart(means[0], means[1], apart, None, None)
+
+
+def _sides(these: Sequence[Kept]) -> tuple[npt.NDArray[np.bool_], Floats]:
+    return np.array([one.slow for one in these]), np.array([one.weight for one in these])
+
+
+def _numbers(kind: str, name: str, values: Floats, these: Sequence[Kept], tell: Tell) -> Found | None:
     if not np.isfinite(values).all():
         return None
-    slow, weight, window = _sides(these)
-    made = contrast(ranks(values, slow, weight), slow, weight, window)
+    slow, weight = _sides(these)
+    made = tell(ranks(values, slow, weight), these)
     if made is None:
         return None
     title, unit = READINGS.get(
@@ -220,21 +263,21 @@ def _numbers(kind: str, name: str, values: Floats, these: Sequence[Kept]) -> Fou
         median(values[slow], weight[slow]),
         median(values[~slow], weight[~slow]),
         made.difference,
-        (max(made.low, -1.0), min(made.high, 1.0)),
+        made.interval,
         int(slow.sum()),
         int((~slow).sum()),
         made.p,
     )
 
 
-def _cohorts(kind: str, name: str, values: Sequence[str], these: Sequence[Kept]) -> list[Found]:
-    slow, weight, window = _sides(these)
+def _cohorts(kind: str, name: str, values: Sequence[str], these: Sequence[Kept], tell: Tell) -> list[Found]:
+    slow, _ = _sides(these)
     told = np.array(values)
     found = []
     names = sorted(set(values))
     # Of two values one is the other's rest: the same question.
     for value in names[1:] if len(names) == 2 else names:
-        made = contrast((told == value).astype(np.float64), slow, weight, window)
+        made = tell((told == value).astype(np.float64), these)
         if made is not None:
             found.append(
                 Found(
@@ -246,7 +289,7 @@ def _cohorts(kind: str, name: str, values: Sequence[str], these: Sequence[Kept])
                     made.slow,
                     made.on_time,
                     made.difference,
-                    (max(made.low, -1.0), min(made.high, 1.0)),
+                    made.interval,
                     int(slow.sum()),
                     int((~slow).sum()),
                     made.p,
@@ -262,7 +305,7 @@ def _text(value: Any) -> str:
 
 
 def differences(
-    apart: Sequence[Found], after: Sequence[float], risks: Sequence[SignalRisk]
+    apart: Sequence[Found], after: Sequence[float | None], risks: Sequence[SignalRisk]
 ) -> list[Difference]:
     """Conditions on signals, over all frames, and what the kept sample tells, the clearest first."""
     found: list[Difference] = []
@@ -293,5 +336,5 @@ def differences(
         )
     for one, p in zip(apart, after, strict=True):
         sure = one.interval is not None and not one.interval[0] <= 0 <= one.interval[1]
-        found.append(Difference(**asdict(one), p_adjusted=p, claimed=p <= LEVEL and sure))
+        found.append(Difference(**asdict(one), p_adjusted=p, claimed=p is not None and p <= LEVEL and sure))
     return sorted(found, key=lambda one: (not one.claimed, -abs(one.effect)))

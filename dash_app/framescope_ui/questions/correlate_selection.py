@@ -24,10 +24,15 @@ SAME_FRAME_NS = 1000
 
 
 def selected(
-    frames: Latencies, ticks: Ticks, pairs: Sequence[tuple[Signal, Met]], asked: Selection
+    frames: Latencies,
+    ticks: Ticks,
+    pairs: Sequence[tuple[Signal, Met]],
+    asked: Selection,
+    picked: Sequence[FrameRow] = (),
 ) -> tuple[Latencies, list[str]]:
     """The frames that are meant; others that were slow count as not slow. ``ticks`` and ``pairs`` are of all
-    frames. Beside them what of the selection nobody knows (sentences); nothing is left then."""
+    frames, ``picked`` are the frames the selection names, as far as they were found. Beside them what of the
+    selection nobody knows (sentences); nothing is left then."""
     missing = []
     among = np.ones(len(frames), np.bool_)
     if asked.cohort is not None:
@@ -53,10 +58,36 @@ def selected(
     if asked.latency is not None:
         least, below = (round(end * NS) for end in asked.latency)
         counts = counts & (made.latency_ns >= least) & (made.latency_ns < below)
-    if asked.cause is not None or asked.latency is not None:
-        outcome = np.where(made.slow & ~counts, OUTCOMES["on_time"], made.outcome)
-        made = replace(made, outcome=outcome)
+    outcome = made.outcome
+    if asked.frames:
+        named = _among(made, picked) & made.finished
+        if (lacking := len(asked.frames) - int(named.sum())) > 0:
+            missing.append(
+                f"{lacking} of the {len(asked.frames)} picked frames are not compared: they lie outside the "
+                "range, were dropped, or are not stored any more."
+            )
+        counts = (counts | ~made.slow) & named
+        outcome = np.where(named, OUTCOMES["slow"], outcome)
+    if asked.cause is not None or asked.latency is not None or asked.frames:
+        was_slow = outcome == OUTCOMES["slow"]
+        made = replace(made, outcome=np.where(was_slow & ~counts, OUTCOMES["on_time"], outcome))
     return made, missing
+
+
+def _among(frames: Latencies, rows: Sequence[FrameRow]) -> npt.NDArray[np.bool_]:
+    """Which of all frames these kept ones are."""
+    found = np.zeros(len(frames), np.bool_)
+    for row in rows:
+        at = _place(frames, row)
+        if at is not None:
+            found[at] = True
+    return found
+
+
+def _place(frames: Latencies, row: FrameRow) -> int | None:
+    """Where a kept frame stands among all frames."""
+    at = int(np.searchsorted(frames.due_ns, row.start_ns - SAME_FRAME_NS))
+    return at if at < len(frames) and frames.due_ns[at] - row.start_ns <= SAME_FRAME_NS else None
 
 
 def _of_each(frames: Latencies, ticks: Ticks, signal: Signal) -> npt.NDArray[np.float64]:
@@ -74,7 +105,7 @@ def among_selected(rows: Sequence[FrameRow], frames: Latencies) -> list[tuple[Fr
     found = []
     slow = frames.slow
     for row in rows:
-        at = int(np.searchsorted(frames.due_ns, row.start_ns - SAME_FRAME_NS))
-        if at < len(frames) and frames.due_ns[at] - row.start_ns <= SAME_FRAME_NS:
+        at = _place(frames, row)
+        if at is not None:
             found.append((row, bool(slow[at])))
     return found

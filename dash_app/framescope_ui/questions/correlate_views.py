@@ -13,12 +13,14 @@ from framescope_ui.questions.views import Line, SlowMark
 class Selection:
     """``cause``: only frames that were slow by it count as slow; ``latency``: only those that took as
     long, s, from and below. ``cohort``: only frames of whose attribute this is the value. ``within``: only
-    frames while the signal of that name lay between two values, both included."""
+    frames while the signal of that name lay between two values, both included. ``frames``: those of these
+    trace ids are meant where slow frames are, and no others."""
 
     cause: str | None = None
     latency: tuple[float, float] | None = None
     cohort: tuple[str, str] | None = None
     within: tuple[str, float, float] | None = None
+    frames: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return self != Selection()
@@ -111,7 +113,7 @@ class Found:
     ``kind`` is ``signal``, ``attribute``, ``reading`` or ``stage``. With a ``value`` (a condition), ``slow``
     and ``on_time`` are shares of frames under it; else they are medians in ``unit``. ``effect`` is the
     difference of the shares, or how much oftener than not a slow frame has the greater value, −1 to 1
-    (Cliff's delta).
+    (Cliff's delta). ``p`` and ``interval`` are None where there are too few frames to test it.
     """
 
     name: str
@@ -125,14 +127,14 @@ class Found:
     interval: tuple[float, float] | None
     n_slow: int
     n_on_time: int
-    p: float
+    p: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Difference(Found):
     """The same, with what is left of it after every question of the page was counted."""
 
-    p_adjusted: float
+    p_adjusted: float | None
     claimed: bool
 
 

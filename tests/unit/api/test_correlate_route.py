@@ -69,6 +69,7 @@ async def test_the_range_and_the_signal_are_those_asked_for(client: httpx.AsyncC
         ({"cohort": "mode"}, "cohort", "name=value"),
         ({"within": "hw.power:1"}, "within", "name:low:high"),
         ({"within": "hw.power/0:9:1"}, "within", "name:low:high"),
+        ({"frames": "17"}, "frames", "trace id.trace id"),
         ({"than_start": str(NOW)}, "than_end", "both ends"),
         ({"than_end": str(NOW)}, "than_start", "both ends"),
         ({"than_start": "noon", "than_end": str(NOW)}, "than_start", "is not a time"),
@@ -101,6 +102,7 @@ async def test_a_selection_and_another_range_are_honoured_and_told(
         "latency": [0.02, 0.04],
         "cohort": None,
         "within": None,
+        "frames": [],
     }
     assert body["slow"] == made.slow // 2
     (change,) = [one for one in body["changes"] if one["kind"] == "ranges"]

@@ -280,3 +280,56 @@ def test_a_kept_frame_that_was_slow_in_another_way_stands_for_nobody() -> None:
     found = correlated(answers, SERVICE, PIPELINE, START * NS, (START + SECONDS) * NS, selection=chosen)
     mine = sum(made.cause[int(row.trace_id, 16)] == "gc_pause" for row in rows)
     assert 0 < found.sampled_slow == mine < 80
+
+
+# -- frames picked one by one ------------------------------------------------------------------------
+
+
+def row(made: Latencies, at: int, **attributes: object) -> FrameRow:
+    told = {sig.FRAME_OUTCOME: "slow" if made.slow[at] else "on_time", sig.FRAME_SAMPLING_WEIGHT: 1}
+    due, latency = int(made.due_ns[at]), int(made.latency_ns[at])
+    return FrameRow(f"{at:032x}", SERVICE, due + 300, latency, {**told, **attributes})
+
+
+def picked(made: Latencies, places: list[int], absent: int = 0) -> Correlation:
+    """The answer for these frames, and some nobody finds; beside them every hundredth frame was kept."""
+    rows = [row(made, at, mode="doppler", **{sig.GC_TIME: 0.003 + at * 7919 % 1000 * 1e-9}) for at in places]
+    others = [
+        row(made, at, mode="b", **{sig.GC_TIME: 0.001 + at * 7919 % 1000 * 1e-9})
+        for at in range(0, SIZE, 100)
+        if at not in places
+    ]
+    ids = tuple(one.trace_id for one in rows) + tuple(f"{'f' * 31}{n}" for n in range(absent))
+    return correlated(
+        Answers(made, load(), kept=[*rows, *others], picked=rows),
+        SERVICE,
+        PIPELINE,
+        START * NS,
+        (START + SECONDS) * NS,
+        selection=Selection(frames=ids),
+    )
+
+
+def test_picked_frames_are_held_against_all_others_whatever_they_were() -> None:
+    made = frames()
+    on_time = np.flatnonzero(~made.slow)[::1000][:3].tolist()
+    slow = (
+        np.random.default_rng(5).choice(np.flatnonzero(made.cause == "gc_pause"), 60, replace=False).tolist()
+    )
+    found = picked(made, sorted(on_time + slow))
+    assert (found.slow, found.frames, found.sampled_slow) == (63, SIZE, 63)
+    apart = {one.name: one for one in found.differences if one.kind == "reading"}
+    assert apart[sig.GC_TIME].claimed and apart[sig.GC_TIME].effect > 0.9
+    assert not found.missing
+
+
+def test_of_a_few_picked_frames_differences_are_told_and_not_claimed() -> None:
+    made = frames()
+    found = picked(made, np.flatnonzero(made.slow)[:4].tolist(), absent=2)
+    apart = {one.name: one for one in found.differences}
+    assert apart["mode"].value in ("b", "doppler") and abs(apart["mode"].effect) == 1.0
+    assert all(
+        (one.p, one.p_adjusted, one.interval, one.claimed) == (None, None, None, False)
+        for one in apart.values()
+    )
+    assert "2 of the 6 picked frames are not compared" in found.missing[0]
