@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from statistics import median
 from typing import Any
 
 import shapes
-from programmes import SURE, Programme, causes_of
+from programmes import SURE, Episode, Programme, causes_of
 from score import CLEARLY_MS, Row, Span
 
 from framescope.agent.keeper import Judged
@@ -41,6 +41,23 @@ def touches(frame: Frame, spans: Iterable[Span]) -> bool:
     return any(start < frame.end_ns and frame.due_ns < end for start, end in spans)
 
 
+def under(programme: Programme, disturbed: Iterable[Judged]) -> Callable[[Frame], list[Episode]]:
+    """Tells the episodes that a frame is of: those it began in, or soon after, and those that began while it
+    was under way. An episode begins once the frame before its first one is made."""
+    after = round(AFTERMATH_S * shapes.FPS[programme.shape])
+    started = {one.frame.id: one.frame.start_ns for one in disturbed}
+
+    def of(frame: Frame) -> list[Episode]:
+        return [
+            one
+            for one in programme.episodes
+            if frame.id < one.after + after
+            and (one.first <= frame.id or frame.end_ns > started.get(one.first - 1, frame.end_ns))
+        ]
+
+    return of
+
+
 def rows(
     programme: Programme,
     disturbed: Sequence[Judged],
@@ -49,8 +66,7 @@ def rows(
 ) -> list[Row]:
     """The slow frames with what is known of them. One that nothing was done to is a control. While others
     used the machine (``crowded``) nothing is known."""
-    causes = causes_of(programme.shape)
-    after = round(AFTERMATH_S * shapes.FPS[programme.shape])
+    causes, episodes_of = causes_of(programme.shape), under(programme, disturbed)
     found = []
     for one in disturbed:
         frame, verdict = one.frame, one.verdict
@@ -59,7 +75,7 @@ def rows(
         if frame.id < starting(programme):
             continue
         injected = frame.latency_ns / 1e6 - usual[frame.id]
-        on = [one for one in programme.episodes if one.first <= frame.id < one.after + after]
+        on = episodes_of(frame)
         if on and injected < CLEARLY_MS:
             continue  # slow, but not by this fault
         shares: dict[str, float] = {}
@@ -89,21 +105,18 @@ def rows(
 
 def undisturbed(
     programme: Programme,
-    disturbed: Iterable[Judged],
+    disturbed: Sequence[Judged],
     usual: Mapping[int, float],
     crowded: Sequence[Span] = (),
 ) -> dict[int, float]:
     """Of each frame that nothing was done to, by its number: its latency less what it takes as a rule, in ms,
     of either sign. It is what the truth is off by."""
-    after = round(AFTERMATH_S * shapes.FPS[programme.shape])
-    taken = [(one.first, one.after + after) for one in programme.episodes]
-    alone = (one for one in disturbed if not touches(one.frame, crowded))
+    episodes_of = under(programme, disturbed)
+    alone = (one for one in disturbed if not touches(one.frame, crowded) and not episodes_of(one.frame))
     return {
         number: latency - usual[number]
         for number, latency in latencies(alone).items()
-        if number in usual
-        and number >= starting(programme)
-        and not any(first <= number < last for first, last in taken)
+        if number in usual and number >= starting(programme)
     }
 
 

@@ -192,15 +192,17 @@ def quantile(values: Sequence[float], q: float) -> float | None:
     return sorted(values)[min(len(values) - 1, int(q * len(values)))] if values else None
 
 
-NOISE = frozenset({"unknown", "blocked", "cpu", "cpu_contention", "cpu_work", "late_input"})
-"""What a slow frame of an undisturbed pipeline can be: the machine's own doing, or the source's sleep."""
+NOISE = frozenset({"unknown", "blocked", "cpu", "cpu_contention", "cpu_work", "late_input", "python_gil"})
+"""What a slow frame of an undisturbed pipeline can be: the machine's own doing, or the source's sleep. Every
+shape has threads that take the interpreter lock and may lose their core with it: frames of the plainest shape
+were seen from outside to wait for it."""
 POSSIBLE: Mapping[str, frozenset[str]] = {
     "one_thread": NOISE,
-    "chain": NOISE | {"queue_wait", "python_gil"},
+    "chain": NOISE | {"queue_wait"},
     "service": NOISE | {"loop_wait"},
     "accelerator": NOISE | {"gpu", "gpu_work"},
 }
-"""By shape: a chain has threads that want the interpreter lock, and a service has a loop, also when calm."""
+"""By shape: a chain has queues, and a service has a loop, also when calm."""
 SURELY = 0.5
 
 
