@@ -14,7 +14,7 @@ from collections import deque
 from typing import Final
 
 from framescope.judge.account import apportion
-from framescope.judge.host import as_far_as_told
+from framescope.judge.host import as_far_as_told, is_untimed
 from framescope.judge.model import Evidence, Frame, Segment, Stage, Verdict
 
 PLAIN: Final = "queue_wait"
@@ -47,11 +47,12 @@ class Ledger:
             by_cause[cause] = by_cause.get(cause, 0) + amount
         return by_cause
 
-    def add(self, cause: str, amount_ns: int) -> None:
-        """The server lost this much to this cause."""
+    def add(self, cause: str, amount_ns: int, untimed: bool = False) -> None:
+        """The server lost this much to this cause; ``untimed``: where it launched GPU work that nobody timed,
+        so that ``unknown`` is very likely the GPU's, and stays what it is."""
         if amount_ns <= 0:
             return
-        cause = PLAIN if cause in SAYS_NOTHING else cause
+        cause = PLAIN if cause in SAYS_NOTHING and not untimed else cause
         self._total += amount_ns
         if self._entries and self._entries[-1][0] == cause:
             amount_ns += self._entries.pop()[1]
@@ -126,9 +127,10 @@ class Backlog:
                 and stage.thread == segment.thread
                 and segment.start_ns <= stage.start_ns <= segment.end_ns
             }
+            untimed = {stage.name for stage in frame.stages if is_untimed(stage)}
             for share in shares:
                 if share.stage in inside:
-                    server.ledger.add(share.cause, share.lost_ns)
+                    server.ledger.add(share.cause, share.lost_ns, share.stage in untimed)
             following = frame.segments[position + 1].start_ns if position + 1 < len(frame.segments) else None
             full = _queue_out_of(frame, segment.end_ns, following)
             if full is not None and full.held_up_ns:

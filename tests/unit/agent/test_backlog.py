@@ -50,6 +50,17 @@ def test_what_the_consumer_lost_to_nobody_knows_what_is_a_queue_wait_behind_it()
     assert ledger.settle(10) == {"queue_wait": 10}
 
 
+def test_what_was_lost_where_gpu_work_was_not_timed_stays_unknown_behind_it():
+    backlog = Backlog()
+    ahead = one_thread(1, 0, 0, 30)
+    ahead.stages = [Stage("kernels", "gpu", 0, 30, thread=7)]
+    backlog.apply(ahead)
+    backlog.learn(ahead, lost(Share("unknown", 20, 20, "kernels")))
+    behind = one_thread(2, 10, 30, 40)
+    backlog.apply(behind)
+    assert behind.stages[0].ahead_ns == {"unknown": 20}
+
+
 def one_thread(number: int, due: int, start: int, end: int) -> Frame:
     made = Frame("p", number, number, due, start, end)
     made.segments = [Segment(7, start, end, Evidence())]
