@@ -165,17 +165,17 @@ def _signal_lane(chosen: Chosen, risk: SignalRisk, phone: bool) -> Lane:
     room = (high - low) * 0.08 or 1.0
     title = risk.title if len(risk.title) <= 18 else risk.title[:17] + "…"
     if risk.value is not None:
-        unit = f"% of frames\n{shortened(risk.value)}"
+        unit = "% of frames"
     told = [
-        unit,
+        "" if risk.value is None else shortened(risk.value),
         "mean; thin:\nlowest, highest" if chosen.lowest is not None and risk.value is None else "",
         "simulated" if risk.simulated else "",
         "" if low <= 0 else f"axis from {low:.4g}",
     ]
     if phone:
-        told = [unit, *told[2:3]]
-    note = (", " if phone else "\n").join(part for part in told if part)
-    return Lane(title, note, 84, low if low == 0 else low - room, high + room)
+        told = [told[0], told[2]]
+    note = "\n".join(part for part in told if part)
+    return Lane(title, unit, 84, low if low == 0 else low - room, high + room, note=note)
 
 
 def _draw_signal(figure: Drawing, lane: Lane, chosen: Chosen, risk: SignalRisk, at: Theme) -> None:

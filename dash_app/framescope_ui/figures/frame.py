@@ -136,6 +136,8 @@ def waterfall_figure(
         uirevision=view.item.trace_id,
     )
     figure.update_layout({stages.layout_axis: {"showgrid": False}, top.layout_axis: {"showgrid": False}})
+    # The neighbours above name them: here stand the names of the frame's own moments.
+    lanes.draw_marks(figure, _after_due(view.marks, view), start, end, at, named=False)
     _frame_itself(figure, view, at, phone)
     if flights:
         _draw_flights(figure, top, flights, places, view, at)
@@ -533,7 +535,7 @@ def neighbours_figure(view: FrameView, at: Theme, *, phone: bool = False) -> go.
     unit = "%, simulated" if view.gpu_simulated else "%"
     load_lane = Lane(f"{gpu_title(view.gpu_id)} load", unit, 40, 0, 105, (0, 100))
     shown = [latency, *([load_lane] if _any(load) else [])]
-    figure = lanes.stack(shown, at, phone=phone, left=LEFT, right=158)
+    figure = lanes.stack(shown, at, phone=phone, left=LEFT, right=158, top=20 if view.marks else 6)
     figure.update_layout(
         xaxis={
             "type": "linear",
@@ -575,6 +577,7 @@ def neighbours_figure(view: FrameView, at: Theme, *, phone: bool = False) -> go.
             load_lane.labels.append(
                 Label(f"readings {window * 1e3:.0f} ms apart", 50, theme.token("ink-3", at))
             )
+    lanes.draw_marks(figure, _after_due(view.marks, view), start, end, at, named=not phone)
     left, right = shown_range(view)
     figure.add_shape(
         type="rect",
@@ -588,6 +591,10 @@ def neighbours_figure(view: FrameView, at: Theme, *, phone: bool = False) -> go.
         fillcolor="rgba(0,0,0,0)",
     )
     return lanes.finish(figure, shown, at, phone=phone)
+
+
+def _after_due(marks: Sequence[tuple[float, str]], view: FrameView) -> list[tuple[float, str]]:
+    return [(time - view.due, text) for time, text in marks]
 
 
 def _nearest(every: EveryFrame, view: FrameView) -> list[int]:

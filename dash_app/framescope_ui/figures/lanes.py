@@ -37,7 +37,8 @@ class Label:
 
 @dataclass(slots=True)
 class Lane:
-    """One lane: its title, unit, height in px and y range, and the labels right of it."""
+    """One lane: its title, unit, height in px and y range, and the labels right of it. ``note`` stands under
+    the unit."""
 
     title: str
     unit: str
@@ -48,6 +49,7 @@ class Lane:
     tick_text: Sequence[str] | None = None
     labels: list[Label] = field(default_factory=list)
     axis: str = "y"
+    note: str = ""
 
     @property
     def layout_axis(self) -> str:
@@ -148,7 +150,8 @@ def _spread(lane: Lane) -> Iterator[tuple[Label, float]]:
 
 def _title(lane: Lane, upper: float, at: Theme, phone: bool, left: int) -> dict[str, Any]:
     ink, dim = theme.token("ink", at), theme.token("ink-3", at)
-    lines = escaped(lane.unit).replace("\n", " " if phone else "<br>")
+    told = (", " if phone else "\n").join(part for part in (lane.unit, lane.note) if part)
+    lines = escaped(told).replace("\n", " " if phone else "<br>")
     unit = f'<span style="color:{dim};font-size:11px">{lines}</span>'
     if phone:
         text, shift_x, anchor, shift_y = f"<b>{escaped(lane.title)}</b> {unit}", -34, "bottom", 3

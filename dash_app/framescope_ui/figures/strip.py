@@ -41,9 +41,10 @@ def strip_figure(
     phone: bool = False,
     incidents: Sequence[tuple[float, float]] = (),
     box: tuple[float, float] | None = None,
+    changes: Sequence[tuple[float, str]] = (),
 ) -> go.Figure:
     """One lane with every frame of ``[start, end)`` unix seconds, a bracket over each of the ``incidents``,
-    and the latencies (ms) that a ``box`` was drawn around."""
+    the latencies (ms) that a ``box`` was drawn around, and change markers (unix seconds and text)."""
     log = is_log(every)
     outcome = np.asarray(every.outcome)
     latency = np.asarray(every.latency_seconds, dtype=np.float64)
@@ -53,7 +54,7 @@ def strip_figure(
     least = latency[~dropped & (latency > 0)].min(initial=worst / 1e3) * 0.9e3
     low, high = (least, worst * 1.2) if log else (0.0, lanes.round_up(worst * 1.05))
     lane = Lane("Every frame", "ms, log scale" if log else "ms", HEIGHT, low, high)
-    figure = lanes.stack([lane], at, phone=phone, top=14, right=44)
+    figure = lanes.stack([lane], at, phone=phone, top=20 if changes else 14, right=44)
     spread = "%H:%M:%S" if end - start <= 120 else "%H:%M"
     figure.update_layout(
         xaxis={"range": [start * 1e3, end * 1e3], "tickformat": spread},
@@ -88,6 +89,7 @@ def strip_figure(
     if log:
         _log_axis(figure, lane, every.budget_seconds)
     _brackets(figure, lane, incidents, start, end, at)
+    lanes.draw_marks(figure, changes, start, end, at, named=not phone)
     if box is not None:
         _box(figure, lane, box, at)
     return lanes.finish(figure, [lane], at, phone=phone)

@@ -27,6 +27,7 @@ from framescope_ui.pages.viewer import Viewer
 from framescope_ui.questions.correlate_views import Chosen, Correlation, Dose, SignalRisk
 
 SHOWN_SIGNALS = 6
+NO_FRAMES_OF_A_LAG = "No box here: a lag is told by the whole range and has no frames of its own."
 
 
 def signal_links(found: Correlation, viewer: Viewer) -> Part:
@@ -185,6 +186,7 @@ def lag_card(chosen: Chosen, risk: SignalRisk, viewer: Viewer) -> Part:
                     ("Signal first by", "Correlation", "95 % band"), rows, caption=words, right=(0, 1, 2)
                 ),
             ),
+            html.P(NO_FRAMES_OF_A_LAG, className="fs-dim"),
         ]
     return elements.card(
         "Which comes first",

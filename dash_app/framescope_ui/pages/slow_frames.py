@@ -71,6 +71,7 @@ def slow_frames_page(seen: SlowFrames, viewer: Viewer, now: float) -> list[Part]
                     phone=viewer.phone,
                     incidents=[(one.start, one.end) for one in seen.incidents.incidents],
                     box=viewer.latency_ms,
+                    changes=seen.marks,
                 ),
                 finding,
                 id="strip",

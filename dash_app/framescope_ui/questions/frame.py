@@ -18,6 +18,7 @@ from framescope_ui.backends.protocols import (
     FramePage,
     FrameQuery,
     FrameRow,
+    Mark,
     MetricStore,
     Series,
     Span,
@@ -77,10 +78,11 @@ async def frame(
     earlier: str | None = None
     later: str | None = None
     kept: Sequence[FrameItem] = ()
+    marks: Sequence[Mark] = ()
     beside: Usual | None = None
     if service is not None and pipeline is not None:
         near_ns = max(around_ns, _neighbour_span(root, neighbours))
-        gauges, (near, _), earlier, later, kept = await asyncio.gather(
+        gauges, (near, _), earlier, later, kept, marks = await asyncio.gather(
             _gauges(stores.metrics, troubles, service, pipeline, start_ns, end_ns),
             troubles.answer_or(
                 latencies(
@@ -95,6 +97,9 @@ async def frame(
             troubles.answer_or(_earlier(stores, service, pipeline, root), None),
             troubles.answer_or(_later(stores, service, pipeline, root), None),
             troubles.answer_or(_kept(stores, service, pipeline, root, near_ns), ()),
+            troubles.answer_or(
+                stores.traces.marks(service, root.start_ns - near_ns, root.end_ns + near_ns), []
+            ),
         )
         if not tells_what_is_usual(trace.spans):
             beside = await usual(stores, troubles, service, pipeline, trace_id, root.start_ns)
@@ -129,6 +134,7 @@ async def frame(
         series=_series(gauges, devices, near.between(start_ns, end_ns)),
         neighbours=strip_of(_nearest(near, root, neighbours)) if len(near) else None,
         kept_near=kept,
+        marks=[(seconds(mark.time_ns), mark.text) for mark in marks],
         earlier_slow=earlier,
         later_slow=later,
         attributes=[*_shown(trace.resource), *_shown(root.attributes)],

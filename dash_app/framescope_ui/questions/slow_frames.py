@@ -22,7 +22,7 @@ from framescope_ui.questions.frame_groups import (
 from framescope_ui.questions.frame_item import item_of
 from framescope_ui.questions.incidents import Incidents, incidents_of
 from framescope_ui.questions.latencies import Latencies
-from framescope_ui.questions.stores import NS, Stores, Troubles
+from framescope_ui.questions.stores import NS, Stores, Troubles, seconds
 from framescope_ui.questions.views import EveryFrame, FramesPage
 
 MOST_READ: Final = 1000
@@ -53,7 +53,8 @@ class Narrowed:
 class SlowFrames:
     """All that the page shows. ``every`` and ``counts`` are of all frames of the range, kept or not, or of
     those of the cohort; ``page`` of the kept ones. ``not_kept``: frames that should have been kept whole and
-    were one too many for the keep budget, None where nobody tells. ``missing``: in sentences."""
+    were one too many for the keep budget, None where nobody tells. ``marks``: change markers, time and text.
+    ``missing``: in sentences."""
 
     page: FramesPage
     every: EveryFrame
@@ -61,6 +62,7 @@ class SlowFrames:
     incidents: Incidents
     groups: Sequence[Group] = ()
     not_kept: float | None = None
+    marks: Sequence[tuple[float, str]] = ()
     missing: Sequence[str] = ()
 
 
@@ -93,7 +95,7 @@ async def slow_frames_overview(
     narrowed = narrowed or Narrowed()
     start_ns, end_ns = query.start_ns or 0, query.end_ns or 0
     with_attributes = narrowed.cohort is not None or group == "attribute"
-    troubles = Troubles()
+    troubles, of_marks = Troubles(), Troubles()
 
     async def told() -> tuple[Latencies, int | None, Incidents]:
         frames, cut_ns = await latencies(
@@ -104,8 +106,11 @@ async def slow_frames_overview(
     async def listed() -> FramesPage | None:
         return await _page(stores, query, _fits(narrowed, None)) if narrowed.cohort is None else None
 
-    (frames, cut_ns, found), page, not_kept = await asyncio.gather(
-        told(), listed(), troubles.answer_or(_not_kept(stores, service, pipeline, start_ns, end_ns), None)
+    (frames, cut_ns, found), page, not_kept, marks = await asyncio.gather(
+        told(),
+        listed(),
+        troubles.answer_or(_not_kept(stores, service, pipeline, start_ns, end_ns), None),
+        of_marks.answer_or(stores.traces.marks(service, start_ns, end_ns), []),
     )
     if page is None:
         page = await _page(stores, query, _fits(narrowed, frames))
@@ -113,6 +118,10 @@ async def slow_frames_overview(
         f"Whether frames were too many for the keep budget is not known: {error.backend} does not answer "
         f"({error.reason})."
         for error in troubles.all
+    ]
+    missing += [
+        f"Change markers are not known: {error.backend} does not answer ({error.reason})."
+        for error in of_marks.all
     ]
     of_these = of_cohort(frames, narrowed.cohort) if narrowed.cohort is not None else frames
     groups: Sequence[Group] = ()
@@ -129,6 +138,7 @@ async def slow_frames_overview(
         incidents=found,
         groups=groups,
         not_kept=not_kept,
+        marks=[(seconds(mark.time_ns), mark.text) for mark in marks],
         missing=missing,
     )
 

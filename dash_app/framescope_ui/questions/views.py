@@ -386,6 +386,8 @@ class FrameView:
     neighbours: EveryFrame | None = None
     kept_near: Sequence[FrameItem] = ()
     """Frames among the neighbours that were kept whole, so that they can be opened or compared with."""
+    marks: Sequence[tuple[float, str]] = ()
+    """Change markers among the neighbours, time and text."""
     earlier_slow: str | None = None
     later_slow: str | None = None
     attributes: Sequence[tuple[str, str]] = ()

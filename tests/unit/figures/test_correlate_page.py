@@ -102,6 +102,17 @@ def test_what_cannot_be_told_is_said_and_nothing_is_claimed(changes: dict[str, A
     assert says in page and "as likely when" not in page
 
 
+def test_the_signals_lane_is_named_with_its_unit_and_without_its_notes() -> None:
+    line = Line("score", "", [float(t) for t in range(3)], [0.1, 0.2, 0.3])
+    score = replace(LOAD, name="frame.custom/score", title="Custom score", unit="", threshold=0.2)
+    for risk, named in ((score, "Custom score"), (replace(LOAD, simulated=True), "GPU load, %")):
+        chosen = replace(answer().chosen, name=risk.name, line=line, lowest=line, highest=line)
+        figure = time_figure(answer(signals=[risk], chosen=chosen), risk, "dark")
+        assert figure.layout.meta["lanes"]["y2"] == named
+        titles = [str(note.text) for note in figure.layout.annotations]
+        assert any("mean; thin:<br>lowest, highest" in text for text in titles)
+
+
 def test_every_page_says_that_it_is_an_association() -> None:
     assert "An association; the cause is judged frame by frame" in shown(answer())
 

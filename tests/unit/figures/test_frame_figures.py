@@ -8,6 +8,7 @@ import pytest
 from scene import scene, trace_id_of
 
 from framescope_ui.figures.frame import neighbours_figure, waterfall_figure
+from framescope_ui.figures.strip import strip_figure
 from framescope_ui.questions.frame import frame
 from framescope_ui.questions.views import FrameView, StageRow
 
@@ -65,6 +66,26 @@ async def test_end_and_budget_are_not_written_on_each_other(phone: bool) -> None
         for text in ("end", "budget")
     )
     assert (end.xanchor, end.yshift) != (budget.xanchor, budget.yshift)
+
+
+async def test_a_change_marker_stands_on_every_chart_over_time() -> None:
+    view = await seen()
+    marked = replace(view, marks=[(view.due + 0.002, "deployed 1.4"), (view.due - 60, "long before")])
+    every = view.neighbours
+    assert every is not None
+    changes = marked.marks
+    for figure, at, named in (
+        (neighbours_figure(marked, "dark"), 2.0, True),
+        (waterfall_figure(marked, "dark"), 2.0, False),
+        (
+            strip_figure(every, "dark", view.due - 1, view.due + 1, changes=changes),
+            (view.due + 0.002) * 1e3,
+            True,
+        ),
+    ):
+        lines = [s.x0 for s in figure.layout.shapes if s.x0 == s.x1 and s.line.dash == "1px,3px"]
+        assert lines == pytest.approx([at], abs=1e-3)
+        assert ("deployed 1.4" in [note.text for note in figure.layout.annotations]) is named
 
 
 async def test_neighbours_that_were_kept_lead_to_their_frame_and_others_nowhere() -> None:

@@ -45,6 +45,20 @@ async def test_a_cohort_is_picked_among_kept_and_all_frames_alike() -> None:
     assert (nobody.every.total, list(nobody.page.frames)) == (0, [])
 
 
+async def test_changes_of_the_range_are_told_and_where_nobody_knows_them_that_is() -> None:
+    made = scene()
+    told = [text for _, text in (await overview(made)).marks]
+    assert told == ["deployed 1.4"]
+
+    async def refuse(*_: object) -> None:
+        raise away("tempo")
+
+    made.traces.marks = refuse  # type: ignore[method-assign, assignment]
+    seen = await overview(made)
+    assert not seen.marks
+    assert any(said.startswith("Change markers are not known: tempo") for said in seen.missing)
+
+
 async def test_a_cohort_without_a_range_is_no_question() -> None:
     with pytest.raises(ValueError, match="pipeline and range"):
         await slow_frames(scene().stores, FrameQuery(), Narrowed(cohort=("mode", "b")))
