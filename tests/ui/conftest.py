@@ -78,7 +78,7 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def memory() -> MemoryStore:
-    """Begun anew for each file: its one incident would else have left the pages' time range before the last."""
+    """Begun anew for each file: else its one incident leaves the pages' time range before the last."""
     return MemoryStore()
 
 

@@ -40,7 +40,7 @@ from framescope.causes import load
 from framescope.handover import UNKNOWN, Batch, FrameRecord, PipelineDefinition, unpack
 from framescope.judge import accounted, own_causes
 from framescope.judge.baseline import Baseline, quantile
-from framescope.judge.model import Evidence, Frame, total
+from framescope.judge.model import Evidence, Frame, Segment, total
 from framescope.probes.device import GpuWork
 from framescope.probes.gc import Collection
 
@@ -384,6 +384,7 @@ class Agent:
         frame, record, pipeline = judged.frame, judged.unread, self._pipelines[number]
         if record is None:
             return frame
+        assert self._probes is not None
         fill(
             frame,
             record,
@@ -391,6 +392,7 @@ class Agent:
             self._works,
             self._collections_over(record),
             partial(self._lose, number),
+            self._probes.waits.felt,
         )
         judged.unread = None
         for _, token in record.works:
@@ -550,6 +552,9 @@ class Agent:
         self._probes.waits.explain(frame)
         # The time before a frame, and in a queue, is that of the thread that was to take it.
         waits = [stage for stage in frame.stages if stage.kind in ("queue", "gap")]
+        if "gil_ns" in frame.off:
+            for segment in frame.segments:
+                _leave_untold(segment)
         if "gc_ns" in frame.off:
             for evidence in [one.evidence for one in frame.segments] + [one.evidence for one in waits]:
                 _leave_with_the_lock(evidence)
@@ -619,6 +624,15 @@ class Agent:
     def _name(self, number: int) -> str:
         known = self._pipelines.get(number)
         return known.definition.name if known is not None else ""
+
+
+def _leave_untold(segment: Segment) -> None:
+    """Nobody knocks at the interpreter lock: whether a task's loop, off the CPU, was kept from going on by
+    the lock or by its other tasks is not told; nor, where it was most of the wait, what the wait was."""
+    evidence = segment.evidence
+    if evidence.loop_ns and not evidence.gil_ns:
+        busy = evidence.loop_ns - min(segment.loop_off_ns, evidence.loop_ns)
+        evidence.loop_ns = busy if busy > segment.loop_off_ns else None
 
 
 def _leave_with_the_lock(evidence: Evidence) -> None:

@@ -39,7 +39,7 @@ TOLD_APART_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "cpu_work": ("gc_ns",),
     "cpu_contention": ("quota_ns",),
     "python_gil": ("gc_ns",),
-    "loop_wait": ("gc_ns", "gil_ns", "runqueue_ns"),
+    "loop_wait": ("gc_ns", "runqueue_ns"),
     "queue_wait": ("gc_ns", "gil_ns", "runqueue_ns"),
     "late_input": ("gc_ns", "gil_ns", "runqueue_ns"),
 }

@@ -57,6 +57,8 @@ class Scene:
     """What of the 12 ms the disturbed frame was on the CPU, waited for a core, lay in its queue while the
     next thread was ready; how many blocks it moved; how much later it began than due. Else it was blocked."""
     loop: int = 0
+    loop_off: int = 0
+    """What of that the loop's thread was off the CPU."""
     queue: bool = False
     task: bool = False
     gpu: dict[str, int] | None = None
@@ -145,7 +147,8 @@ class Scene:
             ]  # fmt: skip
         if self.task:
             loop = (self.loop if slow else 0) if self.watched_loop else UNKNOWN
-            marks += [(STEPS, 0), (2, USUAL, loop, 0, 0, max(0, loop), 0)]
+            off = self.loop_off if slow else 0
+            marks += [(STEPS, 0), (2, USUAL, loop, 0, off, max(0, loop - off), 0)]
         return FrameRecord(
             0, number, number, start, start + late, end, "done", "", start - EVERY if number else -1,
             (start - EVERY, start - 10 * MS, before) if number else None, marks, segments, None,
@@ -195,6 +198,7 @@ FAULTS = {
     "pipe": Scene(seen="io", io_stall=LOST),
     "lock": Scene(seen="lock"),
     "busy loop": Scene(task=True, loop=LOST),
+    "loop in a call": Scene(task=True, loop=LOST, loop_off=LOST),
     "larger kernel": Scene(gpu={"busy": LOST}),
     "other client": Scene(gpu={"wait": LOST}, other_use=0.6),
     "clocked down": Scene(gpu={"busy": LOST}, clock_hz=0.4e9),
@@ -232,7 +236,8 @@ TABLE = [
     ("pipe", "io_wait", "system calls", "blocked"),
     ("lock", "lock_wait", "system calls", "blocked"),
     ("busy loop", "loop_wait", "event loop", "blocked"),
-    ("busy loop", "loop_wait", "knocks", "blocked"),
+    ("loop in a call", "loop_wait", "event loop", "blocked"),
+    ("loop in a call", "loop_wait", "knocks", "blocked"),  # its thread may have waited for the lock
     ("busy loop", "loop_wait", "scheduler", "unknown"),
     ("larger kernel", "gpu_work", "device", "gpu"),  # it may have been clocked down
     ("larger kernel", "gpu_work", "GPU split", "gpu"),
