@@ -40,7 +40,7 @@ from faults import PACE, pace
 from listening import record
 from paired import details, episodes_told, rows, slow_frames, undisturbed, usual
 from programmes import Programme, What, parts, programme, programme_of
-from score import BARS, Row, matched, own_errors, quantile, report, wrong_instead
+from score import BARS, Row, matched, own_errors, quantile, report, wrong_for_want, wrong_instead
 from scripted_nvml import ScriptedNvml
 from withheld import PROBES
 
@@ -161,6 +161,7 @@ def tell(found: Found) -> dict[str, Any]:
         name: {
             "frames": len(some),
             "wrong": wrong_instead(some),
+            "wrong_for_want_of_it": wrong_for_want(some, full),
             "wrong_with_it": wrong_instead(
                 row for row in full if row.what == "single" and set(row.causes) & PROBES[name].causes
             ),

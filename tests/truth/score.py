@@ -144,8 +144,19 @@ def wrong_instead(rows: Iterable[Row]) -> float | None:
     """Of frames of single faults: how many were given a cause that is neither theirs nor its parent, nor
     ``unknown``."""
     single = [row for row in rows if len(row.causes) == 1]
-    wrong = sum(row.named not in (row.causes[0], parent(row.causes[0]), "unknown") for row in single)
-    return wrong / len(single) if single else None
+    return sum(map(_is_wrong, single)) / len(single) if single else None
+
+
+def wrong_for_want(without: Sequence[Row], with_it: Iterable[Row]) -> float | None:
+    """Of the frames judged ``without`` some evidence: how many are wrong now and were not with it."""
+    were_wrong = {(row.shape, row.seed, row.what, row.frame) for row in with_it if _is_wrong(row)}
+    now = [row for row in without if _is_wrong(row)]
+    new = sum((row.shape, row.seed, row.what, row.frame) not in were_wrong for row in now)
+    return new / len(without) if without else None
+
+
+def _is_wrong(row: Row) -> bool:
+    return len(row.causes) == 1 and row.named not in (row.causes[0], parent(row.causes[0]), "unknown")
 
 
 def calibration_error(pairs: Sequence[Pair], bins: int = 10) -> float | None:

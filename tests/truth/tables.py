@@ -57,7 +57,8 @@ def rest(results: Mapping[str, Any]) -> str:
     ]
     lines += [
         f"  without {name:24} a wrong cause in {number(one['wrong'], '.1%')} of {one['frames']}, "
-        f"with it in {number(one['wrong_with_it'], '.1%')}"
+        f"with it in {number(one['wrong_with_it'], '.1%')}; "
+        f"in {number(one['wrong_for_want_of_it'], '.1%')} for want of it"
         for name, one in results["withheld"].items()
     ]
     lines += [

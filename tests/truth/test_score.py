@@ -1,5 +1,7 @@
 """The figures of the truth suite, on frames whose figures can be reckoned by hand."""
 
+from dataclasses import replace
+
 from calibrate import isotonic
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ from score import (
     report,
     share_errors,
     unknown_parts,
+    wrong_for_want,
     wrong_instead,
 )
 
@@ -84,6 +87,14 @@ def test_without_its_evidence_a_cause_may_be_unknown_or_its_parent_and_no_other(
     rows = [row("io_wait", named) for named in ("io_wait", "unknown", "blocked", "lock_wait")]
     assert wrong_instead(rows) == 0.25
     assert wrong_instead([row(None, "io_wait")]) is None
+
+
+def test_what_was_wrong_with_the_evidence_is_not_for_want_of_it():
+    told = [("cpu_work", "cpu_work"), ("cpu_work", "io_wait"), ("io_wait", "io_wait"), ("cpu_work", "cpu")]
+    with_it = [replace(row("cpu_work", one), frame=number) for number, (one, _) in enumerate(told)]
+    without = [replace(row("cpu_work", one), frame=number) for number, (_, one) in enumerate(told)]
+    assert wrong_for_want(without, with_it) == 0.25  # the second alone: the third was wrong before
+    assert wrong_for_want([], with_it) is None
 
 
 def test_how_often_a_confidence_was_right():
