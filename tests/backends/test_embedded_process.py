@@ -229,7 +229,7 @@ def test_the_socket_takes_no_questions_it_does_not_know(store: StoreProcess) -> 
         assert client.post("/ask/frames", content=b"{").status_code == 422
         assert client.post("/ask/trace", json={"trace_id": "x" * 32}).status_code == 422
         many = {"metric": "m", "where": {}, "start_ns": 0, "end_ns": 10**18, "step_ns": 1}
-        refused = client.post("/ask/increase", json=many)
+        refused = client.post("/ask/points", json={"increases": [many]})
         assert (refused.status_code, "steps" in refused.json()["detail"]) == (422, True)
 
 

@@ -70,7 +70,7 @@
     lastArrived = Date.now();
     lastAge = data.age;
     set("state", { children: data.state });
-    const live = data.live;
+    const live = data.live && JSON.parse(data.live);
     if (live && !paused() && has("live-figure") && live.look === look()) {
       if (!busy()) {
         set("live-tiles", { children: live.tiles });

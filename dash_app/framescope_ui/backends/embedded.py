@@ -6,12 +6,14 @@ asked again.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import httpx
 import pyarrow as pa
@@ -41,10 +43,30 @@ from .protocols import (
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
+Kind = Literal["gauges", "increases"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A question about points, and who waits for its answer."""
+
+    kind: Kind
+    arguments: Mapping[str, Any]
+    answer: asyncio.Future[list[Series]]
+
+
+def _fail(wanted: Sequence[_Wanted], error: Exception) -> None:
+    for one in wanted:
+        if not one.answer.done():
+            one.answer.set_exception(error)
+
+
 class EmbeddedStore:
     """Metrics and traces of the store that owns ``data_dir``. ``timeout`` in s, for one question."""
 
     name = "embedded store"
+    at_once = 64
+    """Questions worth having under way: those about points go as one."""
 
     def __init__(self, data_dir: Path, timeout: float = 10.0) -> None:
         self._path = socket_path(data_dir)
@@ -54,6 +76,8 @@ class EmbeddedStore:
             timeout=timeout,
             trust_env=False,
         )
+        self._wanted: list[_Wanted] = []
+        self._asking: set[asyncio.Task[None]] = set()
 
     async def aclose(self) -> None:
         """Close idle connections."""
@@ -178,17 +202,15 @@ class EmbeddedStore:
         self, metric: str, where: Mapping[str, str], start_ns: int, end_ns: int, max_points: int = 20_000
     ) -> list[Series]:
         """Raw readings, each at its own time; of more than ``max_points`` in a series the newest."""
-        rows = await self._ask(
-            "gauge", {**_metric(metric, where, start_ns, end_ns), "max_points": max_points}
-        )
-        return [_series(row) for row in rows.to_pylist()]
+        asked = {**_metric(metric, where, start_ns, end_ns), "max_points": max_points}
+        return await self._points("gauges", asked)
 
     async def increase(
         self, metric: str, where: Mapping[str, str], start_ns: int, end_ns: int, step_ns: int
     ) -> list[Series]:
         """Increase of a counter per step; emitters that differ only by instance are added up."""
-        rows = await self._ask("increase", {**_metric(metric, where, start_ns, end_ns), "step_ns": step_ns})
-        return [_series(row) for row in rows.to_pylist()]
+        asked = {**_metric(metric, where, start_ns, end_ns), "step_ns": step_ns}
+        return await self._points("increases", asked)
 
     async def histogram(
         self, metric: str, where: Mapping[str, str], start_ns: int, end_ns: int, step_ns: int
@@ -201,6 +223,45 @@ class EmbeddedStore:
             )
             for row in rows.to_pylist()
         ]
+
+    async def _points(self, kind: Kind, arguments: Mapping[str, Any]) -> list[Series]:
+        """Readings or increases, asked for together with all that are wanted in the same moment."""
+        loop = asyncio.get_running_loop()
+        wanted = _Wanted(kind, arguments, loop.create_future())
+        if not self._wanted:
+            # Behind whatever else is about to ask.
+            loop.call_soon(self._ask_together)
+        self._wanted.append(wanted)
+        return await wanted.answer
+
+    def _ask_together(self) -> None:
+        wanted, self._wanted = self._wanted, []
+        asking = asyncio.get_running_loop().create_task(self._answer(wanted))
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
+
+    async def _answer(self, wanted: Sequence[_Wanted]) -> None:
+        ordered = sorted(wanted, key=lambda one: one.kind == "increases")
+        asked = {
+            "gauges": [one.arguments for one in ordered if one.kind == "gauges"],
+            "increases": [one.arguments for one in ordered if one.kind == "increases"],
+        }
+        try:
+            rows = (await self._ask("points", asked)).to_pylist()
+        except BackendRefused as error:
+            if len(wanted) == 1:
+                _fail(wanted, error)
+            else:  # one of them is at fault
+                await asyncio.gather(*(self._answer([one]) for one in wanted))
+        except Exception as error:
+            _fail(wanted, error)
+        else:
+            found: dict[int, list[Series]] = {}
+            for row in rows:
+                found.setdefault(row["asked"], []).append(_series(row))
+            for number, one in enumerate(ordered):
+                if not one.answer.done():  # who asked has gone
+                    one.answer.set_result(found.get(number, []))
 
     async def _ask(self, question: str, arguments: Mapping[str, Any]) -> Any:
         answer = await self._send("POST", f"/ask/{question}", arguments)

@@ -340,10 +340,11 @@ def _newest_end(frames: Latencies) -> int | None:
 
 def _grew_ns(counted: Sequence[Series]) -> int | None:
     """The end of the newest step in which frames were counted."""
-    return max(
-        (int(t) for one in counted for t, n in zip(one.times_ns, one.values, strict=True) if n > 0),
-        default=None,
-    )
+    newest = [
+        next((t for t, n in zip(reversed(one.times_ns), reversed(one.values), strict=True) if n > 0), None)
+        for one in counted
+    ]
+    return max((t for t in newest if t is not None), default=None)
 
 
 def _late_by(newest_out_ns: int | None, grew_ns: int | None) -> float | None:

@@ -17,14 +17,20 @@ def exact_quantile(values: npt.NDArray[np.float64], q: float) -> float | None:
     It is one of the readings (the smallest that at least a share ``q`` does not exceed), never a mean of
     two: a latency shown is a latency that happened.
     """
-    return ranked(np.sort(values), q)
+    if not values.size:
+        return None
+    place = _place(values.size, q)
+    return float(np.partition(values, place)[place])
 
 
 def ranked(ordered: npt.NDArray[np.float64], q: float) -> float | None:
     """The same of readings in ascending order: ``numpy.quantile`` costs thirty times as much on sixty."""
-    size = ordered.size
+    return float(ordered[_place(ordered.size, q)]) if ordered.size else None
+
+
+def _place(size: int, q: float) -> int:
     # The slack keeps 0.95 · 20, which is 19.000000000000004 in floats, from counting as 20.
-    return float(ordered[max(0, math.ceil(q * size - 1e-9) - 1)]) if size else None
+    return max(0, math.ceil(q * size - 1e-9) - 1)
 
 
 def histogram_quantile(bounds: Sequence[float], counts: Sequence[float], q: float) -> float | None:

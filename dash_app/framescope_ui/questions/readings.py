@@ -79,6 +79,8 @@ def summed(series: Sequence[Series]) -> Series:
 
 def joined(series: Sequence[Series]) -> Series:
     """Several series of one thing (a restarted emitter has a new identity) as one, by time."""
+    if len(series) == 1:
+        return series[0]
     points = sorted((t, v) for s in series for t, v in zip(s.times_ns, s.values, strict=True))
     attributes = dict(series[-1].attributes) if series else {}
     return Series(attributes, [t for t, _ in points], [v for _, v in points])

@@ -71,7 +71,7 @@ GAUGE_SECONDS: Mapping[str, int] = {
 }
 """And so is one about a gauge that moves slowly; the others are asked for each time."""
 AT_ONCE = 6
-"""Questions under way at the same time: more only wait for each other in the store."""
+"""Questions under way at the same time, where the store does not say: more only wait for each other there."""
 
 Known = TypeVar("Known")
 Answer = TypeVar("Answer")
@@ -133,9 +133,9 @@ class _Horizon:
 class _Link:
     """The way to one store: so many questions at once, and whether the last one was answered."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._turns = asyncio.Semaphore(AT_ONCE)
+    def __init__(self, store: TraceStore | MetricStore) -> None:
+        self._name = store.name
+        self._turns = asyncio.Semaphore(getattr(store, "at_once", AT_ONCE))
         self._next_at = 0.0
         self.horizon = _Horizon()
         self.away = False
@@ -201,7 +201,7 @@ class RollingTraces:
         self._store = store
         self._batches: dict[Hashable, _Memory[list[FrameBatch]]] = {}
         self._kept: dict[Hashable, _Memory[list[FrameRow]]] = {}
-        self._link = _Link(store.name)
+        self._link = _Link(store)
         self._marks: _Recent[Mark] = _Recent(self._link, COUNTER_SECONDS)
         self._pipelines: _Recent[PipelineRef] = _Recent(self._link, COUNTER_SECONDS)
 
@@ -290,7 +290,7 @@ class RollingMetrics:
         self.name = store.name
         self._store = store
         self._gauges: dict[Hashable, _Memory[dict[_Name, Series]]] = {}
-        self._link = _Link(store.name)
+        self._link = _Link(store)
         self._increases: _Recent[Series] = _Recent(self._link, COUNTER_SECONDS)
         self._histograms: _Recent[HistogramSeries] = _Recent(self._link, COUNTER_SECONDS)
 

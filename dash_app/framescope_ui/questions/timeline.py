@@ -42,7 +42,8 @@ class Grid:
     @property
     def times(self) -> list[float]:
         """Unix seconds of the steps' ends."""
-        return [seconds(self.start_ns + (i + 1) * self.step_ns) for i in range(self.size)]
+        ends: list[float] = ((self.start_ns + np.arange(1, self.size + 1) * self.step_ns) / NS).tolist()
+        return ends
 
     def index(self, times_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The step of each time; −1 or ``size`` and more outside."""
@@ -72,12 +73,12 @@ def rates(
     per_second = NS / grid.step_ns
     found: Values = []
     torn = _torn(grid, times, ids)
-    for step in range(grid.size):
-        if torn[step]:
+    for step, (broken, count) in enumerate(zip(torn.tolist(), counts.tolist(), strict=True)):
+        if broken:
             found.append(None)
             continue
-        if counts[step]:
-            found.append(float(counts[step] * per_second))
+        if count:
+            found.append(float(count * per_second))
             continue
         begin = grid.start_ns + step * grid.step_ns
         after = int(np.searchsorted(times, begin))
@@ -128,17 +129,13 @@ def trailing(grid: Grid, frames: Latencies, span_ns: int, q: float) -> tuple[Val
     done = frames.only(frames.finished)
     order = np.argsort(done.end_ns, kind="stable")
     ends, latency, slow = done.end_ns[order], done.latency_ns[order] / NS, done.slow[order]
-    quantile: Values = []
-    share: Values = []
-    for step in range(grid.size):
-        until = grid.start_ns + (step + 1) * grid.step_ns
-        low, high = np.searchsorted(ends, [until - span_ns, until])
-        if high > low:
-            quantile.append(exact_quantile(latency[low:high], q))
-            share.append(float(np.mean(slow[low:high])))
-        else:
-            quantile.append(None)
-            share.append(None)
+    until = grid.start_ns + np.arange(1, grid.size + 1) * grid.step_ns
+    lows, highs = np.searchsorted(ends, until - span_ns), np.searchsorted(ends, until)
+    before = np.concatenate([[0], np.cumsum(slow)])
+    shares = (before[highs] - before[lows]) / np.maximum(highs - lows, 1)
+    places = list(zip(lows.tolist(), highs.tolist(), strict=True))
+    quantile = [exact_quantile(latency[low:high], q) for low, high in places]
+    share = [one if high > low else None for one, (low, high) in zip(shares.tolist(), places, strict=True)]
     return quantile, share
 
 
@@ -163,7 +160,8 @@ def averaged(grid: Grid, series: Series) -> Values:
     within = (at >= 0) & (at < grid.size) & np.isfinite(values)
     counts = np.bincount(at[within], minlength=grid.size)
     sums = np.bincount(at[within], weights=values[within], minlength=grid.size)
-    return [float(s / c) if c else None for s, c in zip(sums, counts, strict=True)]
+    means = (sums / np.maximum(counts, 1)).tolist()
+    return [mean if count else None for mean, count in zip(means, counts.tolist(), strict=True)]
 
 
 def held(values: Values) -> Values:
