@@ -107,10 +107,22 @@ def owned_by_stage(frame: Frame, stages: PlainStages, definition: PipelineDefini
     return owned
 
 
-def read_threads(frame: Frame, record: FrameRecord, collections: Sequence[Collection] | None) -> None:
+Felt = Callable[[int, Sequence[Collection]], Sequence[Collection]]
+"""Collections as far as they can have held a thread up; see ``Waits.felt``."""
+
+
+def read_threads(
+    frame: Frame,
+    record: FrameRecord,
+    collections: Sequence[Collection] | None,
+    felt: Felt = lambda thread, collections: collections,
+) -> None:
     """Read what the scheduler did to a frame on each thread it was on. ``collections`` that touch it; None
     where nobody listened to the collector."""
-    frame.segments = [_segment(*segment[:5], collections=collections) for segment in record.segments]
+    frame.segments = [
+        _segment(*segment[:5], collections=collections and felt(segment[0], collections))
+        for segment in record.segments
+    ]
     _add_steps(frame.segments, noted(record.marks, STEPS))
 
 
@@ -121,20 +133,25 @@ def fill(
     works: Mapping[int, GpuWork],
     collections: Sequence[Collection] | None,
     count: Callable[[str], None],
+    felt: Felt = lambda thread, collections: collections,
 ) -> None:
     """Read the inside of a frame: its stages, its threads, and what the scheduler did to them.
     ``collections`` are as for ``read_threads``."""
+
+    def felt_by(thread: int | None) -> Sequence[Collection] | None:
+        return felt(thread, collections) if collections and thread is not None else collections
+
     frame.trace = noted(record.marks, TRACE) or ""
     frame.spans = noted(record.marks, SPANS) or ()
-    read_threads(frame, record, collections)
+    read_threads(frame, record, collections, felt)
     launched: dict[int, Stage] = {}
     frame.stages = _stages(record, definition, frame.segments, frame.end_ns, launched, count)
     _add_works(launched, works, count)
     for stage in frame.stages:
         if stage.kind not in ("queue", "gap") or stage.awaited:
-            stage.evidence.gc_ns = _overlap(collections, stage.start_ns, stage.end_ns)
+            stage.evidence.gc_ns = _overlap(felt_by(stage.thread), stage.start_ns, stage.end_ns)
     _add_readiness(frame, record)
-    _add_gap(frame, record, collections)
+    _add_gap(frame, record, felt_by(record.segments[0][0] if record.segments else None))
 
 
 def _segment(
@@ -147,6 +164,8 @@ def _segment(
 ) -> Segment:
     evidence = _between(before, after, max(0, end - start))
     evidence.gc_ns = _overlap(collections, start, end)
+    if collections:
+        evidence.gc_own_ns = _overlap([one for one in collections if one[1] == thread], start, end)
     return Segment(thread, start, end, evidence)
 
 
@@ -310,7 +329,7 @@ def _add_gap(frame: Frame, record: FrameRecord, collections: Sequence[Collection
             evidence = _between(reading, record.segments[0][2], frame.gap_ns or 0)
             # Off the CPU is what waiting for input looks like: only these two say more.
             evidence.blocked_ns = evidence.io_ns = evidence.cpu_ns = None
-            evidence.gc_ns = _overlap(collections, before_end, record.start_ns)
+            evidence.gc_ns = _overlap(collections, max(before_end, frame.due_ns), record.start_ns)
     if frame.due_ns < record.start_ns:
         gap = Stage("gap", "gap", frame.due_ns, record.start_ns, evidence=evidence)
         frame.stages.insert(0, gap)

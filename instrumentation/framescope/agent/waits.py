@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from framescope.judge.model import Evidence, Frame, Segment, Stage
+from framescope.probes.gc import Collection
 from framescope.probes.interpreter_lock import EVERY_NS, LATE_NS, Knock
 
 KNOCKS: Final = 4096
@@ -64,10 +65,33 @@ class Waits:
         """What the sampler saw; safe from its thread."""
         self._incoming.append(sample)
 
-    def explain(self, frame: Frame) -> None:
-        """Say of each thread's stretch what its blocked time was spent on, where anything was seen."""
+    def _take_in(self) -> None:
         while self._incoming:
             self._samples.append(self._incoming.popleft())
+
+    def felt(self, thread: int, collections: Sequence[Collection]) -> Sequence[Collection]:
+        """Collections as far as they can have held a thread up: one that another thread made from when this
+        one was last seen to wait for anything but the lock.
+
+        That it was seen running says nothing: the collector's last callback tells the time once it has the
+        lock again, which whoever waited for it got first.
+        """
+        self._take_in()
+        if not self._samples:
+            return collections
+        found = []
+        for generation, made_by, start_ns, end_ns in collections:
+            since = start_ns
+            if made_by != thread:
+                for sample in _within(self._samples, Segment(thread, start_ns, end_ns, Evidence())):
+                    if sample.kind not in ("gil", "running"):
+                        since = sample.time_ns
+            found.append((generation, made_by, since, end_ns))
+        return found
+
+    def explain(self, frame: Frame) -> None:
+        """Say of each thread's stretch what its blocked time was spent on, where anything was seen."""
+        self._take_in()
         for segment in frame.segments:
             evidence = segment.evidence
             if evidence.blocked_ns is None:

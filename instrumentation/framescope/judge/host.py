@@ -98,9 +98,9 @@ class Piece:
 def pools(evidence: Evidence, expected: Evidence) -> dict[str, int]:
     """Excess of each reading over what is usual, ns, each nanosecond in one pool only.
 
-    A collection in this thread is inside its CPU time, a quota pause inside its run-queue time, and
-    every named wait inside its blocked time. That the holder of the interpreter lock got no core, while this
-    thread waited for the lock, is a wait for a core.
+    A collection in this thread is inside its CPU time, one in another inside its wait for the interpreter
+    lock, a quota pause inside its run-queue time, and every named wait inside its blocked time. That the
+    holder of the interpreter lock got no core, while this thread waited for the lock, is a wait for a core.
     """
     excess: dict[str, int] = {}
     for _, name in PRECEDENCE:
@@ -109,9 +109,12 @@ def pools(evidence: Evidence, expected: Evidence) -> dict[str, int]:
             excess[name] = max(0, value - (getattr(expected, name) or 0))
     collected = excess.get("gc_ns", 0)
     if "cpu_ns" in excess:
-        inside = min(collected, excess["cpu_ns"])
+        own = collected if evidence.gc_own_ns is None else min(collected, evidence.gc_own_ns)
+        inside = min(own, excess["cpu_ns"])
         excess["cpu_ns"] -= inside
         collected -= inside
+    if "gil_ns" in excess:  # a collection in another thread holds the lock all the while
+        excess["gil_ns"] -= min(collected, excess["gil_ns"])
     if "loop_ns" in excess:  # a collection in the step of another task
         inside = min(collected, excess["loop_ns"])
         excess["loop_ns"] -= inside

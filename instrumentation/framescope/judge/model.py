@@ -36,6 +36,8 @@ class Evidence:
     memory_ns: int | None = None
     starved_ns: int | None = None
     """Waited for the interpreter lock while whoever held it got no core: no part of ``gil_ns``."""
+    gc_own_ns: int | None = None
+    """What of ``gc_ns`` the thread itself did, within its CPU time; None where that is not told apart."""
 
     def __init__(self, **given: int | None) -> None:
         if given:

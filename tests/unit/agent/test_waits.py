@@ -106,6 +106,18 @@ def test_a_loop_that_was_due_to_go_on_and_did_not_waited_for_the_lock(stopped, w
     assert made.evidence.loop_ns == (9 - (waited or 0)) * MS
 
 
+@pytest.mark.parametrize(
+    ("seen", "since"),
+    [((), 10), (("io", "gil", "gil"), 12), (("gil", "sleep", "running"), 17), (("gil",) * 3, 10)],
+)
+def test_a_collection_holds_up_another_thread_from_when_that_was_last_seen_to_do_anything_else(seen, since):
+    waits = Waits()
+    for place, kind in enumerate(seen):
+        waits.saw(Sample((12 + 5 * place) * MS, THREAD, kind, kind))
+    collections = [(2, THREAD + 1, 10 * MS, 30 * MS), (2, THREAD, 10 * MS, 30 * MS)]
+    assert [start for _, _, start, _ in waits.felt(THREAD, collections)] == [since * MS, 10 * MS]
+
+
 def test_what_the_thread_itself_held_the_lock_for_was_nobody_else_s():
     held_by_itself = [knock(5, 7.5), knock(12.5, 12.6), knock(17.6, 17.7), knock(22.7, 22.8), knock(27.8, 28)]
     assert told(held_by_itself, segment(4, 28, cpu=3, blocked=20)) == 0

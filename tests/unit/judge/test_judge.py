@@ -73,6 +73,17 @@ def test_a_collection_in_this_thread_is_not_called_its_work():
     assert causes(judge(slow)) == {"gc_pause": 9.0, "cpu_work": 1.0}
 
 
+def test_a_collection_in_another_thread_is_a_wait_for_its_lock_and_takes_nothing_from_this_one_s_work():
+    slow = one_thread(
+        frame(stage("a", "cpu", 0, 30, 8), latency=30),
+        Evidence(
+            cpu_ns=15 * MS, runqueue_ns=0, blocked_ns=15 * MS, gc_ns=15 * MS, gc_own_ns=0, gil_ns=15 * MS
+        ),
+        Evidence(cpu_ns=8 * MS, runqueue_ns=0, blocked_ns=0, gc_ns=0, gil_ns=0),
+    )
+    assert causes(judge(slow)) == {"gc_pause": 15.0, "cpu_work": 7.0}
+
+
 def test_the_cpu_time_of_a_collection_explains_nothing_in_another_stage():
     collected = stage("a", "cpu", 0, 13, 4, evidence=Evidence(gc_ns=9 * MS))
     stalled = stage("b", "cpu", 13, 22, 4)
