@@ -95,6 +95,11 @@ THROUGH_THE_HOLDER = frozenset({"held lock", "collection elsewhere", "neighbours
 and to which of the two it lost that is a matter of taste."""
 
 
+ITS_OWN_SOURCE = frozenset({"one_thread"})
+"""Shapes whose one thread is its own source and has no time to spare for two faults: a frame that is behind
+does not wait for a late source any more."""
+
+
 def doubles_of(shape: str) -> list[tuple[str, str]]:
     """Pairs of faults with different causes that may be at once: one that is sure, and another."""
     causes = causes_of(shape)
@@ -106,6 +111,7 @@ def doubles_of(shape: str) -> list[tuple[str, str]]:
         and (one in SURE or other in SURE)
         and (one not in SURE or SURE[one] != SURE.get(other))
         and not ("contended lock" in (one, other) and {one, other} & THROUGH_THE_HOLDER)
+        and not ("late source" in (one, other) and shape in ITS_OWN_SOURCE)
     ]
 
 
