@@ -32,7 +32,7 @@ from store_process import StoreProcess, spawn
 
 from framescope import signals
 from framescope_ui.backends.embedded import EmbeddedStore
-from framescope_ui.backends.protocols import FrameQuery, Trace
+from framescope_ui.backends.protocols import FrameQuery, FrameRow, Trace
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
 JSON = {"content-type": "application/json"}
@@ -61,6 +61,18 @@ def _body(spans: int = 1, service: str = "s") -> bytes:
     made = [emission.span("work", now, now + MS, {}, origin) for _ in range(spans)]
     encoded: bytes = encode_spans(made).SerializeToString()
     return encoded
+
+
+def _oldest(store: StoreProcess, from_ns: int) -> int | None:
+    async def ask() -> FrameRow | None:
+        backend = EmbeddedStore(store.data_dir)
+        try:
+            return await backend.oldest_frame(FrameQuery(start_ns=from_ns))
+        finally:
+            await backend.aclose()
+
+    found = asyncio.run(ask())
+    return None if found is None else found.start_ns
 
 
 def _trace(store: StoreProcess, trace_id: str) -> Trace | None:
@@ -267,6 +279,7 @@ def test_frames_of_several_segments_are_one_answer_and_old_segments_go(tmp_path:
             )
             _until(lambda: store.status()["segments"] > place + 1)  # noqa: B023
         assert _frames(store, "many") == 3  # all of them, long before the first is past its age
+        assert [_oldest(store, base + after) for after in (0, MS, 3 * MS)] == [base, base + MS, None]
         _until(lambda: _frames(store, "many") == 0)
         assert store.status()["segments"] <= 14
     finally:

@@ -117,15 +117,7 @@ class EmbeddedStore:
         rows = await self._ask(
             "frames",
             {
-                "service": query.service,
-                "pipeline": query.pipeline,
-                "start_ns": query.start_ns,
-                "end_ns": query.end_ns,
-                "outcomes": list(query.outcomes),
-                "causes": list(query.causes),
-                "kept": list(query.kept),
-                "stage": query.stage,
-                "min_latency_ns": query.min_latency_ns,
+                **_filters(query),
                 "order": query.order,
                 "limit": limit,
                 "after_key": after.key if after else None,
@@ -146,6 +138,12 @@ class EmbeddedStore:
             following,
             int(total) if total is not None else None,
         )
+
+    async def oldest_frame(self, query: FrameQuery) -> FrameRow | None:
+        """The oldest kept frame that matches."""
+        rows = await self._ask("frames", {**_filters(query), "order": "oldest", "limit": 1})
+        found = rows.to_pylist()
+        return _frame_row(found[0]) if found else None
 
     async def trace(self, trace_id: str) -> Trace | None:
         """One trace with all its spans, whichever message they came in."""
@@ -282,6 +280,20 @@ class EmbeddedStore:
             return answer
         detail = str(answer.json().get("detail", answer.text)) if _is_json(answer) else answer.text
         raise BackendRefused(self.name, detail)
+
+
+def _filters(query: FrameQuery) -> dict[str, Any]:
+    return {
+        "service": query.service,
+        "pipeline": query.pipeline,
+        "start_ns": query.start_ns,
+        "end_ns": query.end_ns,
+        "outcomes": list(query.outcomes),
+        "causes": list(query.causes),
+        "kept": list(query.kept),
+        "stage": query.stage,
+        "min_latency_ns": query.min_latency_ns,
+    }
 
 
 def _metric(metric: str, where: Mapping[str, str], start_ns: int, end_ns: int) -> dict[str, Any]:

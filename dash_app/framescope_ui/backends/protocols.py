@@ -275,6 +275,15 @@ class Announces(Protocol):
         ...
 
 
+@runtime_checkable
+class FindsOldest(Protocol):
+    """A trace store that need not be asked for all matches, newest first, to find the oldest of them."""
+
+    async def oldest_frame(self, query: FrameQuery) -> FrameRow | None:
+        """The oldest kept frame that matches; the query's order, limit and cursor mean nothing here."""
+        ...
+
+
 class MetricStore(Protocol):
     """Metrics of all frames, the GPU and the host.
 

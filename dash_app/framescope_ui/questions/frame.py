@@ -15,6 +15,7 @@ from framescope.judge.gpu import HELD_BY
 from framescope.judge.reading import root_of as frame_root_of
 from framescope.judge.reading import tells_what_is_usual
 from framescope_ui.backends.protocols import (
+    FindsOldest,
     FramePage,
     FrameQuery,
     FrameRow,
@@ -46,7 +47,7 @@ from framescope_ui.questions.waterfall import is_foreign, root_of, stages_of, wi
 from framescope_ui.questions.withheld import without_secrets
 
 LATER_STEPS_SECONDS = (2, 16, 128, 1024)
-"""Stores answer newest first, so the next slow frame is looked for in growing stretches after this one."""
+"""Stores mostly answer newest first, so the next slow frame is looked for in growing stretches after it."""
 PAGE = 500
 PAGES = 10
 KEPT_NEAR = 60
@@ -220,6 +221,10 @@ async def _kept(
 
 async def _later(stores: Stores, service: str, pipeline: str, root: Span) -> str | None:
     after = root.start_ns + 1
+    if isinstance(stores.traces, FindsOldest):
+        until = root.start_ns + LATER_STEPS_SECONDS[-1] * NS
+        row = await stores.traces.oldest_frame(FrameQuery(service, pipeline, after, until, ("slow",)))
+        return None if row is None else row.trace_id
     for stretch in LATER_STEPS_SECONDS:
         until = root.start_ns + stretch * NS
         oldest: FrameRow | None = None

@@ -47,7 +47,8 @@ class Pipelines(Question):
 
 
 class Frames(Question):
-    """Kept frames, one page. ``after`` is the last row's sort key and trace id of the page before."""
+    """Kept frames, one page. ``after`` is the last row's sort key and trace id of the page before; of the
+    ``oldest`` there are no more pages."""
 
     service: str | None = None
     pipeline: str | None = None
@@ -58,7 +59,7 @@ class Frames(Question):
     kept: Annotated[list[str], Field(max_length=100)] = []
     stage: str | None = None
     min_latency_ns: Nanoseconds | None = None
-    order: Literal["duration", "time"] = "time"
+    order: Literal["duration", "time", "oldest"] = "time"
     limit: Annotated[int, Field(ge=1, le=GREATEST_PAGE)] = 100
     after_key: Nanoseconds | None = None
     after_trace_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
@@ -186,6 +187,7 @@ def frames(question: Frames, segments: Segments, ask: Ask) -> Any:
     found = segments.covering(FRAME, question.start_ns, question.end_ns)
     tests, values = _frame_tests(question)
     key = "latency_ns" if question.order == "duration" else "start_ns"
+    way, newest_first = ("ASC", False) if question.order == "oldest" else ("DESC", True)
     paged = list(tests)
     after: dict[str, Any] = {}
     if question.after_key is not None and question.after_trace_id is not None:
@@ -193,17 +195,21 @@ def frames(question: Frames, segments: Segments, ask: Ask) -> Any:
         after = {"after_key": question.after_key, "after_trace_id": bytes.fromhex(question.after_trace_id)}
     page: Any = None
     # A statement a segment: one over all of them costs 20 ms a segment to plan.
-    for segment in sorted(found, key=lambda one: one.covers[FRAME.name][1], reverse=True):
+    sorting = "descending" if newest_first else "ascending"
+    edge = 1 if newest_first else 0
+    for segment in sorted(found, key=lambda one: one.covers[FRAME.name][edge], reverse=newest_first):
         full = page is not None and key == "start_ns" and len(page) > question.limit
-        if full and page[key][question.limit].as_py() > segment.covers[FRAME.name][1]:
+        if full and newest_first and page[key][question.limit].as_py() > segment.covers[FRAME.name][1]:
             break  # no older segment has a newer frame
+        if full and not newest_first and page[key][question.limit].as_py() < segment.covers[FRAME.name][0]:
+            break
         rows = ask(
             f"SELECT {segment.sequence} AS sequence, rowid AS place, {_PAGE} FROM {segment.schema}.frame"
-            f"{_where(paged)} ORDER BY {key} DESC, trace_id DESC LIMIT $limit",
+            f"{_where(paged)} ORDER BY {key} {way}, trace_id {way} LIMIT $limit",
             values | after | {"limit": question.limit + 1},
         )
         page = rows if page is None else pa.concat_tables([page, rows])
-        page = page.sort_by([(key, "descending"), ("trace_id", "descending")]).slice(0, question.limit + 1)
+        page = page.sort_by([(key, sorting), ("trace_id", sorting)]).slice(0, question.limit + 1)
     counted = not after and question.start_ns is not None and question.limit > 1
     if page is None:
         empty = FRAME.empty((*_PAGE.split(", "), "root"))
