@@ -185,13 +185,12 @@ def frames(question: Frames, segments: Segments, ask: Ask) -> Any:
     where there is more. The first page's metadata tells the total, unless that means counting all there
     is: without a start, or for one frame only, it is left out."""
     found = segments.covering(FRAME, question.start_ns, question.end_ns)
-    tests, values = _frame_tests(question)
     key = "latency_ns" if question.order == "duration" else "start_ns"
     way, newest_first = ("ASC", False) if question.order == "oldest" else ("DESC", True)
-    paged = list(tests)
+    later: list[str] = []
     after: dict[str, Any] = {}
     if question.after_key is not None and question.after_trace_id is not None:
-        paged.append(f"({key} < $after_key OR ({key} = $after_key AND trace_id < $after_trace_id))")
+        later.append(f"({key} < $after_key OR ({key} = $after_key AND trace_id < $after_trace_id))")
         after = {"after_key": question.after_key, "after_trace_id": bytes.fromhex(question.after_trace_id)}
     page: Any = None
     # A statement a segment: one over all of them costs 20 ms a segment to plan.
@@ -203,9 +202,13 @@ def frames(question: Frames, segments: Segments, ask: Ask) -> Any:
             break  # no older segment has a newer frame
         if full and not newest_first and page[key][question.limit].as_py() < segment.covers[FRAME.name][0]:
             break
-        rows = ask(
+        tests, values = _frame_tests(question, segment, segment is not segments.current)
+        rows = _of(
+            segment,
+            segments,
+            ask,
             f"SELECT {segment.sequence} AS sequence, rowid AS place, {_PAGE} FROM {segment.schema}.frame"
-            f"{_where(paged)} ORDER BY {key} {way}, trace_id {way} LIMIT $limit",
+            f"{_where([*tests, *later])} ORDER BY {key} {way}, trace_id {way} LIMIT $limit",
             values | after | {"limit": question.limit + 1},
         )
         page = rows if page is None else pa.concat_tables([page, rows])
@@ -214,24 +217,44 @@ def frames(question: Frames, segments: Segments, ask: Ask) -> Any:
     if page is None:
         empty = FRAME.empty((*_PAGE.split(", "), "root"))
         return empty.replace_schema_metadata({"total": "0"}) if counted else empty
-    page = page.append_column("root", pa.array(_roots(page, found, ask), pa.binary()))
+    page = page.append_column("root", pa.array(_roots(page, found, segments, ask), pa.binary()))
     if counted:
-        counts = [
-            ask(f"SELECT count(*) AS n FROM {segment.schema}.frame{_where(tests)}", values)["n"][0].as_py()
-            for segment in found
-        ]
-        page = page.replace_schema_metadata({"total": str(sum(counts))})
+        total = 0
+        for segment in found:
+            tests, values = _frame_tests(question, segment, segment is not segments.current)
+            counting = f"SELECT count(*) AS n FROM {segment.schema}.frame{_where(tests)}"
+            total += _of(segment, segments, ask, counting, values)["n"][0].as_py()
+        page = page.replace_schema_metadata({"total": str(total)})
     return page.drop_columns(["sequence", "place"])
 
 
-def _frame_tests(question: Frames) -> tuple[list[str], dict[str, Any]]:
+def _of(segment: Segment, segments: Segments, ask: Ask, statement: str, values: Mapping[str, Any]) -> Any:
+    """What one segment answers: one that is written to no more, what it answered before."""
+    if segment is segments.current:
+        return ask(statement, values)
+    key = (statement, repr(sorted(values.items())))
+    known = segments.answers.get(key)
+    if known is None:
+        known = ask(statement, values)
+        segments.answers.put(key, known)
+    return known
+
+
+def _frame_tests(question: Frames, segment: Segment, closed: bool) -> tuple[list[str], dict[str, Any]]:
+    """Conditions on a segment's frames; none on times where a closed one lies within the range as a whole."""
+    first, last = segment.covers[FRAME.name]
+    start_ns, end_ns = question.start_ns, question.end_ns
+    if closed and start_ns is not None and start_ns <= first:
+        start_ns = None
+    if closed and end_ns is not None and last < end_ns:
+        end_ns = None
     tests: list[str] = []
     values: dict[str, Any] = {}
     for name, test, value in (
         ("service", "service = $service", question.service),
         ("pipeline", "pipeline = $pipeline", question.pipeline),
-        ("start_ns", "start_ns >= $start_ns", question.start_ns),
-        ("end_ns", "start_ns < $end_ns", question.end_ns),
+        ("start_ns", "start_ns >= $start_ns", start_ns),
+        ("end_ns", "start_ns < $end_ns", end_ns),
         ("outcomes", "outcome IN (SELECT unnest($outcomes::VARCHAR[]))", question.outcomes or None),
         ("causes", "cause IN (SELECT unnest($causes::VARCHAR[]))", question.causes or None),
         ("kept", "kept IN (SELECT unnest($kept::VARCHAR[]))", question.kept or None),
@@ -248,13 +271,17 @@ def _where(tests: list[str]) -> str:
     return f" WHERE {' AND '.join(tests)}" if tests else ""
 
 
-def _roots(rows: Any, found: list[Segment], ask: Ask) -> list[bytes]:
+def _roots(rows: Any, found: list[Segment], segments: Segments, ask: Ask) -> list[bytes]:
     """The root spans of a page, fetched apart: sorting must not unpack every frame's bytes."""
     places: defaultdict[int, list[int]] = defaultdict(list)
     keys = list(zip(rows["sequence"].to_pylist(), rows["place"].to_pylist(), strict=True))
-    for sequence, place in keys:
-        places[sequence].append(place)
     bodies: dict[tuple[int, int], bytes] = {}
+    schemas = {segment.sequence: segment.schema for segment in found}
+    for sequence, place in keys:
+        if (known := segments.roots.get((schemas[sequence], place))) is not None:
+            bodies[(sequence, place)] = known
+        else:
+            places[sequence].append(place)
     for segment in found:
         if wanted := places.get(segment.sequence):
             answer = ask(
@@ -264,6 +291,7 @@ def _roots(rows: Any, found: list[Segment], ask: Ask) -> list[bytes]:
             )
             for place, root in zip(answer["place"].to_pylist(), answer["root"].to_pylist(), strict=True):
                 bodies[(segment.sequence, place)] = root
+                segments.roots.put((segment.schema, place), root)
     return [bodies[key] for key in keys]
 
 
