@@ -13,6 +13,8 @@ from framescope_ui.questions.correlate_views import Chosen, SignalRisk
 
 LONGEST_NAME = 14
 """Characters of a value written below the axis."""
+HIGHEST_SHARE = 104.0
+"""%, the top of an axis of shares: a mark at 100 is whole."""
 SMALL = {"l": 44, "r": 14, "t": 10, "b": 40}
 
 
@@ -25,6 +27,8 @@ def scale_of(unit: str, values: Sequence[float]) -> tuple[float, str]:
         return 1e-6, "MHz"
     if unit == "By":
         return (1e-9, "GB") if most >= 1e9 else (1e-6, "MB")
+    if unit == "By/s":
+        return 1e-6, "MB/s"
     if unit == "s":
         return (1e3, "ms") if most < 1 else (1.0, "s")
     return 1.0, {"Cel": "°C", "{item}": ""}.get(unit, unit.strip("{}"))
@@ -110,7 +114,7 @@ def dose_figure(chosen: Chosen, risk: SignalRisk, at: Theme, *, phone: bool = Fa
         marker={"color": theme.rgba(theme.token("ink-3", at), 0.55), "line": {"width": 0}},
         hovertemplate="%{y:,} frames<extra></extra>",
     )
-    top = lanes.round_up(float(high.max()) * 1.1 if len(high) else 1.0)
+    top = min(lanes.round_up(float(high.max()) * 1.1 if len(high) else 1.0), HIGHEST_SHARE)
     figure.update_layout(
         height=300,
         margin=SMALL,

@@ -49,7 +49,7 @@ def time_figure(found: Correlation, risk: SignalRisk | None, at: Theme, *, phone
         "% of frames,\nby cause" if not phone else "% of frames, by cause",
         96,
         0,
-        lanes.round_up(max(highest, 0.5)),
+        min(lanes.round_up(max(highest, 0.5)), 100),
     )
     shown.append(causes)
     figure = lanes.stack(shown, at, phone=phone, top=20)

@@ -148,7 +148,7 @@ def waterfall_figure(
         for line in load[:1]:
             wide = as_wide_as_its_window(line, window)
             draw_load(figure, load_lane, wide, split.get(line.name), at, dim=dim)
-            lanes.draw_gaps(figure, load_lane, wide, start, end, at)
+            lanes.draw_gaps(figure, load_lane, wide, start, end, at, phone=phone)
         if window:
             load_lane.labels.append(
                 Label(f"one reading covers {window * 1e3:.0f} ms", 0, theme.token("ink-3", at))
@@ -464,7 +464,7 @@ def _columns(figure: Drawing, lane: Lane, rows: Sequence[StageRow], guilty: str 
         )
 
     ink, ink_2, ink_3 = (theme.token(name, at) for name in ("ink", "ink-2", "ink-3"))
-    for shift, head in ((52, "took, ms"), (108, "expected"), (150, "lost")):
+    for shift, head in ((50, "took, ms"), (103, "expected"), (155, "lost")):
         write(head, -0.6, shift, ink_3, right=True)
         figure.annotations[-1].update(yshift=10, font={"size": 11, "color": ink_3})
     for index, row in enumerate(rows):
@@ -485,13 +485,13 @@ def _columns(figure: Drawing, lane: Lane, rows: Sequence[StageRow], guilty: str 
             beside = beside if len(beside) <= 11 else beside[:10] + "…"
             write(escaped(beside), index, -6, ink_3, right=False)
             figure.annotations[-1].update(xanchor="right", font={"size": 11, "color": ink_3})
-        write(quantity.milliseconds(row.end - row.start), index, 52, ink, right=True)
-        write(quantity.milliseconds(row.expected), index, 108, ink_3, right=True)
+        write(quantity.milliseconds(row.end - row.start), index, 50, ink, right=True)
+        write(quantity.milliseconds(row.expected), index, 103, ink_3, right=True)
         big = (row.lost or 0) >= 0.001
         write(
             quantity.milliseconds(row.lost, signed=True),
             index,
-            150,
+            155,
             ink if big else ink_2,
             right=True,
             bold=big,
@@ -571,7 +571,7 @@ def neighbours_figure(view: FrameView, at: Theme, *, phone: bool = False) -> go.
         for line in load[:1]:
             wide = as_wide_as_its_window(line, window)
             draw_load(figure, load_lane, wide, others.get(line.name), at)
-            lanes.draw_gaps(figure, load_lane, wide, start, end, at)
+            lanes.draw_gaps(figure, load_lane, wide, start, end, at, phone=phone)
         load_lane.labels.clear()
         if window:
             load_lane.labels.append(

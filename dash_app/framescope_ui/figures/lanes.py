@@ -22,6 +22,8 @@ GAP_SHADED = 0.01
 GAP_WRITTEN = 0.05
 GAP_NAMED = 0.2
 """Shares of the x range from which a gap is shaded, its length written above it, and named as well."""
+MARKS_APART = 0.004
+"""Share of the x range below which two change markers are one line: side by side they make a hatching."""
 NAME_CHARACTER = 0.011
 """About the share of the x range that one character of a name takes."""
 
@@ -218,9 +220,18 @@ def gaps(line: Line, start: float, end: float, at_least: float) -> list[tuple[fl
 
 
 def draw_gaps(
-    figure: Drawing, lane: Lane, line: Line, start: float, end: float, at: Theme, what: str = "no readings"
+    figure: Drawing,
+    lane: Lane,
+    line: Line,
+    start: float,
+    end: float,
+    at: Theme,
+    what: str = "no readings",
+    *,
+    phone: bool = False,
 ) -> None:
-    """Shade each gap of a line and write its length above it."""
+    """Shade each gap of a line and write its length above it; on a phone within it: the lane's title stands
+    above."""
     for left, right in gaps(line, start, end, max((end - start) * GAP_SHADED, 3.0)):
         figure.add_shape(
             type="rect",
@@ -245,7 +256,7 @@ def draw_gaps(
             yref=lane.axis,
             x=(left + right) / 2 * 1e3,
             y=lane.high,
-            yanchor="bottom",
+            yanchor="top" if phone else "bottom",
             showarrow=False,
             font={"size": 11, "color": theme.token("ink-3", at)},
         )
@@ -293,9 +304,11 @@ def draw_marks(
     ``written`` already, is left to the list under the chart. On a phone that is all of them.
     """
     taken = (end - start) * 2 + end
+    drawn = taken
     for time, text in sorted(marks, reverse=True):
-        if not start <= time <= end:
+        if not start <= time <= end or drawn - time < MARKS_APART * (end - start):
             continue
+        drawn = time
         figure.add_shape(
             type="line",
             xref="x",
@@ -322,6 +335,7 @@ def draw_marks(
             xanchor="right" if right_half else "left",
             yanchor="bottom",
             xshift=-4 if right_half else 4,
+            yshift=3,
             showarrow=False,
             font={"size": 11, "color": theme.token("ink-2", at)},
         )

@@ -56,7 +56,7 @@ def live_figure(
     for lane, line in zip(gpus, loads, strict=True):
         draw_load(figure, lane, line, others.get(line.name), at)
         _draw_limit(figure, lane, live.limits.get("gpu_utilization"), at, phone)
-        lanes.draw_gaps(figure, lane, line, start, end, at)
+        lanes.draw_gaps(figure, lane, line, start, end, at, phone=phone)
     if with_queues:
         draw_queues(figure, queues, live.history.get("queue_depth", ()), at)
         _draw_drops(figure, queues, live, at)
@@ -168,7 +168,7 @@ def _draw_latency(
             )
             last = next((y for y in reversed(line.y) if y is not None), None)
             if key == "latency_p99":
-                lanes.draw_gaps(figure, lane, line, start, end, at, "no frames")
+                lanes.draw_gaps(figure, lane, line, start, end, at, "no frames", phone=phone)
             if now is not None and last is not None:
                 lane.labels.append(Label(f"{name} <b>{quantity.milliseconds(now)}</b>", last * 1e3, colour))
     draw_budget(figure, lane, live.budget_seconds, at, phone=phone)

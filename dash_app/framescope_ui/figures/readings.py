@@ -33,7 +33,9 @@ def readings_figure(
         for key, name, unit, factor in READINGS:
             found = live.history.get(key, ())
             line = found[index] if index < len(found) else None
-            if line is not None and any(y is not None for y in line.y):
+            if line is not None and (known := [y for y in line.y if y is not None]):
+                if unit == "GB" and max(known) < 1e9:
+                    unit, factor = "MB", 1e-6
                 title = name.capitalize() if len(live.gpus) == 1 else f"{gpu_title(gpu.id)} {name}"
                 drawn.append((_reading_lane(title, unit, line, factor), line, factor))
     drawn += [
@@ -59,7 +61,7 @@ def readings_figure(
         if last is not None:
             text = f"<b>{last * factor:,.4g}</b> {lane.unit}".replace(",", "\u202f")
             lane.labels.append(Label(text, last * factor, theme.token("ink", at)))
-        lanes.draw_gaps(figure, lane, line, start, end, at)
+        lanes.draw_gaps(figure, lane, line, start, end, at, phone=phone)
     lanes.draw_marks(figure, live.marks, start, end, at, named=not phone)
     return lanes.finish(figure, shown, at, phone=phone)
 

@@ -48,7 +48,7 @@ def correlate_page(found: Correlation, viewer: Viewer, fixed: Viewer) -> list[Pa
     if not found.frames and found.selection:
         return [*head[:1], selection_line(found, viewer, fixed), nothing_left(found, viewer)]
     if not found.frames:
-        return [*head[:1], elements.notice("No frame was recorded in this range.", *_teach(viewer))]
+        return [*head[:1], elements.notice("Nothing arrived in this range.", *_teach(viewer))]
     body = [
         *head,
         selection_line(found, viewer, fixed),

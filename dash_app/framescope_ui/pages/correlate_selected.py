@@ -77,7 +77,7 @@ def selection_line(found: Correlation, viewer: Viewer, fixed: Viewer) -> Part:
         className="fs-filter",
         id="to-frames",
     )
-    hint = "" if viewer.phone else "Draw a box on a chart to select frames."
+    hint = "" if viewer.phone or not found.frames else "Draw a box on a chart to select frames."
     return html.Div(
         [
             html.Nav([frames, *parts], className="fs-chips", **{"aria-label": "Selected frames"}),
@@ -96,7 +96,7 @@ def unselected(viewer: Viewer) -> Viewer:
 def nothing_left(found: Correlation, viewer: Viewer) -> Part:
     """No frame fits the selection."""
     return elements.notice(
-        "No frame of this range fits the selection.",
+        "Each condition above can be taken away by itself.",
         *found.missing,
         html.A("All frames of the range", href=unselected(viewer).href(), id="unselect"),
     )

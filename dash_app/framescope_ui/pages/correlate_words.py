@@ -8,6 +8,7 @@ from framescope_ui.questions.correlate_views import Correlation, Selection, Sign
 from framescope_ui.statistics.risk import FEWEST_SLOW
 
 CHANCE = "may be chance"
+NO_FRAME = "No frame was recorded in this range."
 CLASSES = {True: "", False: "fs-chance"}
 """The class of a line, by whether it is a finding."""
 
@@ -21,7 +22,7 @@ def chosen_risk(found: Correlation) -> SignalRisk | None:
 def sentence(found: Correlation) -> str:
     """The page's finding, about the chosen signal."""
     if not found.frames:
-        return "No frame was recorded in this range."
+        return "No frame of this range fits the selection." if found.selection else NO_FRAME
     if found.slow < FEWEST_SLOW:
         few = quantity.whole(found.slow) if found.slow else "None"
         verb = "was" if found.slow == 1 else "were"

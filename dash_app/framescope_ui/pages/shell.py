@@ -213,7 +213,7 @@ def _help() -> Part:
         ("j k", "row down, row up"),
         ("J K", "pick the next row too, the one before too"),
         ("Enter", "open"),
-        ("Esc", "back"),
+        ("Esc", "back; of several picked rows, to one"),
         ("← →", "pan the chart"),
         ("+ −", "zoom in, zoom out"),
         ("0", "the chart as it was"),
