@@ -132,20 +132,21 @@ class Waits:
         if gap is None or not frame.segments or frame.segments[0].of_task:
             return
         until = Segment(frame.segments[0].thread, gap.start_ns, gap.end_ns, gap.evidence)
-        gap.evidence.gil_ns = self._seen_waiting(until)
+        gap.evidence.gil_ns = self._seen_waiting(until, gap)
         if gap.evidence.gil_ns is None:
             since = held_until_end(_touching(self._knocks, until), until)
             gap.evidence.gil_ns = None if since is None else gap.end_ns - since
         self._starve(gap.evidence, until)
 
-    def _seen_waiting(self, segment: Segment) -> int | None:
+    def _seen_waiting(self, segment: Segment, stage: Stage) -> int | None:
         """How long a thread waited for the lock in a stretch outside the frame, by the looks at it; None
-        where nobody saw it off the CPU."""
-        off = [sample.kind for sample in _within(self._samples, segment) if sample.kind != "running"]
+        where nobody saw it off the CPU. ``stage``, which is that wait, is told in which call it was."""
+        off = [sample for sample in _within(self._samples, segment) if sample.kind != "running"]
         if not off:
             return None
+        stage.waited_in = Counter(sample.text for sample in off).most_common(1)[0][0]
         off_ns = segment.end_ns - segment.start_ns - (segment.evidence.runqueue_ns or 0)
-        return max(0, off_ns) * off.count("gil") // len(off)
+        return max(0, off_ns) * sum(sample.kind == "gil" for sample in off) // len(off)
 
     def _explain_waking(self, frame: Frame) -> None:
         """A frame that was awaited at the end of its queue, and taken late all the same: the thread that
@@ -154,7 +155,7 @@ class Waits:
             if stage.kind == "queue" and stage.awaited:
                 taken_by = next((one.thread for one in frame.segments if one.start_ns > stage.start_ns), 0)
                 waking = Segment(taken_by, stage.start_ns, stage.end_ns, stage.evidence)
-                stage.evidence.gil_ns = self._seen_waiting(waking)
+                stage.evidence.gil_ns = self._seen_waiting(waking, stage)
                 if stage.evidence.gil_ns is None:
                     off_ns = max(0, stage.end_ns - stage.start_ns - (stage.evidence.runqueue_ns or 0))
                     stage.evidence.gil_ns = lock_wait(_touching(self._knocks, waking), waking, off_ns, 0)

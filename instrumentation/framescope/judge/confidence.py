@@ -55,6 +55,7 @@ def _trusted(frame: Frame, cause: str) -> float:
         stage.gpu.busy_ns is None for stage in frame.stages if stage.gpu is not None
     ):
         return EVENT_PAIR_ONLY
-    if cause == "python_gil" and not any(stage.waited_in for stage in frame.stages):
+    seen = any(stage.waited_in for stage in frame.stages) or any(one.lock_ns for one in frame.segments)
+    if cause == "python_gil" and not seen:
         return KNOCKED_ONLY
     return 1.0

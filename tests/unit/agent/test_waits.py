@@ -164,6 +164,7 @@ def late(*knocks, seen: tuple[str, ...] = ()) -> float | None:
         waits.saw(Sample((12 + 5 * place) * MS, THREAD, kind, kind))
     waits.explain(made)
     found = made.stages[0].evidence.gil_ns
+    assert made.stages[0].waited_in in {"", *seen} - {"running"}
     return None if found is None else found / MS
 
 
