@@ -14,7 +14,7 @@ from opentelemetry.trace.status import Status, StatusCode
 from framescope import signals as sig
 from framescope.agent.keeper import Judged
 from framescope.judge.model import Evidence, Frame, Stage, Verdict
-from framescope.judge.reading import EVIDENCE_ATTRIBUTES, GPU_ATTRIBUTES
+from framescope.judge.readings import EVIDENCE_ATTRIBUTES, GPU_ATTRIBUTES
 
 Value = str | bool | int | float | Sequence[int] | Sequence[str]
 Attributes = dict[str, Value]

@@ -16,27 +16,28 @@ from framescope.judge.gpu import (
     others,
     work_is_told,
 )
-from framescope.judge.host import CAUSE_OF, LIKE_THE_GPU, TOLD_APART_BY, is_untimed
+from framescope.judge.host import CAUSE_OF, LIKE_THE_GPU, PRECEDENCE, TOLD_APART_BY, is_untimed
 from framescope.judge.model import Considered, EvidenceRow, Frame, Stage
+from framescope.judge.readings import EVIDENCE_ATTRIBUTES, GPU_ATTRIBUTES
 
 NS: Final = 1e9
+_FIELD_OF: Final = dict(PRECEDENCE)
 _HOST_READING: Final = {
-    "cpu_work": ("cpu_ns", sig.CPU_TIME, "CPU time"),
-    "cpu_contention": ("runqueue_ns", sig.RUNQUEUE_TIME, "run-queue time"),
-    "cpu_quota": ("quota_ns", sig.QUOTA_TIME, "held by the cgroup limit"),
-    "python_gil": ("gil_ns", sig.GIL_WAIT_TIME, "waited for the interpreter lock"),
-    "gc_pause": ("gc_ns", sig.GC_TIME, "garbage collection"),
-    "io_wait": ("io_ns", sig.IO_WAIT_TIME, "waited for I/O"),
-    "lock_wait": ("lock_ns", sig.LOCK_WAIT_TIME, "waited for a lock"),
-    "loop_wait": ("loop_ns", sig.LOOP_WAIT_TIME, "ready, event loop busy"),
-    "memory_pressure": ("memory_ns", sig.MEMORY_STALL_TIME, "memory stall"),
-    "blocked": ("blocked_ns", sig.BLOCKED_TIME, "off the CPU, not runnable"),
+    "cpu_work": "CPU time",
+    "cpu_contention": "run-queue time",
+    "cpu_quota": "held by the cgroup limit",
+    "python_gil": "waited for the interpreter lock",
+    "gc_pause": "garbage collection",
+    "io_wait": "waited for I/O",
+    "lock_wait": "waited for a lock",
+    "loop_wait": "ready, event loop busy",
+    "memory_pressure": "memory stall",
+    "blocked": "off the CPU, not runnable",
 }
+"""The reading that supports a cause (``host.PRECEDENCE``), in words."""
 _BESIDE: Final = {
-    "cpu_contention": (
-        "starved_ns", sig.GIL_STARVED_TIME, "waited for the interpreter lock, whose holder got no core"
-    ),
-}  # fmt: skip
+    "cpu_contention": ("starved_ns", "waited for the interpreter lock, whose holder got no core"),
+}
 """A second reading that supports a cause, where it was seen."""
 _NOT_TOLD: Final = {
     "python_gil": "nobody watched the lock then (emitter.probes.system_calls watches in every frame)",
@@ -44,11 +45,11 @@ _NOT_TOLD: Final = {
     "lock_wait": "no probe told (emitter.probes.system_calls tells)",
 }
 _GPU_READING: Final = {
-    "gpu_work": ("busy_ns", sig.GPU_BUSY_TIME, "GPU busy"),
-    "gpu_contention": ("wait_ns", sig.GPU_WAIT_TIME, "GPU wait"),
-    "gpu_throttle": ("throttle_ns", sig.GPU_THROTTLE_TIME, "held back while executing"),
-    "gpu_transfer": ("transfer_ns", sig.GPU_TRANSFER_TIME, "copies"),
-    "cpu_contention": ("runqueue_ns", sig.GPU_RUNQUEUE_TIME, "run-queue time of the software accelerator"),
+    "gpu_work": ("busy_ns", "GPU busy"),
+    "gpu_contention": ("wait_ns", "GPU wait"),
+    "gpu_throttle": ("throttle_ns", "held back while executing"),
+    "gpu_transfer": ("transfer_ns", "copies"),
+    "cpu_contention": ("runqueue_ns", "run-queue time of the software accelerator"),
 }
 
 
@@ -134,7 +135,8 @@ def _gpu_rows(frame: Frame, stage: Stage, cause: str) -> list[EvidenceRow]:
         reading = _GPU_READING.get(cause)
         value = getattr(stage.gpu, reading[0]) if reading is not None else None
         if reading is not None and value is not None:
-            field, name, text = reading
+            field, text = reading
+            name = GPU_ATTRIBUTES[field]
             usual = seconds(stage.expected_gpu.get(field.removesuffix("_ns")))
             rows.append(EvidenceRow(name, value / NS, "s", usual, f"{text} in {stage.name}"))
         elif cause.startswith("gpu"):
@@ -191,19 +193,17 @@ def _gpu_rows(frame: Frame, stage: Stage, cause: str) -> list[EvidenceRow]:
 
 
 def _host_rows(frame: Frame, stage: Stage | None, cause: str) -> list[EvidenceRow]:
-    reading = _HOST_READING.get(cause)
-    if reading is None:
+    if cause not in _HOST_READING:
         return []
-    rows = [_host_row(frame, stage, cause, *reading)]
+    rows = [_host_row(frame, stage, cause, _FIELD_OF[cause], _HOST_READING[cause])]
     if cause in _BESIDE:
         beside = _host_row(frame, stage, cause, *_BESIDE[cause])
         rows.append(beside if beside is not None and beside.value else None)
     return [row for row in rows if row is not None]
 
 
-def _host_row(
-    frame: Frame, stage: Stage | None, cause: str, field: str, name: str, text: str
-) -> EvidenceRow | None:
+def _host_row(frame: Frame, stage: Stage | None, cause: str, field: str, text: str) -> EvidenceRow | None:
+    name = EVIDENCE_ATTRIBUTES[field]
     if stage is not None:
         if speaks_for(stage.waited_in, cause):
             text = f"{text} (seen in {stage.waited_in})"
@@ -229,10 +229,10 @@ def considered(frame: Frame, named: set[str]) -> tuple[Considered, ...]:
         for one in own_causes.registered.values()
         if one.name not in named
     ]
-    for cause, (field, _, text) in _HOST_READING.items():
+    for cause, text in _HOST_READING.items():
         if cause in named:
             continue
-        value = getattr(frame.evidence, field)
+        value = getattr(frame.evidence, _FIELD_OF[cause])
         why = _NOT_TOLD.get(cause, "no probe told") if value is None else _not_told_apart(frame, named, cause)
         if why:
             rows.append(Considered(cause, "not_measured", f"{text}: {why}"))

@@ -16,27 +16,8 @@ from framescope.judge.account import UNKNOWN, apportion, in_words, judge, summed
 from framescope.judge.baseline import Baseline
 from framescope.judge.model import Device, Evidence, Frame, Gpu, Stage, Verdict
 from framescope.judge.path import own
+from framescope.judge.readings import EVIDENCE_ATTRIBUTES, GPU_ATTRIBUTES
 
-EVIDENCE_ATTRIBUTES: Final = {
-    "cpu_ns": sig.CPU_TIME,
-    "runqueue_ns": sig.RUNQUEUE_TIME,
-    "quota_ns": sig.QUOTA_TIME,
-    "gil_ns": sig.GIL_WAIT_TIME,
-    "starved_ns": sig.GIL_STARVED_TIME,
-    "gc_ns": sig.GC_TIME,
-    "blocked_ns": sig.BLOCKED_TIME,
-    "io_ns": sig.IO_WAIT_TIME,
-    "lock_ns": sig.LOCK_WAIT_TIME,
-    "loop_ns": sig.LOOP_WAIT_TIME,
-    "memory_ns": sig.MEMORY_STALL_TIME,
-}
-GPU_ATTRIBUTES: Final = {
-    "busy_ns": sig.GPU_BUSY_TIME,
-    "wait_ns": sig.GPU_WAIT_TIME,
-    "transfer_ns": sig.GPU_TRANSFER_TIME,
-    "throttle_ns": sig.GPU_THROTTLE_TIME,
-    "runqueue_ns": sig.GPU_RUNQUEUE_TIME,
-}
 _MEASURED: Final = {name: field for field, name in EVIDENCE_ATTRIBUTES.items()}
 _EXPECTED: Final = {sig.expected_name(name): field for field, name in EVIDENCE_ATTRIBUTES.items()}
 _EXPECTED_GPU: Final = {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from framescope import signals as sig
-from framescope.judge.reading import EVIDENCE_ATTRIBUTES, GPU_ATTRIBUTES
+from framescope.judge.readings import EVIDENCE_ATTRIBUTES, GPU_ATTRIBUTES
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "wire.md").read_text()
