@@ -30,7 +30,8 @@ ADVICE: Final[dict[str, Advice]] = {
     ),
     "late_input": Advice(
         "The time from when the frame was due (its capture time, or the period) until it started, "
-        "beyond what is usual, while the thread had nothing else to do.",
+        "beyond what is usual, while the thread had nothing else to do; with emitter.probes.system_calls it "
+        "was seen to sleep, or to wait for something, until then.",
         "A wrong capture clock looks like a late source: framescope drops capture times that cannot be."
         " Without captured_at, a late source and a slow last frame are told apart only by the thread's "
         "own evidence.",
@@ -73,8 +74,8 @@ ADVICE: Final[dict[str, Advice]] = {
     "cpu_contention": Advice(
         "Run-queue time of the frame's own thread, by the kernel's account: it was ready and other work"
         " had the cores. Exact to the kernel's bookkeeping. And the time it waited for the interpreter lock "
-        "while whoever held the lock got no core: no thread of the process ran, and some in the machine "
-        "waited for a core.",
+        "while whoever held the lock got no core: no thread of the process can have run, and some in the "
+        "machine waited for a core.",
         "A cgroup quota shows as the same; where the quota can be read it goes first. Time stolen by a "
         "hypervisor shows as CPU work or as nothing. A library that waits for something without giving the "
         "interpreter lock away looks like a holder without a core, where others wait for cores meanwhile.",
@@ -105,8 +106,9 @@ ADVICE: Final[dict[str, Advice]] = {
         ),
     ),
     "python_gil": Advice(
-        "Knocks at the interpreter lock that were let in late, or the frame's thread seen waiting for "
-        "it from outside (emitter.probes.system_calls).",
+        "Knocks at the interpreter lock that were let in late; the frame's thread seen waiting for it from "
+        "outside, in the frame or before it began (emitter.probes.system_calls); or an event loop that was "
+        "due to go on, by its own clock, and whose thread neither ran nor was ready to.",
         "From knocks alone: a wait for a pipe beside a thread that computes in Python all the time "
         "looks the same (56 of 85 such frames were called the lock; its confidence is at most 0.65). Beside "
         "one that computes in C, none of 134.",
@@ -121,7 +123,9 @@ ADVICE: Final[dict[str, Advice]] = {
         "Python's collector, timed by its own callbacks, in whatever thread it ran: it holds the "
         "interpreter lock.",
         "Nothing found so far for collections in the frame's own thread. One in another thread shows as"
-        " blocked time and a collection at once; only their overlap counts.",
+        " blocked time and a collection at once; only their overlap counts, and with "
+        "emitter.probes.system_calls only from when the thread was last seen to wait for anything but the "
+        "lock.",
         (
             "gc.freeze() after start-up: what stays is not looked at again.",
             "gc.disable() and collect between frames, or raise gc.set_threshold.",
