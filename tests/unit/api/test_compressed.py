@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 
+import pyarrow as pa
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -11,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from framescope_ui.compressed import LEAST_BYTES, Compressed
+from framescope_ui.compressed import LEAST_BYTES, Compressed, method_of
 
 LONG = "frame " * LEAST_BYTES
 
@@ -43,6 +44,32 @@ def test_text_is_packed_and_says_so(kind: str) -> None:
 )
 def test_what_is_small_or_packed_already_goes_as_it_is(asked: dict[str, str]) -> None:
     assert "content-encoding" not in client().get("/", params=asked).headers
+
+
+@pytest.mark.parametrize(
+    ("accepted", "method"),
+    [
+        ("gzip, deflate, br, zstd", "zstd"),
+        ("gzip, deflate, br", "br"),
+        ("gzip;q=1.0, zstd;q=0", "gzip"),
+        ("br;q=0, identity", None),
+        ("*", None),
+    ],
+)
+def test_the_best_method_that_the_browser_takes_is_used(accepted: str, method: str | None) -> None:
+    assert method_of(accepted) == method
+
+
+@pytest.mark.parametrize(("method", "codec"), [("zstd", "zstd"), ("br", "brotli")])
+def test_what_python_does_not_unpack_is_what_its_standard_says(method: str, codec: str) -> None:
+    asking = client()
+    for about in ({}, {"etag": "1"}):
+        with asking.stream(
+            "GET", "/", params={"kind": "text/css", **about}, headers={"accept-encoding": method}
+        ) as answer:
+            assert answer.headers["content-encoding"] == method
+            raw = b"".join(answer.iter_raw())
+        assert pa.CompressedInputStream(pa.BufferReader(raw), codec).read().decode() == LONG
 
 
 def test_who_does_not_take_gzip_gets_none() -> None:
