@@ -216,7 +216,7 @@
       ? `The ${dated(gd) ? "newest" : "first"} ${MOST_ROWS} of ${order.length} rows; CSV and JSON hold them all.` : "";
     return [
       element("p", { class: "fs-dim" }, said || `${order.length} rows.`),
-      element("div", { class: "fs-table-frame", tabindex: 0, role: "region", "aria-label": "The chart as a table" },
+      element("div", { class: "fs-table-frame", tabindex: 0, role: "region", "aria-label": `${gd.closest(".fs-chart").dataset.chart} as a table` },
         element("table", { class: "fs-table" },
           element("thead", {}, element("tr", {},
             element("th", { scope: "col" }, dated(gd) ? `Time, ${zone}` : head[used.indexOf("x")] || ""),

@@ -133,9 +133,15 @@ def chart(figure: go.Figure, label: str, *, id: str, table: Part = None) -> html
 
 
 def table(
-    head: Sequence[str], rows: Sequence[Sequence[Part]], *, caption: str, right: Sequence[int] = ()
+    head: Sequence[str],
+    rows: Sequence[Sequence[Part]],
+    *,
+    caption: str,
+    right: Sequence[int] = (),
+    wide: bool = False,
 ) -> html.Div:
-    """A plain table; ``right`` are the columns that hold numbers."""
+    """A plain table; ``right`` are the columns that hold numbers. A ``wide`` one scrolls in its frame on a
+    phone, which the keyboard can reach."""
 
     def cell(index: int) -> str:
         return "fs-right" if index in right else ""
@@ -157,6 +163,7 @@ def table(
             className="fs-table",
         ),
         className="fs-table-frame",
+        **({"tabIndex": 0} if wide else {}),
     )
 
 

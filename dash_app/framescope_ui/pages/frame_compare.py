@@ -122,9 +122,9 @@ def _table(
     head: Sequence[str], rows: Sequence[Sequence[Part]], most: int, caption: str, what: str
 ) -> list[Part]:
     right = (1, 2, 3)
-    made: list[Part] = [elements.table(head, rows[:most], caption=caption, right=right)]
+    made: list[Part] = [elements.table(head, rows[:most], caption=caption, right=right, wide=True)]
     if len(rows) > most:
-        rest = elements.table(head, rows[most:200], caption=f"{caption}, continued", right=right)
+        rest = elements.table(head, rows[most:200], caption=f"{caption}, continued", right=right, wide=True)
         made.append(html.Details([html.Summary(f"{len(rows) - most} more {what}"), rest]))
     return made
 

@@ -71,7 +71,7 @@ def _table(groups: Sequence[Group], viewer: Viewer, caption: str) -> Part:
             ]
         )
     numbers = range(1, len(head) - 2)
-    return elements.table(head, rows, caption=f"Slow frames: {caption}", right=tuple(numbers))
+    return elements.table(head, rows, caption=f"Slow frames: {caption}", right=tuple(numbers), wide=True)
 
 
 def _named(one: Group, viewer: Viewer) -> Part:

@@ -59,6 +59,7 @@ def waterfall_card(view: FrameView, viewer: Viewer) -> Part:
             for row in view.stages[:200]
         ],
         caption="Stages of this frame",
+        wide=True,
         right=(3, 4, 5, 6, 7),
     )
     body: list[Part] = []

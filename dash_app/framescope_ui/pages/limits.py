@@ -25,7 +25,7 @@ def limits(sources: Sequence[Source]) -> list[Part]:
         html.Details(
             [
                 html.Summary(f"Limits of {names}: {quantity.whole(len(rows))}"),
-                elements.table(head, rows, caption="What the backends cannot answer"),
+                elements.table(head, rows, caption="What the backends cannot answer", wide=True),
             ],
             className="fs-as-table",
             id="limits",
