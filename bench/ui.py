@@ -1,11 +1,12 @@
 """The pages' bars, measured on one machine in one run: one JSON object, also in bench-results/ui.json.
 
-Usage: python bench/ui.py [--ingest 600] [--live 40] [--keep DIR]
+Usage: python bench/ui.py [--ingest 600] [--live 40] [--data DIR]
 
-A store and an app, as `framescope store` and `framescope ui` start them. First a real emitter at 60 FPS with
-10 and with 50 viewers, which are websocket clients that do what the page does; no browser draws. Then senders
-of bodies encoded beforehand, 50 000 spans a second of kept nine-span frames, while pages are asked for in
-turn; when a million are kept, the Slow frames question and the Frame page are timed, still during ingest.
+A million kept frames are written first, through the store's own writer; with --data they stay there for the
+next run. Then a store and an app, as `framescope store` and `framescope ui` start them: a real emitter at
+60 FPS with 10 and with 50 viewers, which are websocket clients that do what the page does; no browser draws.
+Then senders of bodies encoded beforehand, 50 000 spans a second of kept nine-span frames, while pages and the
+Slow frames question are asked for in turn.
 """
 
 from __future__ import annotations
@@ -16,17 +17,22 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 import httpx
 import numpy as np
 import psutil
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -47,6 +53,10 @@ from bench.store import (
 from framescope import signals
 from framescope_ui.backends.embedded import EmbeddedStore
 from framescope_ui.backends.protocols import FrameQuery
+from framescope_ui.store.sealing import due, seal
+from framescope_ui.store.segments import Segments
+from framescope_ui.store.tally import Tally
+from framescope_ui.store.writer import Outcome, Writer
 
 RATE: Final = 50_000
 SPANS_A_FRAME: Final = 1 + len(STAGES)
@@ -78,6 +88,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="measure the pages")
     parser.add_argument("--ingest", type=float, default=600, help="s of ingest with pages in use")
     parser.add_argument("--live", type=float, default=40, help="s with 10 viewers, and again with 50")
+    parser.add_argument(
+        "--data", type=Path, help="directory of the million frames, made where there is none"
+    )
     arguments = parser.parse_args()
     told: dict[str, Any] = {
         "viewers": "websocket and HTTP clients that do what the page does; nothing is drawn",
@@ -86,6 +99,10 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as directory:
         data = Path(directory) / "data"
+        filled = arguments.data or Path(directory) / "filled"
+        if not filled.exists():
+            fill(filled)
+        shutil.copytree(filled, data)
         store, said, took = start(data)
         told["store_start_seconds"] = round(took, 2)
         app: subprocess.Popen[bytes] | None = None
@@ -97,14 +114,14 @@ def main() -> None:
                 told[f"live, {viewers} viewers"] = found
                 print(json.dumps(found), file=sys.stderr)
             told["ingest"] = asyncio.run(ingest(data, url, endpoint, arguments.ingest, store.pid, app.pid))
+            live_files = {file.name: file.stat().st_size for file in data.glob("*.duckdb*")}
         finally:
             if app is not None:
                 app.terminate()
                 app.wait()
             store.terminate()
             store.wait()
-        files = sum(file.stat().st_size for file in data.rglob("*.duckdb*"))
-        told["ingest"]["bytes_a_frame_sealed"] = round(files / told["ingest"]["frames_kept"])
+        told["ingest"] |= sizes(data, live_files)
     told["bars"] = bars(told)
     results = ROOT / "bench-results"
     results.mkdir(exist_ok=True)
@@ -277,12 +294,10 @@ async def ingest(
     while (await reader.status())["counts"].get("stored: frames", 0) == frames_before:  # noqa: ASYNC110
         await asyncio.sleep(0.2)  # bodies are being encoded, in other processes
     begun, before, app_before = time.monotonic(), store.cpu_times(), app.cpu_times()
-    times: dict[str, list[float]] = {
-        name: [] for name in ("/", "/frames", "/frames/id", "store", "api", "id")
-    }
+    times: dict[str, list[float]] = {name: [] for name in ("/", "/frames", "/frames/id", "store", "api")}
     search = "?service=bench&pipeline=ultrasound&range=15m"
     asked = {"service": "bench", "outcome": "slow", "order": "duration"}
-    since_ns = time.time_ns() - 3600 * SECOND
+    since_ns = time.time_ns() - 24 * 3600 * SECOND
     query = FrameQuery("bench", outcomes=("slow",), order="duration", start_ns=since_ns)
     async with httpx.AsyncClient(timeout=60) as client:
         page = Page(url, client)
@@ -298,14 +313,11 @@ async def ingest(
             await timed("/", lambda: page.open("/", search))
             await timed("/frames", lambda: page.open("/frames", search))
             address = f"/frames/{worst.trace_id}"
-            full = (await reader.status())["counts"]["stored: frames"] >= MILLION
-            await timed("id" if full else "/frames/id", lambda at=address: page.open(at, search))  # type: ignore[misc]
-            if full:
-                await timed("store", lambda: reader.frames(query))
-                await timed(
-                    "api",
-                    lambda: client.get(f"{url}/api/frames", params={**asked, "start": str(since_ns / 1e9)}),
-                )
+            await timed("/frames/id", lambda at=address: page.open(at, search))  # type: ignore[misc]
+            await timed("store", lambda: reader.frames(query))
+            await timed(
+                "api", lambda: client.get(f"{url}/api/frames", params={**asked, "start": str(since_ns / 1e9)})
+            )
             await asyncio.sleep(0.5)
         after, app_after, wall = store.cpu_times(), app.cpu_times(), time.monotonic() - begun
     outcomes = [results.get() for _ in senders]
@@ -315,7 +327,7 @@ async def ingest(
     await reader.aclose()
     sent = sum(one["acknowledged"] for one in outcomes)
     frames = said["counts"]["stored: frames"]
-    pages = [*times["/"], *times["/frames"], *times["/frames/id"], *times["id"]]
+    pages = [*times["/"], *times["/frames"], *times["/frames/id"]]
     return {
         "seconds": seconds,
         "spans_a_second": round(sent / seconds),
@@ -329,16 +341,68 @@ async def ingest(
         "store_rss_mb": round(store.memory_info().rss / 2**20),
         "frames_kept": frames,
         "segments": said["segments"],
-        "bytes_a_frame_live": round(said["bytes"] / frames),
         "pages_asked_for": len(pages),
         "pages_p95_ms": _p95(pages),
         "live_page_p95_ms": _p95(times["/"]),
         "slow_frames_page_p95_ms": _p95(times["/frames"]),
-        "frame_page_p95_ms": _p95(times["id"] or times["/frames/id"]),
+        "frame_page_p95_ms": _p95(times["/frames/id"]),
         "slow_frames_store_p95_ms": _p95(times["store"]),
         "slow_frames_api_p95_ms": _p95(times["api"]),
         "asked_over_a_million": len(times["store"]),
+        "slow_frames_asked_over": await _slow_frames(data, since_ns),
     }
+
+
+async def _slow_frames(data: Path, since_ns: int) -> int | None:
+    """How many frames the timed question was about."""
+    store = EmbeddedStore(data, timeout=60)
+    page = await store.frames(FrameQuery("bench", outcomes=("slow",), start_ns=since_ns, limit=2))
+    await store.aclose()
+    return page.total
+
+
+def fill(data: Path) -> None:
+    """A million kept frames of the last hour, as requests through the store's own writer."""
+    segments = _opened(data, time.time)
+    writer, bodies = Writer(segments, Tally()), Bodies(SENDERS)
+    requests, end_ns = -(-MILLION // FRAMES_A_BODY), time.time_ns()
+    waiting: deque[Future[Outcome]] = deque()
+    for number in range(requests):
+        body = bodies.body(end_ns - 3600 * SECOND * (requests - number) // requests)
+        waiting.append(writer.submit(ExportTraceServiceRequest.FromString(body), len(body)))
+        if len(waiting) > SENDERS * IN_FLIGHT:
+            waiting.popleft().result(60)
+    writer.close()
+    segments.close()
+
+
+def sizes(data: Path, live: dict[str, int]) -> dict[str, int]:
+    """Bytes a frame: of the files that were being written to as they were then, and of all when sealed."""
+    unsealed = [file for file in data.glob("*.duckdb") if file.name.count("-") == 1 and file.name in live]
+    taken = sum(live[file.name] + live.get(f"{file.name}.wal", 0) for file in unsealed)
+    frames = sum(_frames_in(file) for file in unsealed)
+    segments = _opened(data, lambda: time.time() + 86_400)
+    segments.roll_if_due()
+    while group := due(segments.all(), 2**28):
+        seal(segments, group)
+    segments.close()
+    sealed = [file for file in data.glob("*.duckdb") if file.name.count("-") == 2]
+    return {
+        "bytes_a_frame_live": round(taken / frames),
+        "bytes_a_frame_sealed": round(
+            sum(file.stat().st_size for file in sealed) / sum(_frames_in(file) for file in sealed)
+        ),
+    }
+
+
+def _opened(data: Path, now_s: Callable[[], float]) -> Segments:
+    return Segments(data, segment_seconds=600, retention_seconds=1e9, retention_bytes=2**31, now_s=now_s)
+
+
+def _frames_in(file: Path) -> int:
+    with duckdb.connect(str(file), read_only=True) as opened:
+        found = opened.execute("SELECT count(*) FROM frame").fetchone()
+    return int(found[0]) if found else 0
 
 
 class Bodies:

@@ -35,6 +35,9 @@ _log = logging.getLogger(__name__)
 
 FINE: Final = 0
 CANNOT_START: Final = 2
+_SWITCH_SECONDS: Final = 0.0005
+"""How long a thread that stores may keep one that answers from running. With Python's own 5 ms the 100 slowest
+frames took 132 ms during ingest, so 87."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ def run(options: StoreOptions) -> int:
     The process is the store's own: from here on what it makes on disk is for its user alone.
     """
     os.umask(0o077)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         asyncio.run(serve(options))
     except CannotStart as error:
