@@ -88,9 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="measure the pages")
     parser.add_argument("--ingest", type=float, default=600, help="s of ingest with pages in use")
     parser.add_argument("--live", type=float, default=40, help="s with 10 viewers, and again with 50")
-    parser.add_argument(
-        "--data", type=Path, help="directory of the million frames, made where there is none"
-    )
+    parser.add_argument("--data", type=Path, help="directory of the million frames, made where there is none")
     arguments = parser.parse_args()
     told: dict[str, Any] = {
         "viewers": "websocket and HTTP clients that do what the page does; nothing is drawn",

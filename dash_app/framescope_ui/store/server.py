@@ -36,8 +36,8 @@ _log = logging.getLogger(__name__)
 FINE: Final = 0
 CANNOT_START: Final = 2
 _SWITCH_SECONDS: Final = 0.0005
-"""How long a thread that stores may keep one that answers from running. With Python's own 5 ms the 100 slowest
-frames took 132 ms during ingest, so 87."""
+"""How long a thread that stores may keep one that answers from running. With Python's own 5 ms the 100
+slowest frames took 132 ms during ingest, so 87."""
 
 
 @dataclass(frozen=True, slots=True)
