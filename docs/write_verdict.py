@@ -68,9 +68,9 @@ What is missed, and why:
   two fifths of writes that wait for the disk are the thread's own CPU time and its waits for a core between
   calls; a fault that leaves frames on time becomes what is usual (on the accelerator that rose from 6.7 to
   11 ms of a budget of 13), so that less seems lost.
-- **Evidence withheld** adds little; what is wrong without it is mostly wrong with it. Without pressure 4 %
-  more of the writes are a wait for a core, and GPU work without its split is a wait for other clients in 3
-  %.
+- **Evidence withheld** adds little; what is wrong without it is mostly wrong with it. For want of pressure
+  4 % of the waits for I/O are called something else, for want of the GPU's split 3 % of its frames.
+
 """
 OWN: Final = """\
 ## A cause of your own
