@@ -18,6 +18,8 @@ from framescope import signals
 from framescope_ui.backends.protocols import Attributes, FrameRow, Trace
 from framescope_ui.questions.correlate_content import MOST_VALUES
 from framescope_ui.questions.correlate_views import Difference, Found, SignalRisk
+from framescope_ui.questions.frame_compare import DEVICE
+from framescope_ui.questions.frame_compare import READINGS as OF_A_STAGE
 from framescope_ui.questions.frame_item import number
 from framescope_ui.questions.latencies import Latencies
 from framescope_ui.questions.stores import NS
@@ -38,27 +40,8 @@ FEW_VALUES = 6
 """A number with no more different values than this is compared value by value."""
 
 READINGS: Mapping[str, tuple[str, str]] = {
-    signals.CPU_TIME: ("CPU time", "s"),
-    signals.RUNQUEUE_TIME: ("Run-queue time", "s"),
-    signals.QUOTA_TIME: ("CPU quota time", "s"),
-    signals.GIL_WAIT_TIME: ("Interpreter-lock wait", "s"),
-    signals.GIL_STARVED_TIME: ("Interpreter-lock wait, its holder without a core", "s"),
-    signals.GC_TIME: ("Garbage collection", "s"),
-    signals.BLOCKED_TIME: ("Blocked time", "s"),
-    signals.IO_WAIT_TIME: ("I/O wait", "s"),
-    signals.LOCK_WAIT_TIME: ("Lock wait", "s"),
-    signals.LOOP_WAIT_TIME: ("Event-loop wait", "s"),
-    signals.MEMORY_STALL_TIME: ("Memory stall", "s"),
-    signals.GPU_TIME: ("GPU time", "s"),
-    signals.GPU_BUSY_TIME: ("GPU busy time", "s"),
-    signals.GPU_WAIT_TIME: ("GPU wait", "s"),
-    signals.GPU_TRANSFER_TIME: ("GPU transfer time", "s"),
-    signals.GPU_THROTTLE_TIME: ("GPU throttled time", "s"),
-    signals.GPU_UTILIZATION_MEAN: ("GPU load in the frame", "1"),
-    signals.GPU_OTHER_UTILIZATION: ("Other processes on the GPU in the frame", "1"),
-    signals.GPU_CLOCK_MIN: ("Lowest GPU clock in the frame", "Hz"),
-    signals.GPU_MEMORY_USED: ("GPU memory in the frame", "By"),
-    signals.GPU_TEMPERATURE: ("GPU temperature in the frame", "Cel"),
+    **{name: (title[:1].upper() + title[1:], unit) for name, (title, unit) in OF_A_STAGE.items()},
+    **{name: (f"{title} in the frame", unit) for name, (title, unit, _) in DEVICE.items()},
     signals.FRAME_INTERVAL: ("Time since the frame before", "s"),
 }
 """What framescope measured in a frame, beside its verdict: name → title and unit."""
