@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from itertools import combinations
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from accessible import assert_accessible, open_everything
 from conftest import AppServer, Watched
 from memory_store import FOREIGN_TRACE, HOSTILE, NS, MemoryStore
 from playwright.sync_api import Browser, Page, expect
@@ -52,16 +53,34 @@ def test_a_page_is_quiet_accessible_and_does_not_scroll_sideways(
         page.locator(".js-plotly-plot .main-svg").first.wait_for()
     expect(page.locator("#age")).to_contain_text("newest data", timeout=15_000)
 
-    found = Axe().run(page, options={"resultTypes": ["violations"]})
-    violations = [
-        f"{one['id']}: {[node['html'][:160] for node in one['nodes'][:3]]}"
-        for one in found.response["violations"]
-    ]
-    assert not violations
-    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    assert_accessible(page)
+    open_everything(page)
+    page.keyboard.press("?")
+    expect(page.locator("#help")).to_be_visible()
+    assert_accessible(page)
     assert page.locator("html").get_attribute("lang") == "en"
     assert page.locator("h1").count() == 1
     assert not look.complaints
+
+
+def test_nothing_in_the_bar_lies_over_its_neighbour_at_any_width(look: Watched) -> None:
+    page = look.open("/")
+    expect(page.locator("#state .fs-why")).not_to_be_empty()
+    page.locator("#controls .fs-switch").wait_for()
+    parts = ["#state .fs-badge", "#state .fs-reason-text", "#controls", ".fs-times", "#view", "#help-open"]
+    boxes = """(parts) => parts.map((part) => document.querySelector(part)).filter(Boolean)
+        .map((one) => one.getBoundingClientRect().toJSON())"""
+    for width in (375, 768, 1000, 1200, 1399, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        eventually(lambda: len(page.evaluate(boxes, parts)) == len(parts), page)
+        found = page.evaluate(boxes, parts)
+        for part, one in zip(parts, found, strict=True):
+            assert one["width"] > 30 and one["left"] >= 0 and one["right"] <= width, f"{part} at {width} px"
+        for one, other in combinations(found, 2):
+            beside = one["left"] >= other["right"] or other["left"] >= one["right"]
+            beneath = one["top"] >= other["bottom"] or other["top"] >= one["bottom"]
+            assert beside or beneath, f"two parts lie over each other at {width} px"
+        assert page.evaluate("() => document.documentElement.scrollWidth - window.innerWidth") <= 0
 
 
 def test_live_values_arrive_by_push(look: Watched) -> None:

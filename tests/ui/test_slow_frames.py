@@ -10,7 +10,7 @@ import urllib.request
 from itertools import pairwise
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from accessible import assert_accessible
 from conftest import Watched
 from memory_store import NS, STORM_SECONDS, MemoryStore
 from playwright.sync_api import Locator, Page, expect
@@ -50,13 +50,7 @@ def test_with_an_incident_open_and_a_frame_previewed_it_is_accessible_and_does_n
     opened(page)
     if page.locator("#frame-preview").count():
         page.locator("#preview-open").wait_for()
-    found = Axe().run(page, options={"resultTypes": ["violations"]})
-    violations = [
-        f"{one['id']}: {[node['html'][:160] for node in one['nodes'][:3]]}"
-        for one in found.response["violations"]
-    ]
-    assert not violations
-    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    assert_accessible(page)
     assert not look.complaints
 
 
