@@ -6,6 +6,7 @@ running backend serves all of them. ``send`` returns when what it sent can be re
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -310,6 +311,24 @@ class StoreContract:
             signals.HW_POWER, {signals.SERVICE_NAME: service}, base, base + 9 * SECOND, max_points=10
         )
         assert list(series.values) == [float(place) for place in range(40, 50)]
+
+    async def test_a_busy_series_takes_no_room_from_a_quiet_one_asked_for_beside_it(
+        self, stores: Stores, service: str, base: int
+    ) -> None:
+        busy = [(base + place * 100 * MS, float(place)) for place in range(50)]
+        quiet = [(base + place * SECOND, float(place)) for place in range(2)]
+        gauges = [
+            emission.gauge(signals.HW_POWER, busy, {}),
+            emission.gauge(signals.HW_TEMPERATURE, quiet, {}),
+        ]
+        stores.send(metrics=emission.metrics_of(emission.resource(service), gauges))
+        where, end = {signals.SERVICE_NAME: service}, base + 9 * SECOND
+        ((much,), (little,)) = await asyncio.gather(
+            stores.metrics.gauge(signals.HW_POWER, where, base, end, max_points=10),
+            stores.metrics.gauge(signals.HW_TEMPERATURE, where, base, end, max_points=10),
+        )
+        assert list(much.values) == [float(place) for place in range(40, 50)]
+        assert list(little.values) == [0, 1]
 
     async def test_a_counter_grows_by_step_from_its_start_through_a_restart(
         self, stores: Stores, service: str, base: int
