@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,3 +130,35 @@ def test_the_page_and_the_interface_tell_the_agents_verdict(chain: Chain, page: 
     shown = re.search(r"([\d.]+) ms over budget", heading.inner_text())
     assert shown is not None
     assert abs(float(shown.group(1)) - verdict["overrun_seconds"] * 1000) < 0.06
+
+
+def test_slow_frames_and_correlate_tell_of_the_same_frames_as_the_interface(chain: Chain, page: Page) -> None:
+    """What Prometheus and Tempo, VictoriaMetrics and Jaeger give is enough for both pages; what they cannot
+    answer is said beneath."""
+    newest = max(float(frame["start"]) for frame in chain.slow())
+    fixed = f"start={newest - 20:.3f}&end={newest:.3f}"
+    time.sleep(10)  # what belongs to these seconds has been sent
+    told: dict[str, Any] = {}
+
+    def counted() -> object:
+        told.update(chain.app.get(f"/api/correlate?{fixed}") or {})
+        return told.get("slow")
+
+    until(counted, "records of all frames", 90, 1)
+    page.goto(f"{chain.app.url}/frames?{fixed}&group=cause")
+    groups = page.locator("#groups tbody tr")
+    groups.first.wait_for(timeout=60_000)
+    of_causes = sum(
+        int(re.sub(r"\D", "", one) or 0) for one in groups.locator("td:nth-child(2)").all_inner_texts()
+    )
+    page.locator("#to-correlate").click()
+    page.locator("#correlate-time .main-svg").first.wait_for(timeout=60_000)
+    assert of_causes == told["slow"] > 0
+    frames = page.locator("#to-frames").inner_text(timeout=60_000)
+    assert [int(re.sub(r"\D", "", part)) for part in frames.split(" of ")] == [told["slow"], told["frames"]]
+    assert {one["name"].split("/")[0] for one in told["signals"]} >= {
+        "hw.gpu.utilization",
+        "system.cpu.utilization",
+    }
+    page.reload()  # what the stores are is asked beside the first page
+    expect(page.locator("#limits")).to_contain_text("Limits of", timeout=60_000)
