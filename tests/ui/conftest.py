@@ -114,7 +114,15 @@ def look(browser: Browser, server: AppServer, request: pytest.FixtureRequest) ->
         lambda said: watched.complaints.append(said.text) if said.type in ("error", "warning") else None,
     )
     page.on("pageerror", lambda error: watched.complaints.append(f"uncaught: {error}"))
-    page.on("requestfailed", lambda asked: watched.complaints.append(f"failed: {asked.url} {asked.failure}"))
+    page.on(
+        "requestfailed",
+        # Given up by the browser itself: the page was left while something of it was still on its way.
+        lambda asked: (
+            None
+            if asked.failure == "net::ERR_ABORTED"
+            else watched.complaints.append(f"failed: {asked.url} {asked.failure}")
+        ),
+    )
     page.on(
         "response",
         lambda got: watched.complaints.append(f"{got.status}: {got.url}") if got.status >= 400 else None,
