@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -26,13 +25,9 @@ EXAMPLES = [
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    # Into a file: an example's agent goes on trying for five seconds, and would hold a pipe open.
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
-        done = subprocess.run(
-            [sys.executable, *command], env=environment, stdout=said, stderr=said, text=True, timeout=60
-        )
-        said.seek(0)
-        return subprocess.CompletedProcess(done.args, done.returncode, stderr=said.read())
+    return subprocess.run(
+        [sys.executable, *command], env=environment, capture_output=True, text=True, timeout=60
+    )
 
 
 @pytest.mark.parametrize("code", EXAMPLES)
