@@ -25,15 +25,20 @@
     current = wanted;
     chosen = several.length ? several : [wanted];
     sayPicked();
-    let tries = 50; // the rows arrive after the grid
+    let tries = 50; // the rows arrive after the grid, and a grid that is drawn anew has forgotten
+    let held = 0;
     const select = setInterval(() => {
       const api = grid();
-      const ready = api && wanted && api.getDisplayedRowCount() > 0;
-      if (ready && current === wanted) {
-        const nodes = [...new Set([...several, wanted])].map((id) => api.getRowNode(id)).filter(Boolean);
-        if (nodes.length) api.setNodesSelected({ nodes, newValue: true });
+      if (api && wanted && current === wanted && api.getDisplayedRowCount() > 0) {
+        if (api.getSelectedNodes().length) {
+          held += 1;
+        } else {
+          held = 0;
+          const nodes = [...new Set([...several, wanted])].map((id) => api.getRowNode(id)).filter(Boolean);
+          if (nodes.length) api.setNodesSelected({ nodes, newValue: true });
+        }
       }
-      if (ready || current !== wanted || --tries === 0) clearInterval(select);
+      if (held === 5 || current !== wanted || --tries === 0) clearInterval(select);
     }, 100);
     return wanted;
   }
