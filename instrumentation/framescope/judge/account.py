@@ -39,17 +39,16 @@ def accounted(frame: Frame) -> Verdict:
     taken = latency if axis == "latency" else (frame.interval_ns or 0)
     limit = frame.budget_ns if axis == "latency" else frame.period_ns
     lost = 0 if expected is None else max(0, taken - expected)
-    parts: dict[tuple[str, str | None], int]
     overrun = 0 if limit is None else max(0, taken - limit)
     if expected is None:
         lost = overrun  # with nothing to compare, what is over the limit is lost, nobody knows to what
-        parts = {(UNKNOWN, None): lost} if lost else {}
+        found: dict[tuple[str, str | None], int] = {(UNKNOWN, None): lost} if lost else {}
     else:
-        parts = {}
         found = _latency_parts(frame, lost) if axis == "latency" else _interval_parts(frame, lost)
-        for (cause, stage), amount in found.items():
-            place = host.as_far_as_told(cause, frame.off), stage
-            parts[place] = parts.get(place, 0) + amount
+    parts: dict[tuple[str, str | None], int] = {}
+    for (cause, stage), amount in found.items():
+        place = host.as_far_as_told(cause, frame.off), stage
+        parts[place] = parts.get(place, 0) + amount
     return summed(frame, axis, expected, lost, overrun, parts)
 
 
