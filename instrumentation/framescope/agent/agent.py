@@ -375,7 +375,8 @@ class Agent:
         if stages is None or collections:
             pipeline.baseline.take(self._read(number, judged))
             return
-        read_threads(frame, record, collections)
+        assert self._probes is not None
+        read_threads(frame, record, collections, self._probes.waits.felt)
         self._add_machine_evidence(frame, None)
         pipeline.baseline.take_plain(frame, owned_by_stage(frame, stages, pipeline.definition))
 

@@ -115,7 +115,7 @@ def read_threads(
     frame: Frame,
     record: FrameRecord,
     collections: Sequence[Collection] | None,
-    felt: Felt = lambda thread, collections: collections,
+    felt: Felt,
 ) -> None:
     """Read what the scheduler did to a frame on each thread it was on. ``collections`` that touch it; None
     where nobody listened to the collector."""
@@ -133,7 +133,7 @@ def fill(
     works: Mapping[int, GpuWork],
     collections: Sequence[Collection] | None,
     count: Callable[[str], None],
-    felt: Felt = lambda thread, collections: collections,
+    felt: Felt,
 ) -> None:
     """Read the inside of a frame: its stages, its threads, and what the scheduler did to them.
     ``collections`` are as for ``read_threads``."""

@@ -10,6 +10,7 @@ from framescope import signals as sig
 from framescope.agent.counts import FrameCounts
 from framescope.agent.intake import fill, outline, owned_by_stage, plain_stages, read_threads
 from framescope.agent.totals import Totals
+from framescope.agent.waits import Waits
 from framescope.handover import DEPTH, TRACE, PipelineDefinition
 from framescope.judge.baseline import Baseline
 
@@ -51,7 +52,7 @@ def test_the_marks_alone_and_the_whole_frame_count_the_same(drawn, waited):
     frame.outcome = "on_time"
     quick, slow = Totals(), Totals()
     FrameCounts(quick, DEFINITION).plain(frame, stages)
-    fill(frame, one, DEFINITION, {}, (), ignored.append)
+    fill(frame, one, DEFINITION, {}, (), ignored.append, Waits().felt)
     FrameCounts(slow, DEFINITION).whole(frame, None)
     assert ignored == []
 
@@ -76,10 +77,10 @@ def test_the_marks_alone_and_the_whole_frame_teach_the_same(drawn, waited, first
         return
     quick, slow = Baseline(), Baseline()
     frame = outline(one, DEFINITION, str)
-    read_threads(frame, one, ())
+    read_threads(frame, one, (), Waits().felt)
     quick.take_plain(frame, owned_by_stage(frame, stages, DEFINITION))
     whole = outline(one, DEFINITION, str)
-    fill(whole, one, DEFINITION, {}, (), str)
+    fill(whole, one, DEFINITION, {}, (), str, Waits().felt)
     slow.take(whole)
 
     def told(baseline):

@@ -20,6 +20,7 @@ from framescope import signals as sig
 from framescope.agent.intake import fill, outline
 from framescope.agent.keeper import Judged
 from framescope.agent.spans import SpanMaker
+from framescope.agent.waits import Waits
 from framescope.handover import SPANS, Batch, FrameRecord, noted, pack, unpack
 from framescope.otel import MOST_OPEN, FrameSpans
 from framescope.pipeline import OffPipeline, Pipeline
@@ -65,7 +66,7 @@ class App:
         """Its spans, were it kept."""
         record = self.record()
         frame = outline(record, self.pipeline._recorder.definition, lambda reason: None)
-        fill(frame, record, self.pipeline._recorder.definition, {}, [], lambda reason: None)
+        fill(frame, record, self.pipeline._recorder.definition, {}, [], lambda reason: None, Waits().felt)
         return SpanMaker(Resource({}), lambda ns: ns).frame(Judged(frame, kept="slow", weight=1))
 
 

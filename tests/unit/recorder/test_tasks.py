@@ -12,6 +12,7 @@ import time
 import pytest
 
 from framescope.agent.intake import fill, outline
+from framescope.agent.waits import Waits
 from framescope.handover import STEPS, THREAD, UNKNOWN, FrameRecord, noted, works_in
 from framescope.judge.model import Frame
 from framescope.pipeline import OffPipeline
@@ -93,7 +94,7 @@ def stages_of(record: FrameRecord) -> list[object]:
 
 def as_the_agent_reads(record: FrameRecord, p: Recorder) -> Frame:
     frame = outline(record, p.definition, p.lose)
-    fill(frame, record, p.definition, {}, [], p.lose)
+    fill(frame, record, p.definition, {}, [], p.lose, Waits().felt)
     return frame
 
 
