@@ -211,6 +211,8 @@ class Segments:
         with self._changing:
             self._engine.close()
             self._engine = self._open_engine()
+            # Rows that the fault took may have others in their places now.
+            self.answers, self.roots = Remembered(_ANSWERS), Remembered(_ROOTS)
         self._open()
 
     def close(self) -> None:
