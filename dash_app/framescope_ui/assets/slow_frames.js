@@ -51,7 +51,7 @@
       return window.dash_clientside.no_update;
     }
     const added = ids.filter((id) => !chosen.includes(id));
-    const id = ids.includes(picked) && !added.length ? picked : added.length ? added[added.length - 1] : ids[ids.length - 1];
+    const id = added.length ? added[added.length - 1] : ids.includes(picked) ? picked : ids[ids.length - 1];
     const same = id === picked && ids.length === chosen.length && !added.length;
     const before = picked;
     chosen = ids;
