@@ -32,8 +32,9 @@
       if (!lane) return;
       const low = Math.max(Math.min(...range[axis]), lane.low);
       const high = Math.min(Math.max(...range[axis]), lane.high);
-      const slack = (lane.high - lane.low) * 0.02;
-      if (low <= lane.low + slack && high >= lane.high - slack) return;
+      const place = (y) => (lane.log ? Math.log10(y) : y);
+      const slack = (place(lane.high) - place(lane.low)) * 0.02;
+      if (place(low) <= place(lane.low) + slack && place(high) >= place(lane.high) - slack) return;
       if (lane.signal) query.set("within", `${lane.signal}:${number(low / lane.factor)}:${number(high / lane.factor)}`);
       else query.set("latency_ms", `${low.toFixed(3)}-${high.toFixed(3)}`);
     });

@@ -12,7 +12,8 @@ from framescope_ui.figures import lanes, quantity, theme
 from framescope_ui.figures.correlate import scale_of, shortened
 from framescope_ui.figures.drawing import Drawing
 from framescope_ui.figures.lanes import Label, Lane
-from framescope_ui.figures.live import draw_budget, draw_slow, draw_zone, worst_per_column
+from framescope_ui.figures.latency_axis import draw_budget, latency_lane
+from framescope_ui.figures.live import draw_slow, draw_zone, worst_per_column
 from framescope_ui.figures.theme import Theme
 from framescope_ui.questions.correlate_views import Chosen, Correlation, SignalRisk
 from framescope_ui.questions.views import Line
@@ -28,15 +29,10 @@ MOST_MARKS_PHONE = 90
 def time_figure(found: Correlation, risk: SignalRisk | None, at: Theme, *, phone: bool = False) -> go.Figure:
     """Latency, the chosen signal and slow frames by cause on one time axis; shaded where the signal was
     above."""
-    worst = max(
-        [
-            *(mark.latency_seconds for mark in found.slow_marks),
-            *(y for line in found.latency for y in line.y if y is not None),
-            (found.budget_seconds or 0) * 1.2,
-        ],
-        default=0.0,
-    )
-    latency = Lane("Latency", "ms", 150, 0, lanes.round_up(worst * 1.05e3))
+    drawn = [y for line in found.latency for y in line.y if y is not None]
+    medians = [y for line in found.latency[:1] for y in line.y if y is not None]
+    longest = max([*drawn, *(mark.latency_seconds for mark in found.slow_marks)], default=0.0)
+    latency = latency_lane("Latency", 150, medians, longest, found.budget_seconds)
     shown = [latency]
     signal = None
     if found.chosen is not None and risk is not None:
@@ -109,15 +105,9 @@ def time_figure(found: Correlation, risk: SignalRisk | None, at: Theme, *, phone
             },
             hovertemplate=f"{lanes.escaped(theme.title(cause))}: %{{y:.2f}} %<extra></extra>",
         )
-    for index, frames in enumerate(course.frames):
-        if not frames:
-            _shade(
-                figure,
-                causes,
-                middles[index] - course.step_seconds * 500,
-                middles[index] + course.step_seconds * 500,
-                at,
-            )
+    for first, last in _without_frames(course.frames):
+        left, right = (course.start + i * course.step_seconds for i in (first, last + 1))
+        _shade(figure, causes, left * 1e3, right * 1e3, at)
     draw_zone(figure, at, phone=phone)
     lanes.draw_marks(figure, found.marks, found.start, found.end, at, named=not phone)
     return lanes.finish(figure, shown, at, phone=phone)
@@ -127,15 +117,38 @@ def _boxes(
     found: Correlation, risk: SignalRisk | None, latency: Lane, signal: Lane | None
 ) -> dict[str, dict[str, Any]]:
     """What a box drawn in a lane selects beside its stretch of time: by the lane's axis the signal (None:
-    latency), what its values are multiplied with, and the lane's ends."""
+    latency), what its values are multiplied with, the lane's ends and whether it is logarithmic."""
     boxes: dict[str, dict[str, Any]] = {
-        latency.axis: {"signal": None, "factor": 1e3, "low": latency.low, "high": latency.high}
+        latency.axis: {
+            "signal": None,
+            "factor": 1e3,
+            "low": latency.low,
+            "high": latency.high,
+            "log": latency.log,
+        }
     }
     if signal is not None and risk is not None and found.chosen is not None and risk.value is None:
         known = [y for y in found.chosen.line.y if y is not None]
         factor, _ = scale_of(risk.unit, known)
-        boxes[signal.axis] = {"signal": risk.name, "factor": factor, "low": signal.low, "high": signal.high}
+        boxes[signal.axis] = {
+            "signal": risk.name,
+            "factor": factor,
+            "low": signal.low,
+            "high": signal.high,
+            "log": False,
+        }
     return boxes
+
+
+def _without_frames(frames: Sequence[int]) -> list[tuple[int, int]]:
+    """The first and last step of each stretch in which there was no frame."""
+    found: list[tuple[int, int]] = []
+    for index in (index for index, count in enumerate(frames) if not count):
+        if found and found[-1][1] == index - 1:
+            found[-1] = (found[-1][0], index)
+        else:
+            found.append((index, index))
+    return found
 
 
 def _shares(found: Correlation) -> dict[str, list[float]]:

@@ -14,14 +14,16 @@ import plotly.graph_objects as go
 from framescope_ui.figures import lanes, quantity, theme
 from framescope_ui.figures.drawing import Drawing
 from framescope_ui.figures.lanes import Label, Lane, escaped
-from framescope_ui.figures.live import draw_budget, draw_load, draw_queues, gpu_title
+from framescope_ui.figures.latency_axis import FAR_BEYOND, draw_budget
+from framescope_ui.figures.live import draw_load, draw_queues, gpu_title
 from framescope_ui.figures.theme import Theme
 from framescope_ui.questions.views import EveryFrame, FrameView, Line, StageRow
 
 ROW = 19
 """px of one row of the waterfall."""
 NAMED_LOSS = 0.0005
-"""s lost to one cause from which it is written beside the bar."""
+NAMED_SHARE = 0.02
+"""s lost to one cause, and its share of what the row lost, from which it is written beside the bar."""
 MOST_ROWS = 12
 """More stages than this: the longest, until all are asked for."""
 MOST_ROWS_PHONE = 5
@@ -32,6 +34,8 @@ LEFT = 176
 NAME_CHARACTERS = 17
 NEIGHBOURS = 30
 """Frames drawn on either side of the one looked at."""
+CUT = 4
+"""Times what is usual at which the bars of neighbours are cut, where one of them took far longer."""
 
 
 def shown_range(view: FrameView) -> tuple[float, float]:
@@ -151,13 +155,17 @@ def waterfall_figure(
             lanes.draw_gaps(figure, load_lane, wide, start, end, at, phone=phone)
         if window:
             load_lane.labels.append(
-                Label(f"one reading covers {window * 1e3:.0f} ms", 0, theme.token("ink-3", at))
+                Label(f"one reading covers {_window_text(window)}", 0, theme.token("ink-3", at))
             )
     if clock_lane in shown:
         _draw_clock(figure, clock_lane, clock[0], window, at)
     if depth_lane in shown:
         draw_queues(figure, depth_lane, depth, at)
     return lanes.finish(figure, shown, at, phone=phone)
+
+
+def _window_text(seconds: float) -> str:
+    return f"{seconds * 1e3:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def _any(found: Sequence[Line]) -> bool:
@@ -387,7 +395,7 @@ def _name_losses(figure: Drawing, lane: Lane, rows: Sequence[StageRow], at: Them
         told = [
             f"{theme.code(cause)} {quantity.milliseconds(seconds)}"
             for cause, seconds in row.lost_by_cause
-            if seconds >= NAMED_LOSS
+            if seconds >= max(NAMED_LOSS, NAMED_SHARE * (row.lost or 0.0))
         ]
         if not told:
             continue
@@ -523,10 +531,7 @@ def neighbours_figure(view: FrameView, at: Theme, *, phone: bool = False) -> go.
     start, end = (min(xs), max(xs)) if xs else (-0.25, 0.25)
     spacing = (end - start) / max(len(xs) - 1, 1) or 0.01
     start, end = start - spacing, end + spacing * 2
-    worst = max([every.latency_seconds[i] for i in chosen] if every else [0.0], default=0.0)
-    latency = Lane(
-        "Latency", "ms", 64, 0, lanes.round_up(max(worst, (view.budget_seconds or 0) * 1.2) * 1.05e3)
-    )
+    latency = _neighbours_lane(every, chosen, view)
     window = view.gpu_window_seconds or 0.0
     load = around(view.series.get("gpu_utilization", ()), view.due, start, end, window)
     others = {
@@ -575,7 +580,7 @@ def neighbours_figure(view: FrameView, at: Theme, *, phone: bool = False) -> go.
         load_lane.labels.clear()
         if window:
             load_lane.labels.append(
-                Label(f"readings {window * 1e3:.0f} ms apart", 50, theme.token("ink-3", at))
+                Label(f"readings {_window_text(window)} apart", 50, theme.token("ink-3", at))
             )
     lanes.draw_marks(figure, _after_due(view.marks, view), start, end, at, named=not phone)
     left, right = shown_range(view)
@@ -591,6 +596,23 @@ def neighbours_figure(view: FrameView, at: Theme, *, phone: bool = False) -> go.
         fillcolor="rgba(0,0,0,0)",
     )
     return lanes.finish(figure, shown, at, phone=phone)
+
+
+def _neighbours_lane(every: EveryFrame | None, chosen: Sequence[int], view: FrameView) -> Lane:
+    """From 0 to the longest frame; bars of frames that took much longer than the others are cut, which the
+    lane says."""
+    budget = view.budget_seconds or 0.0
+    took = [every.latency_seconds[i] for i in _finished(every, chosen)] if every else []
+    longest = max([*took, budget * 1.2], default=0.0)
+    usual = max(float(np.median(took)) if took else 0.0, budget)
+    if longest <= FAR_BEYOND * usual:
+        return Lane("Latency", "ms", 64, 0, lanes.round_up(longest * 1.05e3))
+    top = lanes.round_up(CUT * usual * 1e3)
+    return Lane("Latency", "ms", 64, 0, top, note=f"bars cut at {top:g}")
+
+
+def _finished(every: EveryFrame, chosen: Sequence[int]) -> list[int]:
+    return [i for i in chosen if every.outcome[i] not in ("dropped", "failed")]
 
 
 def _after_due(marks: Sequence[tuple[float, str]], view: FrameView) -> list[tuple[float, str]]:
@@ -614,7 +636,7 @@ def _draw_neighbours(
     at: Theme,
 ) -> None:
     quiet = theme.rgba(theme.token("ink-3", at), 0.55)
-    finished = [i for i in chosen if every.outcome[i] not in ("dropped", "failed")]
+    finished = _finished(every, chosen)
     kept = {item.frame_id: item.trace_id for item in view.kept_near if item.frame_id is not None}
     causes = [(every.cause[i] or "unknown") if every.outcome[i] == "slow" else "" for i in finished]
     patterns = theme.pattern([cause or "structural" for cause in causes], at)

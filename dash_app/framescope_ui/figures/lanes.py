@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -23,9 +24,14 @@ GAP_WRITTEN = 0.05
 GAP_NAMED = 0.2
 """Shares of the x range from which a gap is shaded, its length written above it, and named as well."""
 MARKS_APART = 0.004
-"""Share of the x range below which two change markers are one line: side by side they make a hatching."""
-NAME_CHARACTER = 0.011
-"""About the share of the x range that one character of a name takes."""
+"""Share of the x range below which two change markers are one: side by side they make a hatching."""
+MOST_LINES = 12
+"""More change markers than this are a mesh over the curves: then only the named ones have a line through all
+lanes, the others a tick at the top."""
+TICK = 6
+"""px of such a tick."""
+NAME_CHARACTER = 0.014
+"""About the share of the x range that one character of a name takes, where the window is 768 px wide."""
 
 
 @dataclass(slots=True)
@@ -40,7 +46,7 @@ class Label:
 @dataclass(slots=True)
 class Lane:
     """One lane: its title, unit, height in px and y range, and the labels right of it. ``note`` stands under
-    the unit."""
+    the unit; with ``log`` both ends are above 0."""
 
     title: str
     unit: str
@@ -52,11 +58,21 @@ class Lane:
     labels: list[Label] = field(default_factory=list)
     axis: str = "y"
     note: str = ""
+    log: bool = False
 
     @property
     def layout_axis(self) -> str:
         """The key of its axis in the layout."""
         return "yaxis" + self.axis[1:]
+
+    def place(self, y: float) -> float:
+        """Where a value lies, as ranges and annotations want it: on a logarithmic axis its power of ten."""
+        return math.log10(max(y, self.low)) if self.log else y
+
+    def share(self, y: float) -> float:
+        """How far up the lane a value lies, 0 to 1."""
+        low, high = self.place(self.low), self.place(self.high)
+        return (self.place(min(max(y, self.low), self.high)) - low) / ((high - low) or 1)
 
 
 def stack(
@@ -93,7 +109,8 @@ def stack(
         used += lane.height + between
         axis: dict[str, Any] = {
             "domain": [max(lower, 0), min(upper, 1)],
-            "range": [lane.low, lane.high],
+            "range": [lane.place(lane.low), lane.place(lane.high)],
+            **({"type": "log"} if lane.log else {}),
             "anchor": "x",
             "fixedrange": True,
             "nticks": max(2, lane.height // 22),
@@ -123,7 +140,8 @@ def finish(figure: Drawing, lanes: Sequence[Lane], at: Theme, *, phone: bool) ->
             "xshift": 8,
             "xanchor": "left",
             "yref": lane.axis,
-            "y": lane.low + pixel / lane.height * ((lane.high - lane.low) or 1),
+            "y": lane.place(lane.low)
+            + pixel / lane.height * ((lane.place(lane.high) - lane.place(lane.low)) or 1),
             "yanchor": "middle",
             "showarrow": False,
             "font": {"size": 11.5, "color": label.colour},
@@ -136,11 +154,10 @@ def finish(figure: Drawing, lanes: Sequence[Lane], at: Theme, *, phone: bool) ->
 
 
 def _spread(lane: Lane) -> Iterator[tuple[Label, float]]:
-    span = (lane.high - lane.low) or 1
     wanted = sorted(lane.labels, key=lambda one: one.y)
     pixels: list[float] = []
     for label in wanted:
-        pixel = (min(max(label.y, lane.low), lane.high) - lane.low) / span * lane.height
+        pixel = lane.share(label.y) * lane.height
         pixels.append(max(pixel, pixels[-1] + 15) if pixels else pixel)
     over = pixels[-1] - lane.height if pixels else 0
     if over > 0:
@@ -255,7 +272,7 @@ def draw_gaps(
             xref="x",
             yref=lane.axis,
             x=(left + right) / 2 * 1e3,
-            y=lane.high,
+            y=lane.place(lane.high),
             yanchor="top" if phone else "bottom",
             showarrow=False,
             font={"size": 11, "color": theme.token("ink-3", at)},
@@ -301,29 +318,22 @@ def draw_marks(
     """Change markers in the range: a dotted vertical through all lanes, named at the top where it fits.
 
     The newest are named first; a name that would touch another, or lie in a stretch where something is
-    ``written`` already, is left to the list under the chart. On a phone that is all of them.
+    ``written`` already, is left to the list under the chart. On a phone that is all of them. Where there are
+    many, those without a name are ticks.
     """
-    taken = (end - start) * 2 + end
-    drawn = taken
+    drawn: list[tuple[float, str]] = []
     for time, text in sorted(marks, reverse=True):
-        if not start <= time <= end or drawn - time < MARKS_APART * (end - start):
-            continue
-        drawn = time
-        figure.add_shape(
-            type="line",
-            xref="x",
-            yref="paper",
-            x0=time * 1e3,
-            x1=time * 1e3,
-            y0=0,
-            y1=1,
-            line={"width": 1, "dash": "1px,3px", "color": theme.token("ink-3", at)},
-        )
+        if start <= time <= end and not (drawn and drawn[-1][0] - time < MARKS_APART * (end - start)):
+            drawn.append((time, text))
+    taken = end + (end - start) * 2
+    for time, text in drawn:
         name = text if len(text) <= 40 else text[:39] + "…"
         width = len(name) * NAME_CHARACTER * (end - start)
         right_half = time - start > (end - start) / 2
         left, right = (time - width, time) if right_half else (time, time + width)
-        if not named or right > taken or any(left < b and a < right for a, b in written):
+        fits = named and right <= taken and not any(left < b and a < right for a, b in written)
+        _mark(figure, time, at, tick=len(drawn) > MOST_LINES and not fits)
+        if not fits:
             continue
         taken = left
         figure.add_annotation(
@@ -339,3 +349,17 @@ def draw_marks(
             showarrow=False,
             font={"size": 11, "color": theme.token("ink-2", at)},
         )
+
+
+def _mark(figure: Drawing, time: float, at: Theme, *, tick: bool) -> None:
+    """One change marker: a line through all lanes, or a tick at the top."""
+    height = {"ysizemode": "pixel", "yanchor": 1, "y0": 0, "y1": -TICK} if tick else {"y0": 0, "y1": 1}
+    figure.add_shape(
+        type="line",
+        xref="x",
+        yref="paper",
+        x0=time * 1e3,
+        x1=time * 1e3,
+        **height,
+        line={"width": 1, "dash": "solid" if tick else "1px,3px", "color": theme.token("ink-3", at)},
+    )

@@ -12,6 +12,7 @@ from framescope_ui.figures import lanes, local_time, quantity, theme
 from framescope_ui.figures.drawing import Drawing
 from framescope_ui.figures.heat import draw_heat, heat_lane
 from framescope_ui.figures.lanes import Label, Lane
+from framescope_ui.figures.latency_axis import draw_budget, latency_lane
 from framescope_ui.figures.theme import Theme
 from framescope_ui.questions.views import Line, Live, SlowMark
 
@@ -109,12 +110,12 @@ def _greatest(found: Sequence[Line]) -> float:
 
 
 def _latency_lane(live: Live, phone: bool) -> Lane:
-    worst = max(
+    longest = max(
         _greatest(live.history.get("latency_p99", ())),
         max((mark.latency_seconds for mark in live.slow_marks), default=0.0),
-        (live.budget_seconds or 0) * 1.2,
     )
-    return Lane("Latency", "ms", 190 if phone else 250, 0, lanes.round_up(worst * 1.05e3))
+    usual = [y for line in live.history.get("latency_p50", ()) for y in line.y if y is not None]
+    return latency_lane("Latency", 190 if phone else 250, usual, longest, live.budget_seconds)
 
 
 def _frames_lane(live: Live, phone: bool) -> Lane:
@@ -178,54 +179,6 @@ def _draw_latency(
         worst_per_column(live.slow_marks, start, end, MOST_MARKS_PHONE if phone else MOST_MARKS),
         at,
     )
-
-
-def draw_budget(
-    figure: Drawing, lane: Lane, budget_seconds: float | None, at: Theme, *, phone: bool = False
-) -> None:
-    """The budget: a dashed line, and its number as a tick of the axis (on a phone, on the line)."""
-    if budget_seconds is None:
-        return
-    budget = budget_seconds * 1e3
-    figure.add_shape(
-        type="line",
-        xref="paper",
-        yref=lane.axis,
-        x0=0,
-        x1=1,
-        y0=budget,
-        y1=budget,
-        line={"width": 1.2, "dash": "4px,3px", "color": theme.token("ink", at)},
-    )
-    step = lanes.tick_step(lane.high)
-    ticks = [
-        tick
-        for tick in np.arange(0, lane.high + step / 2, step)
-        if abs(tick - budget) > lane.high * 13 / lane.height
-    ]
-    figure.update_layout(
-        {
-            lane.layout_axis: {
-                "tickvals": [*ticks, budget],
-                "ticktext": [
-                    *(f"{tick:g}" for tick in ticks),
-                    f"{budget:.3g}" if phone else f"budget {budget:.4g}",
-                ],
-            }
-        }
-    )
-    if phone:
-        figure.add_annotation(
-            text="budget",
-            xref="paper",
-            x=0,
-            xanchor="left",
-            yref=lane.axis,
-            y=budget,
-            yanchor="bottom",
-            showarrow=False,
-            font={"size": 11, "color": theme.token("ink-2", at)},
-        )
 
 
 def worst_per_column(

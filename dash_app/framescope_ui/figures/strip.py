@@ -12,24 +12,14 @@ from tsdownsample import MinMaxDownsampler
 from framescope_ui.figures import lanes, theme
 from framescope_ui.figures.drawing import Drawing
 from framescope_ui.figures.lanes import Lane
-from framescope_ui.figures.live import (
-    MOST_MARKS,
-    MOST_MARKS_PHONE,
-    draw_budget,
-    draw_slow,
-    draw_zone,
-    worst_per_column,
-)
+from framescope_ui.figures.latency_axis import draw_budget, latency_lane
+from framescope_ui.figures.live import MOST_MARKS, MOST_MARKS_PHONE, draw_slow, draw_zone, worst_per_column
 from framescope_ui.figures.theme import Theme
 from framescope_ui.questions.views import EveryFrame, SlowMark
 
 MOST_POINTS = 2000
 """More frames than this share pixels: the shortest and longest of each column are drawn."""
 HEIGHT = 130
-FAR_BEYOND = 10
-"""The longest frame took so many times what is usual: a linear axis would show that one frame alone."""
-STEPS = (1, 2, 5)
-"""Ticks of a log axis, in each power of ten."""
 
 
 def strip_figure(
@@ -45,15 +35,13 @@ def strip_figure(
 ) -> go.Figure:
     """One lane with every frame of ``[start, end)`` unix seconds, a bracket over each of the ``incidents``,
     the latencies (ms) that a ``box`` was drawn around, and change markers (unix seconds and text)."""
-    log = is_log(every)
     outcome = np.asarray(every.outcome)
     latency = np.asarray(every.latency_seconds, dtype=np.float64)
     x = np.asarray(every.x, dtype=np.float64)
     slow, dropped = outcome == "slow", (outcome == "dropped") | (outcome == "failed")
-    worst = max(latency.max(initial=0.0), (every.budget_seconds or 0) * 1.2) * 1e3
-    least = latency[~dropped & (latency > 0)].min(initial=worst / 1e3) * 0.9e3
-    low, high = (least, worst * 1.2) if log else (0.0, lanes.round_up(worst * 1.05))
-    lane = Lane("Every frame", "ms, log scale" if log else "ms", HEIGHT, low, high)
+    begun = latency[~dropped & (latency > 0)]
+    longest = float(latency.max(initial=0.0))
+    lane = latency_lane("Every frame", HEIGHT, begun, longest, every.budget_seconds)
     figure = lanes.stack([lane], at, phone=phone, top=20 if changes else 14, right=44)
     spread = "%H:%M:%S" if end - start <= 120 else "%H:%M"
     figure.update_layout(
@@ -77,7 +65,7 @@ def strip_figure(
     if len(lost):
         figure.add_scatter(
             x=x[lost] * 1e3,
-            y=np.full(len(lost), low, dtype=np.float32),
+            y=np.full(len(lost), lane.low, dtype=np.float32),
             mode="markers",
             name="dropped or failed",
             yaxis=lane.axis,
@@ -85,25 +73,12 @@ def strip_figure(
             marker={"symbol": "x-thin-open", "size": 6, "color": theme.token("ink-2", at)},
             hovertemplate="dropped or failed",
         )
-    draw_budget(figure, lane, every.budget_seconds, at, phone=phone and not log)
-    if log:
-        _log_axis(figure, lane, every.budget_seconds)
+    draw_budget(figure, lane, every.budget_seconds, at, phone=phone)
     _brackets(figure, lane, incidents, start, end, at)
     lanes.draw_marks(figure, changes, start, end, at, named=not phone)
     if box is not None:
         _box(figure, lane, box, at)
     return lanes.finish(figure, [lane], at, phone=phone)
-
-
-def is_log(every: EveryFrame) -> bool:
-    """Whether the axis is logarithmic: the longest frame is so far beyond the usual that all others would lie
-    on one line."""
-    latency = np.asarray(every.latency_seconds, dtype=np.float64)
-    latency = latency[latency > 0]
-    if not latency.size:
-        return False
-    usual = max(float(np.median(latency)), every.budget_seconds or 0.0)
-    return bool(latency.max() > FAR_BEYOND * usual)
 
 
 def strip_note(every: EveryFrame, *, phone: bool = False) -> str:
@@ -131,34 +106,6 @@ def _points(
         yaxis=lane.axis,
         marker={"symbol": "circle", "size": 3, "color": theme.rgba(theme.token("ink-3", at), 0.7)},
         hovertemplate="%{y:.1f} ms",
-    )
-
-
-def _log_axis(figure: Drawing, lane: Lane, budget_seconds: float | None) -> None:
-    decades = (lane.low, lane.high)
-    span = np.log10(decades[1] / decades[0])
-    first, last = (int(np.floor(np.log10(end))) for end in decades)
-    steps = STEPS if span < 2 else STEPS[:1]
-    budget = None if budget_seconds is None else budget_seconds * 1e3
-    ticks = [
-        step * 10.0**power
-        for power in range(first, last + 1)
-        for step in steps
-        if decades[0] <= step * 10.0**power <= decades[1]
-        and (budget is None or abs(np.log10(step * 10.0**power / budget)) > span * 13 / lane.height)
-    ]
-    named = [f"{tick:g}" for tick in ticks]
-    if budget is not None:
-        ticks, named = [*ticks, budget], [*named, f"budget {budget:g}"]
-    figure.update_layout(
-        {
-            lane.layout_axis: {
-                "type": "log",
-                "range": [float(np.log10(end)) for end in decades],
-                "tickvals": ticks,
-                "ticktext": named,
-            }
-        }
     )
 
 

@@ -59,17 +59,27 @@ async def test_a_marker_in_a_gap_leaves_the_place_to_the_length_of_the_gap() -> 
 
 @pytest.mark.parametrize("window", [60.0, 300.0])
 async def test_names_of_seventeen_markers_in_a_minute_do_not_touch(window: float) -> None:
-    marks = [(NOW - 58 + 3.4 * i, f"configuration {i}") for i in range(17)]
+    marks = [(NOW - 58 + 3.4 * i, f"config {i}") for i in range(17)]
     figure = live_figure(replace(await snapshot(), marks=marks), "dark", window)
-    names = [one for one in written(figure) if str(one.text).startswith("configuration")]
+    names = [one for one in written(figure) if str(one.text).startswith("config")]
     assert names
-    assert len([s for s in figure.layout.shapes if s.x0 == s.x1 and s.y0 == 0 and s.y1 == 1]) == 17
+    marked = [shape for shape in figure.layout.shapes if shape.x0 == shape.x1]
+    assert {shape.x0 for shape in marked} == {time * 1e3 for time, _ in marks}
+    through = [shape.x0 for shape in marked if shape.ysizemode != "pixel"]
+    assert sorted(through) == sorted(one.x for one in names), "the others are ticks: lines would be a mesh"
     spans = []
     for one in names:
         width = len(one.text) * NAME_CHARACTER * window
         at = one.x / 1e3
         spans.append((at - width, at) if one.xanchor == "right" else (at, at + width))
     assert all(left[1] <= right[0] for left, right in pairwise(sorted(spans)))
+
+
+async def test_a_few_markers_are_lines_also_where_their_names_have_no_room() -> None:
+    marks = [(NOW - 20 + i, f"configuration {i}") for i in range(5)]
+    figure = live_figure(replace(await snapshot(), marks=marks), "dark", 60.0)
+    lines = [shape for shape in figure.layout.shapes if shape.x0 == shape.x1 and shape.ysizemode != "pixel"]
+    assert len(lines) == 5
 
 
 async def test_the_start_is_not_named_where_the_budget_stands_on_it() -> None:
