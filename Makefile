@@ -77,7 +77,7 @@ pictures: $(VENV)/.dev
 	$(BIN)/python docs/screenshots.py $(ARGS)
 
 # What the product needs to run its demo: three seconds with a warm package cache, a minute without.
-$(VENV)/.demo: pyproject.toml $(LOCK) hatch_build.py instrumentation/framescope/_core.c
+$(VENV)/.demo: pyproject.toml $(LOCK) hatch_build.py instrumentation/framescope/_core.c dash_app/framescope_ui/store/_scan.c
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "framescope needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 $(MAKECMDGOALS)")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "framescope: installing into $(VENV)" >&2

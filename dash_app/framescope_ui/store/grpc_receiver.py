@@ -12,7 +12,7 @@ from google.rpc.code_pb2 import Code
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
-from .otlp import Malformed, Signal, decode
+from .otlp import Malformed, Signal, take
 from .receiver import RETRY_AFTER_S, receive
 from .tally import Tally
 from .writer import NotStored, Overloaded, Writer
@@ -56,7 +56,7 @@ def grpc_receiver(
 def _export(signal: Signal, writer: Writer, tally: Tally) -> Callable[[bytes, Any], Awaitable[bytes]]:
     async def export(body: bytes, context: Any) -> bytes:
         try:
-            request = decode(signal, body, "protobuf")
+            request = take(signal, body, "protobuf")
             response = await receive(request, len(body), writer, tally)
         except Malformed as error:
             tally.add("refused: INVALID_ARGUMENT")

@@ -20,7 +20,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
 from starlette.routing import Route
 
-from .otlp import Encoding, Malformed, Response, Signal, TooLarge, decode, gunzip
+from .otlp import Encoding, Malformed, Response, Signal, TooLarge, gunzip, take
 from .receiver import RETRY_AFTER_S, receive
 from .tally import Tally
 from .writer import NotStored, Overloaded, Writer
@@ -73,9 +73,9 @@ async def _export(
         if packing == "gzip":
             body = await asyncio.to_thread(gunzip, body, limit)
         if encoding == "json" or len(body) > _SLOW_TO_PARSE_BYTES:
-            request = await asyncio.to_thread(decode, signal, body, encoding)
+            request = await asyncio.to_thread(take, signal, body, encoding)
         else:
-            request = decode(signal, body, encoding)
+            request = take(signal, body, encoding)
         response = await receive(request, len(body), writer, tally)
     except Malformed as error:
         return refuse(400, Code.INVALID_ARGUMENT, str(error))

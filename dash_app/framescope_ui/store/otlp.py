@@ -26,9 +26,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from .scan import ScannedTraces, scan
+
 Signal = Literal["traces", "metrics", "logs"]
 Encoding = Literal["protobuf", "json"]
 Request: TypeAlias = ExportTraceServiceRequest | ExportMetricsServiceRequest | ExportLogsServiceRequest
+Taken: TypeAlias = Request | ScannedTraces
+"""A request as it is stored."""
 Response: TypeAlias = ExportTraceServiceResponse | ExportMetricsServiceResponse | ExportLogsServiceResponse
 
 _REQUESTS: Final[dict[Signal, type[Request]]] = {
@@ -52,6 +56,12 @@ class TooLarge(ValueError):
 def decode(signal: Signal, body: bytes, encoding: Encoding) -> Request:
     """The request a body holds. Raises ``Malformed`` with a reason for people."""
     return _from_json(signal, body) if encoding == "json" else _from_protobuf(signal, body)
+
+
+def take(signal: Signal, body: bytes, encoding: Encoding) -> Taken:
+    """What a body holds, by the scanner where that reads it. Raises ``Malformed`` as ``decode`` does."""
+    scanned = scan(body) if signal == "traces" and encoding == "protobuf" else None
+    return decode(signal, body, encoding) if scanned is None else scanned
 
 
 def gunzip(body: bytes, limit: int) -> bytes:

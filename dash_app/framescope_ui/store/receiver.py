@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from .otlp import Request, Response
+from .otlp import Response, Taken
 from .tally import Tally
 from .writer import Writer
 
@@ -23,7 +23,7 @@ RETRY_AFTER_S: Final = 1
 """How long a sender is asked to wait when the store is overloaded or its disk refuses."""
 
 
-async def receive(request: Request, size: int, writer: Writer, tally: Tally) -> Response:
+async def receive(request: Taken, size: int, writer: Writer, tally: Tally) -> Response:
     """Store a request of ``size`` bytes and answer once it is committed.
 
     Logs are taken and not kept, counted. Raises ``Overloaded`` and ``NotStored`` as the writer does.

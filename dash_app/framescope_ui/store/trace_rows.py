@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from framescope import signals
 from framescope.judge import outcome_of
 
 from .attributes import codes, contents, integer, letters, mapping, number, plain, text
+from .scan import HOT, Blame, ScannedFrame, ScannedTraces
 from .schema import BATCH
 
 UNKNOWN_SERVICE: Final = "unknown_service"
@@ -26,23 +28,14 @@ _GREATEST_AHEAD_NS: Final = 3_600_000_000_000
 """How far after its arrival a ``frames`` record may end: no clock is off by more, such a number is wrong."""
 _NO_TRACE: Final = bytes(16)
 _NO_SPAN: Final = bytes(8)
-_HOT: Final = frozenset(
-    {
-        signals.FRAME_OUTCOME,
-        signals.FRAME_SLOW,
-        signals.FRAME_PIPELINE,
-        signals.FRAME_ID,
-        signals.FRAME_KEPT,
-        signals.FRAME_CAUSE_NAME,
-        signals.FRAME_CAUSE_CONFIDENCE,
-        signals.FRAME_LOST_TOTAL,
-        signals.FRAME_OVERRUN_TOTAL,
-        signals.FRAME_BUDGET_LIMIT,
-    }
-)
-_TOLD: Final = _HOT | {signals.FRAME_STAGE_NAME}
+_TOLD: Final = HOT | {signals.FRAME_STAGE_NAME}
 _SLOW: Final = frozenset({"slow", "failed", "dropped"})
 _LOST: Final = signals.FRAME_LOST_PREFIX.encode()
+_BAD_TRACE_ID: Final = "invalid trace id"
+_BAD_SPAN_ID: Final = "invalid span id"
+_BAD_TIME: Final = "time out of range"
+_REMEMBERED_BYTES: Final = 4096
+"""Of resources up to this size the last 256 are remembered: a request has one, and mostly the one before."""
 _SPANS_TAG: Final = bytes([ScopeSpans.SPANS_FIELD_NUMBER << 3 | 2])
 """What stands before each span of a ScopeSpans message: protobuf's wire format, length-delimited."""
 _BATCH_END: Final = [name for name, _, _ in BATCH.columns].index("end_ns")
@@ -94,6 +87,7 @@ class FrameRow:
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
+    body: bytes
     digest: int
     service: str
     instance: str | None
@@ -113,9 +107,8 @@ def trace_rows(request: ExportTraceServiceRequest, arrived_ns: int) -> TraceRows
     """
     rows = TraceRows()
     for group in request.resource_spans:
-        body = group.resource.SerializeToString(deterministic=True)
-        origin = _origin(group.resource, body)
-        rows.resources[origin.digest] = body
+        origin = _origin(group.resource)
+        rows.resources[origin.digest] = origin.body
         traces: defaultdict[bytes, list[Span]] = defaultdict(list)
         for scope in group.scope_spans:
             for span in scope.spans:
@@ -126,6 +119,31 @@ def trace_rows(request: ExportTraceServiceRequest, arrived_ns: int) -> TraceRows
         for trace_id, spans in traces.items():
             _add_trace(rows, origin, trace_id, spans, arrived_ns)
     return rows
+
+
+def scanned_rows(scanned: ScannedTraces, arrived_ns: int) -> TraceRows:
+    """The same of a request that the scanner read."""
+    rows = TraceRows()
+    for group in scanned.groups:
+        remembered = len(group.resource) <= _REMEMBERED_BYTES
+        origin = _known_origin(group.resource) if remembered else _origin(Resource.FromString(group.resource))
+        rows.resources[origin.digest] = origin.body
+        rows.accepted += group.spans
+        for reason, count in zip((_BAD_TRACE_ID, _BAD_SPAN_ID, _BAD_TIME), group.rejected, strict=True):
+            if count:
+                rows.rejected[reason] += count
+        rows.frames += [_scanned_frame(origin, frame) for frame in group.frames]
+        for bodies in group.others:
+            spans = [Span.FromString(body) for body in bodies]
+            _add_trace(rows, origin, spans[0].trace_id, spans, arrived_ns)
+    return rows
+
+
+def _scanned_frame(origin: _Origin, frame: ScannedFrame) -> FrameRow:
+    trace_id, start_ns, latency_ns, failed, told, root, children, worst, longest = frame
+    hot, slow = _hot(origin, start_ns, latency_ns, failed, told)
+    guilty: Blame | None = worst or (longest if slow else None)
+    return FrameRow(trace_id, hot, Guilt(*guilty) if guilty else None, origin.digest, root, children)
 
 
 def _add_trace(rows: TraceRows, origin: _Origin, trace_id: bytes, spans: list[Span], arrived_ns: int) -> None:
@@ -162,39 +180,46 @@ def _add_trace(rows: TraceRows, origin: _Origin, trace_id: bytes, spans: list[Sp
 
 
 def _frame_row(origin: _Origin, root: Span, told: dict[str, Any], children: Sequence[Span]) -> FrameRow:
-    outcome = outcome_of(
-        told,
-        root.end_time_unix_nano - root.start_time_unix_nano,
-        failed=root.status.code == Status.STATUS_CODE_ERROR,
-    )
-    slow = told.get(signals.FRAME_SLOW) is True or outcome in _SLOW
+    latency_ns = root.end_time_unix_nano - root.start_time_unix_nano
+    failed = root.status.code == Status.STATUS_CODE_ERROR
+    hot, slow = _hot(origin, root.start_time_unix_nano, latency_ns, failed, told)
     # Read what Python must read and no more: with every attribute of every stage looked at and the message
     # built anew, a frame of nine spans cost 130 us here, so 50.
     bodies = [span.SerializeToString() for span in children]
     losers = [span for span, body in zip(children, bodies, strict=True) if _LOST in body]
     return FrameRow(
         trace_id=root.trace_id,
-        hot=(
-            origin.service,
-            origin.instance,
-            origin.host,
-            text(told.get(signals.FRAME_PIPELINE)),
-            integer(told.get(signals.FRAME_ID)),
-            root.start_time_unix_nano,
-            root.end_time_unix_nano - root.start_time_unix_nano,
-            outcome,
-            text(told.get(signals.FRAME_KEPT)),
-            text(told.get(signals.FRAME_CAUSE_NAME)),
-            number(told.get(signals.FRAME_CAUSE_CONFIDENCE)),
-            number(told.get(signals.FRAME_LOST_TOTAL)),
-            number(told.get(signals.FRAME_OVERRUN_TOTAL)),
-            number(told.get(signals.FRAME_BUDGET_LIMIT)),
-        ),
+        hot=hot,
         guilt=guiltiest(losers, slow=False) or (guiltiest(children, slow) if slow else None),
         resource=origin.digest,
         root=root.SerializeToString(),
         children=_scope_of(bodies),
     )
+
+
+def _hot(
+    origin: _Origin, start_ns: int, latency_ns: int, failed: bool, told: dict[str, Any]
+) -> tuple[tuple[Any, ...], bool]:
+    """The columns of lists and filters, and whether the frame was slow."""
+    outcome = outcome_of(told, latency_ns, failed=failed)
+    slow = told.get(signals.FRAME_SLOW) is True or outcome in _SLOW
+    hot = (
+        origin.service,
+        origin.instance,
+        origin.host,
+        text(told.get(signals.FRAME_PIPELINE)),
+        integer(told.get(signals.FRAME_ID)),
+        start_ns,
+        latency_ns,
+        outcome,
+        text(told.get(signals.FRAME_KEPT)),
+        text(told.get(signals.FRAME_CAUSE_NAME)),
+        number(told.get(signals.FRAME_CAUSE_CONFIDENCE)),
+        number(told.get(signals.FRAME_LOST_TOTAL)),
+        number(told.get(signals.FRAME_OVERRUN_TOTAL)),
+        number(told.get(signals.FRAME_BUDGET_LIMIT)),
+    )
+    return hot, slow
 
 
 def _scope_of(bodies: Iterable[bytes]) -> bytes:
@@ -326,9 +351,16 @@ def _root_attributes(span: Span) -> dict[str, Any] | None:
     return told if signals.FRAME_PIPELINE in told and signals.FRAME_STAGE_NAME not in told else None
 
 
-def _origin(resource: Resource, body: bytes) -> _Origin:
+@lru_cache(maxsize=256)
+def _known_origin(body: bytes) -> _Origin:
+    return _origin(Resource.FromString(body))
+
+
+def _origin(resource: Resource) -> _Origin:
+    body = resource.SerializeToString(deterministic=True)
     told = mapping(resource.attributes)
     return _Origin(
+        body=body,
         digest=resource_digest(body),
         service=text(told.get(signals.SERVICE_NAME)) or UNKNOWN_SERVICE,
         instance=text(told.get(signals.SERVICE_INSTANCE_ID)),
@@ -340,9 +372,9 @@ def _origin(resource: Resource, body: bytes) -> _Origin:
 def _unstorable(span: Span) -> str | None:
     trace_id, span_id = span.trace_id, span.span_id
     if len(trace_id) != 16 or trace_id == _NO_TRACE:
-        return "invalid trace id"
+        return _BAD_TRACE_ID
     if len(span_id) != 8 or span_id == _NO_SPAN:
-        return "invalid span id"
+        return _BAD_SPAN_ID
     if not 0 < span.start_time_unix_nano <= _GREATEST_NS or span.end_time_unix_nano > _GREATEST_NS:
-        return "time out of range"
+        return _BAD_TIME
     return None

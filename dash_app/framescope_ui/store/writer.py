@@ -14,7 +14,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, MutableMapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import duckdb
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -23,10 +23,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from .arrivals import Pipeline
 from .metric_rows import MetricRows, metric_rows
 from .otlp import Malformed
+from .scan import ScannedTraces
 from .schema import BATCH, FRAME, HISTOGRAM, MARK, POINT, RESOURCE, SERIES, SPAN, Table
 from .segments import Segment, Segments
 from .tally import Tally
-from .trace_rows import Guilt, TraceRows, trace_rows
+from .trace_rows import Guilt, TraceRows, scanned_rows, trace_rows
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ _LEAST_FREE_BYTES: Final = 64 * 2**20
 _SERVICE, _PIPELINE, _END = (
     [name for name, _, _ in BATCH.columns].index(wanted) for wanted in ("service", "pipeline", "end_ns")
 )
+Storable: TypeAlias = ExportTraceServiceRequest | ScannedTraces | ExportMetricsServiceRequest
 _PASSING_FAILURES: Final = (duckdb.Error, OSError, MemoryError)
 """What may be over when the sender comes again: the machine's doing, not the request's."""
 
@@ -60,7 +62,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Waiting:
-    request: ExportTraceServiceRequest | ExportMetricsServiceRequest
+    request: Storable
     size: int
     done: Future[Outcome]
 
@@ -108,9 +110,7 @@ class Writer:
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
 
-    def submit(
-        self, request: ExportTraceServiceRequest | ExportMetricsServiceRequest, size: int
-    ) -> Future[Outcome]:
+    def submit(self, request: Storable, size: int) -> Future[Outcome]:
         """Store a request of ``size`` bytes; the future is done when it is committed.
 
         Raises ``Overloaded`` at once when too much waits already. The future fails with ``NotStored``
@@ -217,14 +217,19 @@ class Writer:
                 waiting.done.set_exception(why)
 
     def _translate(self, waiting: _Waiting, batch: _Batch) -> None:
-        if isinstance(waiting.request, ExportTraceServiceRequest):
-            rows = trace_rows(waiting.request, self._unix_ns())
-            self._add_traces(rows, batch)
-            rejected = rows.rejected
-        else:
-            points = metric_rows(waiting.request)
+        request = waiting.request
+        if isinstance(request, ExportMetricsServiceRequest):
+            points = metric_rows(request)
             self._add_metrics(points, batch)
             rejected = points.rejected
+        else:
+            arrived_ns = self._unix_ns()
+            if isinstance(request, ScannedTraces):
+                rows = scanned_rows(request, arrived_ns)
+            else:
+                rows = trace_rows(request, arrived_ns)
+            self._add_traces(rows, batch)
+            rejected = rows.rejected
         batch.counts.update({f"rejected: {reason}": count for reason, count in rejected.items()})
         reason = ", ".join(f"{count} with {name}" for name, count in sorted(rejected.items()))
         batch.outcomes.append((waiting, Outcome(rejected.total(), reason)))
