@@ -138,6 +138,21 @@ def test_bad_bodies_are_refused_with_a_reason_and_the_receiver_lives_on(
     assert store.status()["counts"][f"refused: {status}"] > 0
 
 
+def test_it_ends_without_a_word_on_standard_error_beyond_its_log(tmp_path: Path) -> None:
+    errors = tmp_path / "stderr"
+    with errors.open("wb") as to:
+        process = spawn(tmp_path / "data", stderr=to)
+        give_up = time.monotonic() + 60
+        while b"listening" not in errors.read_bytes():
+            assert process.poll() is None and time.monotonic() < give_up, errors.read_text()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+    assert "leaked" not in errors.read_text(), (
+        "what the engine says where its objects outlive the interpreter"
+    )
+
+
 def test_a_zip_bomb_costs_no_more_memory_than_the_limit(store: StoreProcess) -> None:
     bomb = gzip.compress(b"\0" * 900 * LIMIT)
     before = _rss(store.pid)

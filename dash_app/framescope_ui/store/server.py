@@ -142,6 +142,7 @@ async def serve(options: StoreOptions, ready: asyncio.Event | None = None) -> No
         gc.collect()
         gc.freeze()
         await _either(stop.wait(), *serving)
+        gc.unfreeze()  # else the engine's own objects are never let go, which it complains of at the very end
         _log.info("closing")
         await grpc.stop(grace=2)
         for server, _ in servers:
