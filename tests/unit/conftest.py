@@ -1,1 +1,1 @@
-"""Puts this folder on the path, so that tests share ``memory_stores`` and ``scene``."""
+"""Puts this folder on the path, so that tests share ``memory_stores``, ``receiver`` and ``scene``."""

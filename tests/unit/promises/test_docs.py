@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from receiver import Receiver
 
 import framescope
 from framescope import signals as sig
@@ -23,17 +24,21 @@ EXAMPLES = [
 ]
 
 
-def run(*command: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **variables}
     return subprocess.run(
         [sys.executable, *command], env=environment, capture_output=True, text=True, timeout=60
     )
 
 
 @pytest.mark.parametrize("code", EXAMPLES)
-def test_a_documented_example_runs(code):
-    done = run("-c", code)
+def test_a_documented_example_runs_and_what_it_records_arrives(code):
+    receiver = Receiver()  # without one `close()` waits its whole 5 s
+    done = run("-c", code, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+    receiver.close()
     assert done.returncode == 0, done.stderr
+    if "pipeline.close()" in code:
+        assert receiver.metrics
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.name)
@@ -55,7 +60,8 @@ def test_every_command_named_exists(document):
 
 def test_every_file_that_the_architecture_names_exists():
     text = (ROOT / "ARCHITECTURE.md").read_text()
-    names = {path.name for path in ROOT.rglob("*.py") if ".venv" not in path.parts}
+    folders = [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    names = {path.name for path in itertools.chain(ROOT.glob("*.py"), *(f.rglob("*.py") for f in folders))}
     for name in set(re.findall(r"`(?:[a-z_/]+/)?([a-z_]+\.py)`", text)):
         assert name in names, name
 
