@@ -356,7 +356,7 @@ class Agent:
                     self._read(number, judged)
                 elif not pipeline.queues:
                     stages = plain_stages(record)
-                pipeline.baseline.saw(frame.latency_ns)
+                pipeline.baseline.saw(frame, not judged.disturbed)
                 if not judged.disturbed and pipeline.baseline.wants(frame.start_ns):
                     self._learn(number, judged, record, stages)
             except (TypeError, ValueError, IndexError, KeyError):

@@ -362,3 +362,46 @@ def test_frames_that_alternate_are_learned_from_alike():
     learned_from(baseline, WINDOW, period=10 * MS)
     taken = learned_from(baseline, 3000, first=WINDOW, period=10 * MS)
     assert 0.4 < sum(number % 2 for number in taken) / len(taken) < 0.6
+
+
+def in_unrest(baseline, seconds, slow_every, first=WINDOW):
+    """So many seconds of 100 frames each, of which every so-manieth is slow and the others take twice as long
+    as usual, but not too long."""
+    for number in range(first, first + 100 * seconds):
+        one = frame(stage("a", "cpu", 0, 2, 2), latency=2)
+        one.id, one.start_ns, one.due_ns = number, number * 10 * MS, number * 10 * MS
+        one.end_ns = one.start_ns + 2 * MS
+        baseline.learn(one, undisturbed=number % slow_every != 0)
+    baseline.settle()
+
+
+def test_on_time_frames_among_slow_ones_are_not_what_is_usual():
+    calm, troubled = Baseline(), Baseline()
+    for baseline in (calm, troubled):
+        learned_from(baseline, WINDOW, period=10 * MS)
+    in_unrest(calm, 10, slow_every=10**9)
+    in_unrest(troubled, 10, slow_every=10)
+    assert (calm.expected_ns, troubled.expected_ns) == (2 * MS, MS)
+
+
+def test_a_pipeline_that_never_comes_to_rest_has_another_usual_after_minutes():
+    baseline = Baseline()
+    learned_from(baseline, WINDOW, period=10 * MS)
+    in_unrest(baseline, 120, slow_every=10)
+    assert baseline.expected_ns == 2 * MS
+
+
+def test_of_the_blocked_time_no_more_is_usually_for_a_lock_than_there_usually_is():
+    baseline = Baseline()
+    for number in range(100):
+        one = frame(stage("a", "cpu", 0, 3, 3), latency=3)
+        one.start_ns = number * 10 * MS
+        contended = number % 10 == 0  # only then was the thread seen to wait for anything
+        told = Evidence(blocked_ns=5 * MS, lock_ns=5 * MS) if contended else Evidence(blocked_ns=0)
+        one.segments = [Segment(1, 0, 3 * MS, told)]
+        baseline.learn(one, undisturbed=True)
+    baseline.settle()
+    slow = frame(stage("a", "cpu", 0, 9, 3), latency=9)
+    slow.segments = [Segment(1, 0, 9 * MS, Evidence(blocked_ns=5 * MS, lock_ns=5 * MS))]
+    baseline.apply(slow)
+    assert slow.segments[0].expected.lock_ns == 0
