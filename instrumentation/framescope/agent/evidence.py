@@ -65,8 +65,9 @@ class EvidenceProbes:
     ) -> None:
         self.devices = DeviceReadings()
         self._cpu_stalls = Amounts()
+        self._throttled = Running()
         self._stops = Stops(scheduler.reader() if pid != os.getpid() else None)
-        self.waits = Waits(self._cpu_stalls.over, self._stops.within)
+        self.waits = Waits(self._cpu_stalls.over, self._stops.within, self._throttled.rate_over)
         self._calls: CallSampler | None = None
         self._pid = pid
         self._clock = clock
@@ -74,7 +75,6 @@ class EvidenceProbes:
         self._missed = 0
         self._poller = Poller(clock)
         self._watched: set[str] = set()
-        self._throttled = Running()
         self._io_stalls = Amounts()
         self._memory_stalls = Amounts()
         self._group_io_stalls = Amounts()

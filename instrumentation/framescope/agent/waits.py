@@ -46,11 +46,14 @@ class Waits:
         self,
         stalled: Callable[[int, int], int | None] = lambda start_ns, end_ns: None,
         stopped: Callable[[int, int], bool] = lambda start_ns, end_ns: False,
+        held_back: Callable[[int, int], float | None] = lambda start_ns, end_ns: None,
     ) -> None:
         """``stalled``: ns that some task of the machine waited for a core around a stretch, None unknown.
-        ``stopped``: whether the host stood still in it, which is no lock's doing."""
+        ``stopped``: whether the host stood still in it, which is no lock's doing. ``held_back``: in which
+        share of the time around it a quota let none of the host's threads run, None unknown."""
         self._stalled = stalled
         self._stopped = stopped
+        self._held_back = held_back
         self._knocks: deque[Knock] = deque(maxlen=KNOCKS)
         self._samples: deque[Sample] = deque(maxlen=SAMPLES)
         self._incoming: deque[Sample] = deque(maxlen=SAMPLES)
@@ -163,14 +166,18 @@ class Waits:
 
     def _starve(self, evidence: Evidence, segment: Segment) -> None:
         """Take out of a wait for the lock the time in which its holder got no core: no thread of this process
-        ran, and some in the machine waited for a core."""
+        ran, and some in the machine waited for a core, or a quota held them all back."""
         if not evidence.gil_ns:
             return
         stalled = self._stalled(segment.start_ns, segment.end_ns)
-        if stalled is None:
+        held_back = self._held_back(segment.start_ns, segment.end_ns)
+        if stalled is None and not held_back:
             return
         share = not_run(_touching(self._knocks, segment), segment)
-        evidence.starved_ns = min(round(evidence.gil_ns * share), stalled)
+        evidence.starved_ns = max(
+            min(round(evidence.gil_ns * share), stalled or 0),
+            round(evidence.gil_ns * min(1.0, held_back or 0.0)),
+        )
         evidence.gil_ns -= evidence.starved_ns
 
     def illustrate(self, frame: Frame) -> None:

@@ -50,7 +50,18 @@ class Running:
 
     def over(self, start_ns: int, end_ns: int) -> int | None:
         """How far it grew between the readings on either side of a stretch; None where one is missing."""
-        before, after = bisect_right(self._times, start_ns) - 1, bisect_left(self._times, end_ns)
-        if before < 0 or after >= len(self._times):
+        around = self._around(start_ns, end_ns)
+        return None if around is None else self._totals[around[1]] - self._totals[around[0]]
+
+    def rate_over(self, start_ns: int, end_ns: int) -> float | None:
+        """The same for each ns between those readings."""
+        around = self._around(start_ns, end_ns)
+        if around is None:
             return None
-        return self._totals[after] - self._totals[before]
+        before, after = around
+        apart_ns = self._times[after] - self._times[before]
+        return (self._totals[after] - self._totals[before]) / apart_ns if apart_ns > 0 else None
+
+    def _around(self, start_ns: int, end_ns: int) -> tuple[int, int] | None:
+        before, after = bisect_right(self._times, start_ns) - 1, bisect_left(self._times, end_ns)
+        return None if before < 0 or after >= len(self._times) else (before, after)

@@ -193,7 +193,8 @@ def test_numbers_that_go_backwards_are_refused():
             grows.add(time_ns, total)
     grows.add(200, 8)
     assert grows.over(110, 190) == 3
-    assert grows.over(90, 190) is None  # nobody looked before
+    assert grows.rate_over(110, 190) == 0.03
+    assert grows.over(90, 190) is None and grows.rate_over(90, 190) is None  # nobody looked before
     assert grows.over(110, 210) is None  # nor after
     found = Amounts()
     found.add(0, 100, 7)

@@ -68,6 +68,19 @@ def test_a_holder_lacked_a_core_no_longer_than_anybody_in_the_machine_did(stalle
     assert evidence.gil_ns + (evidence.starved_ns or 0) == pytest.approx(18 * MS)
 
 
+@pytest.mark.parametrize(
+    ("held_back", "starved"), [(None, None), (0.0, None), (0.8, 14.4 * MS), (1.6, 18 * MS)]
+)
+def test_a_holder_that_a_quota_held_back_got_no_core_for_so_long(held_back, starved):
+    made = frame(segment(4, 28, cpu=2, blocked=20))
+    waits = Waits(held_back=lambda start, end: held_back)
+    waits.add([knock(5, 25), knock(30, 30.1)])
+    waits.explain(made)
+    evidence = made.segments[0].evidence
+    assert evidence.starved_ns == (starved and pytest.approx(starved))
+    assert evidence.gil_ns + (evidence.starved_ns or 0) == pytest.approx(18 * MS)
+
+
 @pytest.mark.parametrize("awaited", [True, False])
 def test_a_frame_that_was_awaited_and_taken_late_waited_for_its_taker_to_wake_up(awaited):
     made = frame(segment(0, 2, cpu=2, blocked=0), segment(24, 26, cpu=2, blocked=0))
