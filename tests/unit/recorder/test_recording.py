@@ -439,6 +439,15 @@ def test_a_collection_in_any_thread_is_noted_with_its_times():
     assert all(end > start for *_, start, end in seen)
 
 
+def test_a_collection_ends_when_it_has_computed_and_not_when_it_has_the_interpreter_lock_again():
+    now, computed = iter([1_000_000_000, 1_015_000_000]), iter([7_000_000, 12_000_000])
+    probe = CollectionProbe(lambda: next(now), computed=lambda: next(computed))
+    probe._called("start", {"generation": 2})
+    probe._called("stop", {"generation": 2})  # another thread had the lock for 10 ms before
+    (seen,) = probe._seen
+    assert seen[2:] == (1_000_000_000, 1_005_000_000)
+
+
 def test_without_a_listener_it_is_not_known_whether_there_was_a_collection():
     probe = CollectionProbe()
     assert probe.collect() is None
