@@ -51,7 +51,7 @@ def test_a_page_is_quiet_accessible_and_does_not_scroll_sideways(
     page = look.open(pages(memory)[name])
     if name != "unknown":
         page.locator(".js-plotly-plot .main-svg").first.wait_for()
-    expect(page.locator("#age")).to_contain_text("newest data", timeout=15_000)
+    expect(page.locator("#age")).to_contain_text("newest data")
 
     assert_accessible(page)
     open_everything(page)
@@ -89,36 +89,36 @@ def test_live_values_arrive_by_push(look: Watched) -> None:
         "request", lambda asked: polls.append(asked.url) if "update-component" in asked.url else None
     )
     page = look.open("/")
-    expect(page.locator("#age")).to_contain_text("newest data", timeout=15_000)
+    expect(page.locator("#age")).to_contain_text("newest data")
     newest = page.locator("#live-side .fs-table tbody tr td a").first
     before, asked = newest.text_content(), len(polls)
-    expect(newest).not_to_have_text(before or "", timeout=10_000)
+    expect(newest).not_to_have_text(before or "")
     assert len(polls) == asked, "values changed by asking, not by push"
 
 
 def test_without_a_shared_worker_the_page_asks_instead(look: Watched) -> None:
     look.page.add_init_script("delete window.SharedWorker;")
     page = look.open("/")
-    expect(page.locator("#age")).to_contain_text("newest data", timeout=15_000)
+    expect(page.locator("#age")).to_contain_text("newest data")
     newest = page.locator("#live-side .fs-table tbody tr td a").first
     before = newest.text_content()
-    expect(newest).not_to_have_text(before or "", timeout=10_000)
+    expect(newest).not_to_have_text(before or "")
 
 
 def test_a_restarted_server_is_found_again_without_reload(look: Watched, server: AppServer) -> None:
     page = look.open("/")
-    expect(page.locator("#age")).to_contain_text("newest data", timeout=15_000)
+    expect(page.locator("#age")).to_contain_text("newest data")
     page.evaluate("window.notReloaded = true")
     server.stop()
     try:
-        expect(page.locator("#lost")).to_contain_text("Connection lost", timeout=20_000)
+        expect(page.locator("#lost")).to_contain_text("Connection lost")
         expect(page.locator("#lost")).to_contain_text("values are from")
     finally:
         server.start()
     expect(page.locator("#lost")).to_be_empty(timeout=45_000)
     newest = page.locator("#live-side .fs-table tbody tr td a").first
     before = newest.text_content()
-    expect(newest).not_to_have_text(before or "", timeout=10_000)
+    expect(newest).not_to_have_text(before or "")
     assert page.evaluate("window.notReloaded") is True
 
 
@@ -128,14 +128,14 @@ def test_a_store_that_is_away_is_named_with_since_when_and_the_page_recovers(
     page = look.open("/frames")
     memory.away = "connection refused"
     try:
-        expect(page.locator(".fs-why")).to_contain_text("store away: connection refused", timeout=10_000)
+        expect(page.locator(".fs-why")).to_contain_text("store away: connection refused")
         expect(page.locator(".fs-since")).to_contain_text(re.compile(r"since \d\d:\d\d:\d\d"))
         page.locator(".fs-filter", has_text="Queue wait").click()
-        expect(page.locator("#retry")).to_contain_text("does not answer (connection refused)", timeout=10_000)
+        expect(page.locator("#retry")).to_contain_text("does not answer (connection refused)")
         expect(page.locator("#retry")).to_contain_text(re.compile(r"missing since \d\d:\d\d:\d\d UTC"))
     finally:
         memory.away = None
-    expect(page.locator("h1")).to_contain_text("frames were slow", timeout=15_000)
+    expect(page.locator("h1")).to_contain_text("frames were slow")
 
 
 @pytest.mark.parametrize("path", ["/", "/frames"])
@@ -143,7 +143,7 @@ def test_what_a_backend_cannot_answer_is_there_for_who_looks_for_it(look: Watche
     page = look.open(path)
     page.reload()  # what it is, it is asked beside the first page
     limits = page.locator("#limits")
-    expect(limits).to_contain_text("Limits of store: 1", timeout=15_000)
+    expect(limits).to_contain_text("Limits of store: 1")
     expect(limits.locator("table")).to_be_hidden()
     limits.locator("summary").click()
     expect(limits.locator("table")).to_be_visible()
@@ -159,7 +159,7 @@ def test_nothing_yet_says_what_to_do(browser: Browser) -> None:
     try:
         page = context.new_page()
         page.goto(mine.url)
-        expect(page.locator("#page")).to_contain_text("No frames yet.", timeout=20_000)
+        expect(page.locator("#page")).to_contain_text("No frames yet.")
         expect(page.locator("#page")).to_contain_text("framescope demo")
     finally:
         context.close()
@@ -178,7 +178,7 @@ def test_a_row_opens_its_frame_by_link_by_double_click_and_by_enter(look: Watche
         else:
             row.locator("[col-id=stage]").click()
             page.keyboard.press("Enter")
-        expect(page).to_have_url(re.compile(r"/frames/[0-9a-f]{32}"), timeout=10_000)
+        expect(page).to_have_url(re.compile(r"/frames/[0-9a-f]{32}"))
         expect(page.locator(".fs-crumbs")).to_contain_text(f"Frame {number}")
 
 
@@ -295,7 +295,7 @@ def test_names_from_outside_are_text_and_nothing_else(look: Watched, memory: Mem
     look.page.on("dialog", lambda box: look.complaints.append(f"dialog: {box.message}"))
     page = look.open(path)
     page.locator(".js-plotly-plot .main-svg").first.wait_for()
-    expect(page.locator("#age")).to_contain_text("newest data", timeout=15_000)
+    expect(page.locator("#age")).to_contain_text("newest data")
     assert page.locator("#page img").count() == 0
     assert HOSTILE[:8] in page.locator("#page").inner_text() or page.locator(f"text={HOSTILE[:8]}").count()
     assert not look.complaints
@@ -303,7 +303,7 @@ def test_names_from_outside_are_text_and_nothing_else(look: Watched, memory: Mem
 
 def test_pausing_freezes_the_page_and_its_address_says_when(look: Watched) -> None:
     page = look.open("/")
-    expect(page.locator("#age")).to_contain_text("newest data", timeout=15_000)
+    expect(page.locator("#age")).to_contain_text("newest data")
     page.keyboard.press(" ")
     expect(page).to_have_url(re.compile(r"paused=\d+"))
     expect(page.locator("#paused-line")).to_contain_text("Paused at")
@@ -313,7 +313,7 @@ def test_pausing_freezes_the_page_and_its_address_says_when(look: Watched) -> No
     page.wait_for_timeout(2500)
     assert newest.text_content() == before
     page.keyboard.press(" ")
-    expect(newest).not_to_have_text(before or "", timeout=10_000)
+    expect(newest).not_to_have_text(before or "")
 
 
 def test_keys_are_off_while_a_field_has_the_focus(look: Watched) -> None:

@@ -17,10 +17,20 @@
     }
   };
 
+  const idsOfAddress = () => (new URLSearchParams(window.location.search).get("frames") || "")
+    .split(".").filter(Boolean).slice(0, MOST_PICKED);
+
+  // Written there without drawing the page anew.
+  function tellAddress(change) {
+    const target = new URL(window.location.href);
+    change(target.searchParams);
+    window.history.replaceState(window.history.state, "", target.href);
+  }
+
   function pickFirst(first) {
     const told = new URLSearchParams(window.location.search);
     const wanted = told.get("frame") || first || null;
-    const several = (told.get("frames") || "").split(".").filter(Boolean).slice(0, MOST_PICKED);
+    const several = idsOfAddress();
     picked = wanted;
     current = wanted;
     chosen = several.length ? several : [wanted];
@@ -57,11 +67,11 @@
     chosen = ids;
     if (same) return window.dash_clientside.no_update;
     picked = current = id;
-    const target = new URL(window.location.href);
-    target.searchParams.set("frame", id);
-    if (ids.length > 1) target.searchParams.set("frames", ids.slice(0, MOST_PICKED).join("."));
-    else target.searchParams.delete("frames");
-    window.history.replaceState(window.history.state, "", target.href);
+    tellAddress((query) => {
+      query.set("frame", id);
+      if (ids.length > 1) query.set("frames", ids.slice(0, MOST_PICKED).join("."));
+      else query.delete("frames");
+    });
     sayPicked();
     if (id === before) return window.dash_clientside.no_update;
     return new Promise((done) => {
@@ -69,22 +79,58 @@
     });
   }
 
-  // Of several picked rows: how many, and the way to what sets them apart.
+  // Of several picked rows: how many, and the way to what sets them apart. On a phone none is previewed, and one
+  // that is picked is told as well.
   function sayPicked() {
     const line = document.getElementById("picked");
     if (!line) return;
-    line.hidden = chosen.length < 2;
+    line.hidden = chosen.length < (boxes().length ? 1 : 2);
     if (line.hidden) return;
     const over = chosen.length > MOST_PICKED ? `, the first ${MOST_PICKED} of them compared` : "";
     document.getElementById("picked-count").textContent = `${chosen.length} picked${over}: `;
+    document.getElementById("picked").classList.toggle("fs-picked-one", chosen.length < 2);
     const link = document.getElementById("picked-apart");
     const target = new URL(link.href);
     target.searchParams.set("frames", chosen.slice(0, MOST_PICKED).join("."));
     link.href = target.href;
   }
 
-  // Back to the previewed row alone. False where there is no more than one.
+  // ---- the list of a phone: a box before each row ----
+  const boxes = () => [...document.querySelectorAll("#frames-list [data-pick]")];
+
+  function showBoxes() {
+    boxes().forEach((box) => box.setAttribute("aria-checked", String(chosen.includes(box.dataset.pick))));
+    sayPicked();
+  }
+
+  // The list was drawn: what the address says is picked.
+  function pickedBefore() {
+    if (boxes().length) {
+      chosen = idsOfAddress();
+      showBoxes();
+    }
+    return window.dash_clientside.no_update;
+  }
+
+  function pickBox(box) {
+    const id = box.dataset.pick;
+    chosen = chosen.includes(id) ? chosen.filter((one) => one !== id) : [...chosen, id];
+    tellAddress((query) => {
+      if (chosen.length) query.set("frames", chosen.slice(0, MOST_PICKED).join("."));
+      else query.delete("frames");
+    });
+    showBoxes();
+  }
+
+  // Back to the previewed row alone, on a phone to none. False where there is no more than that.
   function pickOne() {
+    if (boxes().length) {
+      const some = chosen.length > 0;
+      chosen = [];
+      tellAddress((query) => query.delete("frames"));
+      showBoxes();
+      return some;
+    }
     const api = grid();
     if (!api || chosen.length < 2) return false;
     const node = current && api.getRowNode(current);
@@ -94,6 +140,8 @@
   }
 
   document.addEventListener("click", (event) => {
+    const box = event.target.closest("#frames-list [data-pick]");
+    if (box) pickBox(box);
     if (event.target.closest("#picked-one")) pickOne();
   });
 
@@ -142,5 +190,5 @@
     return window.dash_clientside.no_update;
   }
 
-  Object.assign(window.framescope, { pickFirst, pickRow, pickOne, stepRow, openPicked, boxed });
+  Object.assign(window.framescope, { pickFirst, pickedBefore, pickRow, pickOne, stepRow, openPicked, boxed });
 })();

@@ -1,7 +1,7 @@
 """A figure on the way: what is added to it as plain values, and a Plotly figure of them at the end.
 
-Plotly checks every property as it is set, and makes what stands there already anew: 125 ms of CPU for the Live
-page's figure of 5 min, 5 this way. The tests have Plotly check whole figures instead.
+Plotly checks every property as it is set, and makes what stands there already anew: 125 ms of CPU for Live's
+figure of 5 min, 5 this way. The tests have Plotly check whole figures instead.
 """
 
 from __future__ import annotations

@@ -102,7 +102,12 @@ def facts(found: Correlation, risk: SignalRisk | None) -> Part:
             else (f"{risk.title} is {risk.value}", "Is not")
         )
         parts += [
-            html.Span([f"{ratio(times)}, 95 % interval ", html.Strong(interval_text(interval))]),
+            html.Span(
+                [
+                    "Ratio, 95 % interval " if times is None else f"{ratio(times)}, 95 % interval ",
+                    html.Strong(interval_text(interval)),
+                ]
+            ),
             html.Span(
                 [
                     f"{above}: ",
@@ -190,7 +195,7 @@ def cause_links(found: Correlation, fixed: Viewer) -> Part:
     """Causes of the range with their counts, each a link to its slow frames."""
     totals = [(cause, sum(slow)) for cause, slow in found.course.slow.items()]
     shown = fixed.with_(signal=None, within=None, than=None)
-    return html.Nav(
+    links = html.Nav(
         [
             html.A(
                 [
@@ -206,3 +211,7 @@ def cause_links(found: Correlation, fixed: Viewer) -> Part:
         className="fs-chips",
         **{"aria-label": "Slow frames by cause"},
     )
+    if not fixed.phone or not totals:
+        return links
+    summary = html.Summary(f"Slow frames by cause: {quantity.whole(len(totals))}")
+    return html.Details([summary, links], className="fs-as-table")

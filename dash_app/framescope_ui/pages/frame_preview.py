@@ -24,8 +24,8 @@ def preview_hint() -> list[Part]:
     return [
         html.H2("Preview", className="fs-title"),
         html.P(
-            "Click a row, or go through them with j and k. Enter opens the frame. Several rows (Ctrl "
-            "or Shift and a click) can be held against the others.",
+            "Click a row, or go through them with j and k. Enter opens the frame. Several rows (their "
+            "boxes, or Ctrl or Shift and a click) can be held against the others.",
             className="fs-dim",
         ),
     ]

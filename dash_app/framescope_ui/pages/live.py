@@ -54,19 +54,6 @@ def live_page(live: Live, viewer: Viewer) -> list[Part]:
     ]
 
 
-def empty_page(live: Live) -> list[Part]:
-    """Nothing has ever been heard of: what is listening, and what to do."""
-    return [
-        html.H1("Live", className="fs-only-read"),
-        elements.notice(
-            "No frames yet.",
-            live.health.text,
-            "Point OTEL_EXPORTER_OTLP_ENDPOINT at this machine (4317 for gRPC, 4318 for HTTP), "
-            'or run "framescope demo".',
-        ),
-    ]
-
-
 def alerts(live: Live) -> list[Part]:
     """What limits the numbers on this page: losses, faults, sources that are away."""
     found: list[Part] = []
@@ -86,6 +73,7 @@ def alerts(live: Live) -> list[Part]:
     losses: dict[str, list[tuple[str, float]]] = {}
     for reason, count in live.losses:
         losses.setdefault(LOSSES[reason].of if reason in LOSSES else "part", []).append((reason, count))
+    lost = []
     for said, reasons in (
         *((said, losses.get(kind, ())) for kind, said in MISSING),
         ("framescope itself failed in places; the frames go on: {why}.", live.faults),
@@ -95,7 +83,9 @@ def alerts(live: Live) -> list[Part]:
             why = ", ".join(
                 f"{reason.replace('_', ' ')} {quantity.whole(count)}" for reason, count in reasons
             )
-            found.append(elements.notice(said.format(total=total, why=why), kind="trouble"))
+            lost.append(said.format(total=total, why=why))
+    if lost:
+        found.append(html.Div([html.P(one) for one in lost], className="fs-notes", role="status"))
     return found
 
 

@@ -26,10 +26,11 @@ from framescope_ui.pages.correlate import correlate_page, longer
 from framescope_ui.pages.correlate_later import install_correlate
 from framescope_ui.pages.correlate_selected import selection_of
 from framescope_ui.pages.elements import Part
+from framescope_ui.pages.empty import nothing_in_range, nothing_yet
 from framescope_ui.pages.frame import frame_page, unknown_page
 from framescope_ui.pages.frame_beside import beside
 from framescope_ui.pages.limits import limits
-from framescope_ui.pages.live import empty_page, live_page
+from framescope_ui.pages.live import live_page
 from framescope_ui.pages.slow_frames import narrowed_of, query_of, slow_frames_page
 from framescope_ui.pages.slow_frames_later import install_slow_frames
 from framescope_ui.pages.viewer import LIVE_RANGES, PACES, RANGES, Viewer, viewer_of
@@ -428,14 +429,19 @@ class Pages:
                 self._options.thresholds,
                 end - start,
             )
-        page = live_page(seen, viewer) if push.has_frames(seen) else empty_page(seen)
+        if push.has_frames(seen):
+            page = live_page(seen, viewer)
+        elif viewer.service is None or viewer.pipeline is None:
+            page = nothing_yet(seen)
+        else:
+            page = nothing_in_range(seen, viewer)
         if viewer.paused is not None:
             page.insert(1, _paused_line(viewer.paused))
         return page, seen
 
     async def _slow_frames(self, viewer: Viewer, now: float) -> list[Part]:
         if viewer.service is None or viewer.pipeline is None:
-            return empty_page(await self._feed.snapshot())
+            return nothing_yet(await self._feed.snapshot())
         seen = await slow_frames_overview(
             self._stores,
             viewer.service,
@@ -452,7 +458,7 @@ class Pages:
 
     async def _correlate(self, viewer: Viewer, now: float) -> list[Part]:
         if viewer.service is None or viewer.pipeline is None:
-            return empty_page(await self._feed.snapshot())
+            return nothing_yet(await self._feed.snapshot())
         start, end = viewer.span(now)
         found = await correlate(
             self._stores,
@@ -519,9 +525,11 @@ def _zone(viewer: Viewer, now: float) -> Part:
 
 
 def _keeps(data: dict[str, Any] | None, viewer: Viewer) -> bool:
-    """Whether the browser shows this very page already, under other choices perhaps."""
+    """Whether the browser shows this very page already, under other choices perhaps: and not the trouble that
+    kept it from being shown."""
     shown = _seen(data)
-    return data is not None and shown.path == viewer.path and shown.phone == viewer.phone
+    drawn = data is not None and data.get("drawn") is True
+    return drawn and shown.path == viewer.path and shown.phone == viewer.phone
 
 
 def _paused_line(paused: float) -> Part:
@@ -556,7 +564,7 @@ def _routes(app: Dash, pages: Pages) -> None:
         made = await pages.rendered(viewer)
         if made.trouble is not None and _keeps(shown, viewer):
             return (no_update,) * 5 + (made.trouble,)
-        seen = {"path": path, "search": search, "screen": screen}
+        seen = {"path": path, "search": search, "screen": screen, "drawn": made.trouble is None}
         return made.page, made.controls, made.rail, seen, made.current or no_update, None
 
 

@@ -14,7 +14,7 @@ from framescope_ui.pages import elements
 from framescope_ui.pages.elements import Part
 from framescope_ui.pages.frame_groups import groups_card
 from framescope_ui.pages.frame_preview import preview_hint
-from framescope_ui.pages.frames_table import grid, phone_row, row_of
+from framescope_ui.pages.frames_table import grid, phone_row_to_pick, row_of
 from framescope_ui.pages.incidents import incidents_card
 from framescope_ui.pages.viewer import GROUPS, OUTCOMES, Viewer
 from framescope_ui.questions.slow_frames import Narrowed, SlowFrames
@@ -58,7 +58,7 @@ def slow_frames_page(seen: SlowFrames, viewer: Viewer, now: float) -> list[Part]
     return [
         html.H1(finding, className="fs-sentence"),
         *notes(seen),
-        html.Div([chips(seen.counts, viewer), choices(seen.page, viewer)], className="fs-filters"),
+        html.Div([causes(seen.counts, viewer), choices(seen.page, viewer)], className="fs-filters"),
         *incidents_card(seen.incidents, viewer),
         elements.card(
             "Every frame",
@@ -92,9 +92,11 @@ def sentence(every: EveryFrame, counts: Sequence[tuple[str, int]]) -> str:
     if not slow:
         return f"None of {quantity.whole(every.total)} frames was slow."
     cause, most = counts[0]
+    of = "all" if most == slow else f"{quantity.percent(most / slow)} %"
+    were, told = ("was", "its main cause") if slow == 1 else ("were", f"the main cause of {of} of them")
     return (
-        f"{quantity.whole(slow)} of {quantity.whole(every.total)} frames were slow. "
-        f"{theme.title(cause)} is the main cause of {quantity.percent(most / slow)} % of them."
+        f"{quantity.whole(slow)} of {quantity.whole(every.total)} frames {were} slow. "
+        f"{theme.title(cause)} is {told}."
     )
 
 
@@ -118,8 +120,11 @@ def notes(seen: SlowFrames) -> list[Part]:
     return [html.Div([html.P(one) for one in said], className="fs-notes", id="frames-notes", role="note")]
 
 
-def chips(counts: Sequence[tuple[str, int]], viewer: Viewer) -> Part:
-    """One link a cause, with its count; the chosen one is marked."""
+def causes(counts: Sequence[tuple[str, int]], viewer: Viewer) -> Part:
+    """One link a cause, with its count, the chosen one marked; on a phone, where they would fill the screen,
+    a list to choose from."""
+    if viewer.phone:
+        return html.Div(_causes_to_choose(counts, viewer), className="fs-choices")
 
     def link(cause: str | None, parts: list[Part], count: int) -> html.A:
         chosen = viewer.cause == cause
@@ -137,6 +142,19 @@ def chips(counts: Sequence[tuple[str, int]], viewer: Viewer) -> Part:
     if viewer.cause and viewer.cause not in {cause for cause, _ in counts}:
         every.append(link(viewer.cause, [elements.swatch(viewer.cause), theme.title(viewer.cause)], 0))
     return html.Nav(every, className="fs-chips", **{"aria-label": "Main cause"})
+
+
+def _causes_to_choose(counts: Sequence[tuple[str, int]], viewer: Viewer) -> Part:
+    told = dict(counts)
+    if viewer.cause:
+        told.setdefault(viewer.cause, 0)
+    every = f"Every cause, {quantity.whole(sum(told.values()))}"
+    options = [(every, viewer.with_(cause=None).href("/frames"))]
+    options += [
+        (f"{theme.title(cause)}, {quantity.whole(count)}", viewer.with_(cause=cause).href("/frames"))
+        for cause, count in told.items()
+    ]
+    return elements.select("Main cause", options, viewer.href("/frames"), id="cause")
 
 
 def choices(page: FramesPage, viewer: Viewer) -> Part:
@@ -233,7 +251,11 @@ def listed(seen: SlowFrames, viewer: Viewer, now: float) -> list[Part]:
         className="fs-more",
     )
     body: Part = (
-        html.Ol([phone_row(item, viewer) for item in page.frames], id="frames-list", className="fs-rows")
+        html.Ol(
+            [phone_row_to_pick(item, viewer) for item in page.frames],
+            id="frames-list",
+            className="fs-rows fs-rows-to-pick",
+        )
         if viewer.phone
         else grid([row_of(item, viewer) for item in page.frames])
     )
@@ -276,9 +298,11 @@ def picked_line(viewer: Viewer, now: float) -> Part:
         [
             html.Span(id="picked-count"),
             html.A("what sets them apart", href=apart.href("/correlate"), id="picked-apart"),
-            " or ",
-            html.Button("one alone", id="picked-one", className="fs-plain-button"),
-            "; ",
+            html.Span(" or ", className="fs-or"),
+            html.Button(
+                "none" if viewer.phone else "one alone", id="picked-one", className="fs-plain-button"
+            ),
+            html.Span("; ", className="fs-after-picked"),
         ],
         id="picked",
         hidden=True,

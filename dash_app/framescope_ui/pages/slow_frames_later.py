@@ -10,7 +10,7 @@ from dash import MATCH, Dash, Input, Output, Patch, State, no_update
 from framescope_ui.backends.protocols import BackendError, FrameQuery
 from framescope_ui.pages import elements
 from framescope_ui.pages.frame_preview import frame_preview, preview_hint, preview_trouble
-from framescope_ui.pages.frames_table import phone_row, row_of
+from framescope_ui.pages.frames_table import phone_row_to_pick, row_of
 from framescope_ui.pages.incidents import incident_frames
 from framescope_ui.pages.slow_frames import narrowed_of, query_of
 from framescope_ui.pages.viewer import Viewer
@@ -84,7 +84,7 @@ def _more_rows(app: Dash, stores: Stores, seen_by: Callable[[dict[str, Any] | No
             return rows, next_place, page.next_cursor is None, "Load more"
 
     register("frames-grid", "rowData", "frames-more", row_of)
-    register("frames-list", "children", "frames-more-phone", phone_row, again=True)
+    register("frames-list", "children", "frames-more-phone", phone_row_to_pick, again=True)
 
 
 def _picked(
@@ -97,6 +97,12 @@ def _picked(
     # Which row is picked stands in the address, written there without drawing the page anew.
     app.clientside_callback(
         in_browser("pickFirst"), Output("frames-picked", "data"), Input("frames-first", "data")
+    )
+    app.clientside_callback(
+        in_browser("pickedBefore"),
+        Output("placed", "data", allow_duplicate=True),
+        Input("frames-place", "data"),
+        prevent_initial_call=True,
     )
     app.clientside_callback(
         in_browser("pickRow"),
