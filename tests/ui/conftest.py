@@ -17,7 +17,7 @@ import pytest
 import uvicorn
 from chromium import chromium
 from memory_store import MemoryStore
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from framescope_ui.options import AppOptions
 from framescope_ui.questions.stores import Stores
@@ -101,13 +101,35 @@ def browser() -> Iterator[Browser]:
         yield started
 
 
+@pytest.fixture(scope="session")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """One for all tests: what a page fetches and compiles is there for the next one."""
+    width, height = SIZES["wide"]
+    shared = browser.new_context(viewport={"width": width, "height": height}, color_scheme="dark")
+    yield shared
+    shared.close()
+
+
+def leave_as_found(context: BrowserContext, url: str) -> None:
+    """Close all pages, and forget what they kept and were allowed."""
+    for page in context.pages[1:]:
+        page.close()
+    page = context.pages[0] if context.pages else context.new_page()
+    page.goto("about:blank")
+    kept = {"origin": url, "storageTypes": "local_storage,indexeddb,cookies"}
+    context.new_cdp_session(page).send("Storage.clearDataForOrigin", kept)
+    page.close()
+    context.clear_permissions()
+
+
 @pytest.fixture
-def look(browser: Browser, server: AppServer, request: pytest.FixtureRequest) -> Iterator[Watched]:
+def look(context: BrowserContext, server: AppServer, request: pytest.FixtureRequest) -> Iterator[Watched]:
     """A fresh page; parametrize ``look`` indirectly with (size, theme) for another than wide and dark."""
     size, theme = getattr(request, "param", ("wide", "dark"))
     width, height = SIZES[size]
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
     page = context.new_page()
+    page.set_viewport_size({"width": width, "height": height})
+    page.emulate_media(color_scheme=theme)
     watched = Watched(page, server.url)
     page.on(
         "console",
@@ -136,4 +158,4 @@ def look(browser: Browser, server: AppServer, request: pytest.FixtureRequest) ->
         ),
     )
     yield watched
-    context.close()
+    leave_as_found(context, server.url)

@@ -15,7 +15,6 @@ from playwright.sync_api import Locator, Page, expect
 from framescope_ui.questions.stores import Stores
 
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=20_000)
 
 LOOKS = [(size, theme) for size in ("wide", "narrow") for theme in ("dark", "light")]
 OPEN = "/correlate?range=5m"

@@ -19,7 +19,6 @@ from framescope_ui.questions.stores import Stores
 pytestmark = pytest.mark.browser
 
 BERLIN = "Europe/Berlin"
-expect.set_options(timeout=20_000)  # a hang, not a pace
 
 
 @pytest.fixture
@@ -93,7 +92,7 @@ def test_minimal_mode_shows_little_and_is_remembered(look: Watched) -> None:
 
 def test_the_update_interval_holds_the_charts_and_not_the_clock(look: Watched) -> None:
     page = drawn(look.open("/"))
-    expect(page.locator("#age")).to_contain_text("newest data", timeout=15_000)
+    expect(page.locator("#age")).to_contain_text("newest data")
     open_view(page)
     page.get_by_label("New every").select_option("10")
     page.wait_for_timeout(3000)  # what was on its way arrives
@@ -104,7 +103,7 @@ def test_the_update_interval_holds_the_charts_and_not_the_clock(look: Watched) -
     )
     clock = page.locator("#clock").text_content()
     page.wait_for_timeout(9000)
-    assert page.evaluate("window.drawings") <= 2, "a second would have drawn nine times"
+    assert page.evaluate("window.drawings") <= 4, "a second would have drawn nine times"
     assert page.locator("#clock").text_content() != clock
     expect(page.locator("#lost")).to_be_empty()
 
@@ -232,14 +231,14 @@ def test_a_store_that_goes_away_under_the_page_is_said_and_it_recovers_by_itself
     look: Watched, memory: MemoryStore
 ) -> None:
     page = drawn(look.open("/"))
-    expect(page.locator("#age")).to_contain_text("newest data", timeout=15_000)
+    expect(page.locator("#age")).to_contain_text("newest data")
     points = page.evaluate(
         "() => document.querySelector('#live-figure .js-plotly-plot')._fullData[0].x.length"
     )
     assert points > 100
     memory.away = "connection refused"
     try:
-        expect(page.locator("#state")).to_contain_text("NO DATA", timeout=20_000)
+        expect(page.locator("#state")).to_contain_text("NO DATA")
         expect(page.locator("#state")).to_contain_text("store away")
         expect(page.locator("#live-figure .main-svg").first).to_be_visible()
         kept = page.evaluate(
@@ -248,9 +247,13 @@ def test_a_store_that_goes_away_under_the_page_is_said_and_it_recovers_by_itself
         assert kept > 100, "what was drawn stays"
         expect(page.locator("#live-tiles")).to_contain_text("Frames in")
         expect(page.locator("#age")).to_contain_text("newest data")
+        expect(page.locator("#lost")).to_contain_text(
+            re.compile(r"No answer from store: the values are from \d\d:\d\d:\d\d UTC")
+        )
     finally:
         memory.away = None
-    expect(page.locator("#state")).not_to_contain_text("NO DATA", timeout=20_000)
+    expect(page.locator("#state")).not_to_contain_text("NO DATA")
+    expect(page.locator("#lost")).to_be_empty()
     before = last_x(page)
     eventually(lambda: last_x(page) > before, page)
 
@@ -265,9 +268,9 @@ def test_a_server_that_is_stopped_under_the_page_is_said_and_it_recovers_by_itse
     try:
         page.goto(mine.url)
         drawn(page)
-        expect(page.locator("#age")).to_contain_text("newest data", timeout=15_000)
+        expect(page.locator("#age")).to_contain_text("newest data")
         mine.stop()
-        expect(page.locator("#lost")).to_contain_text("Connection lost", timeout=30_000)
+        expect(page.locator("#lost")).to_contain_text("Connection lost")
         expect(page.locator("#live-figure .main-svg").first).to_be_visible()
         mine.start()
         expect(page.locator("#lost")).to_be_empty(timeout=60_000)
