@@ -9,6 +9,7 @@
   let lastAt = null; // server time of the newest snapshot, unix seconds
   let lastArrived = null; // local time it came at, ms
   let lastAge = null;
+  let held = ""; // why the values do not go on though snapshots come
   let polls = 0;
   let asking = 0;
   let navigatedAt = Date.now();
@@ -69,6 +70,7 @@
     lastAt = data.at;
     lastArrived = Date.now();
     lastAge = data.age;
+    held = data.held || "";
     set("state", { children: data.state });
     const live = data.live && JSON.parse(data.live);
     if (live && !paused() && has("live-figure") && live.look === look()) {
@@ -135,7 +137,7 @@
     const cut = silent > LIMIT_MS && (lastArrived !== null || silent > 2 * LIMIT_MS);
     const shell = one("shell");
     if (shell) shell.classList.toggle("fs-cut-off", cut);
-    write("lost", !cut ? "" : lastAt === null
+    write("lost", !cut ? (has("live-figure") ? held : "") : lastAt === null
       ? `No connection for ${ago(silent / 1000)}.`
       : `Connection lost ${ago(silent / 1000)} ago; values are from ${clock(lastAt)} ${zone()}.`);
     write("loading", navigatedAt !== null && Date.now() - navigatedAt > 300
@@ -232,7 +234,7 @@
   }
 
   // ---- keyboard -------------------------------------------------------------------------------------
-  let afterG = 0;
+  let afterG = -Infinity; // when it was pressed: a busy page may take the next key long after it was
   function shutView() {
     one("view").open = false;
     one("view").querySelector("summary").focus();
@@ -273,15 +275,15 @@
       return;
     }
     if (event.key === " " && (row || (at.matches && at.matches("button, a, summary")))) return; // it has one of its own
-    if (Date.now() - afterG < 1500) {
-      afterG = 0;
+    if (event.timeStamp - afterG < 1500) {
+      afterG = -Infinity;
       if (event.key === "l") return rail(0);
       if (event.key === "s") return rail(1);
       if (event.key === "c") return rail(2);
     }
     const keys = {
       "?": () => help(one("help") && one("help").hidden),
-      g: () => { afterG = Date.now(); },
+      g: () => { afterG = event.timeStamp; },
       " ": () => { click(paused() ? "go-live" : "go-pause"); event.preventDefault(); },
       t: switchTheme,
       y: () => void copyLink(),

@@ -37,8 +37,11 @@ class Snapshots:
         """
         with quantity.times_in(viewer.zone, viewer.home):
             sent = bar(seen)
-            if due and viewer.path in LIVE_PATHS and viewer.paused is None and to_be_drawn(seen):
-                sent["live"] = self._page(seen, viewer.with_(every=0.0))
+            if viewer.path in LIVE_PATHS and viewer.paused is None:
+                if not to_be_drawn(seen):
+                    sent["held"] = held(seen)
+                elif due:
+                    sent["live"] = self._page(seen, viewer.with_(every=0.0))
         return sent
 
     def _page(self, seen: Live, viewer: Viewer) -> str:
@@ -84,6 +87,15 @@ def to_be_drawn(seen: Live) -> bool:
     are answers remembered for a few seconds."""
     sources = seen.health.sources
     return has_frames(seen) and not (sources and all(missing(source) for source in sources))
+
+
+def held(seen: Live) -> str | None:
+    """Why what the Live page shows does not go on, and from when it is; None where that is not known."""
+    away = [source.name for source in seen.health.sources if missing(source)]
+    if not away or seen.newest_age_seconds is None:
+        return None
+    since = quantity.moment(seen.time - seen.newest_age_seconds)
+    return f"No answer from {' and '.join(away)}: the values are from {since}."
 
 
 def state(seen: Live) -> list[Part]:
