@@ -15,6 +15,8 @@ import pyarrow as pa
 
 LAYOUT: Final = 2
 """Written into each segment; a file of another layout is set aside, never misread."""
+PACKED_LAYOUT: Final = 3
+"""Written into a sealed file whose spans are in packs. Those of a file sealed before are in its rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,11 @@ class Table:
     columns: tuple[tuple[str, str, Any], ...]
     begins: str | None = None
     ends: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names, in order."""
+        return tuple(name for name, _, _ in self.columns)
 
     @property
     def create(self) -> str:
@@ -131,6 +138,50 @@ SPAN: Final = Table(
 )
 """A span of somebody else, or one of ours that came apart from its frame's root."""
 
+_PLACE: Final = ("place", "BIGINT", pa.int64())
+_PACK: Final = ("BLOB USING COMPRESSION uncompressed", pa.binary())
+
+PACKED_FRAME: Final = Table(
+    "frame",
+    (
+        ("trace_id", *_BYTES),
+        ("service", *_TEXT),
+        ("host", *_TEXT),
+        ("pipeline", *_TEXT),
+        ("start_ns", *_TIME),
+        ("latency_ns", *_TIME),
+        ("outcome", *_TEXT),
+        ("kept", *_TEXT),
+        ("cause", *_TEXT),
+        ("stage", *_TEXT),
+        ("resource", *_DIGEST),
+        _PLACE,
+    ),
+    begins="start_ns",
+    ends="start_ns",
+)
+"""A kept frame of a sealed file: what questions ask of it, and where its spans are (``kept_spans``)."""
+
+FRAME_PACK: Final = Table(
+    "frame_pack",
+    (
+        ("id", "BIGINT", pa.int64()),
+        ("roots", *_PACK),
+        ("children", *_PACK),
+        ("nested", "BOOLEAN", pa.bool_()),
+    ),
+)
+"""The spans of many frames (``packed``); where they are not ``nested``, children are kept as they stood."""
+
+PACKED_SPAN: Final = Table(
+    "span",
+    (("trace_id", *_BYTES), ("start_ns", *_TIME), ("resource", *_DIGEST), _PLACE),
+    begins="start_ns",
+    ends="start_ns",
+)
+
+SPAN_PACK: Final = Table("span_pack", (("id", "BIGINT", pa.int64()), ("bodies", *_PACK)))
+
 RESOURCE: Final = Table("resource", (("id", *_DIGEST), ("body", *_BYTES)))
 """Resources as the wire had them, by digest."""
 
@@ -170,4 +221,6 @@ HISTOGRAM: Final = Table(
 )
 """One histogram reading; the bounds are the series'."""
 
-TABLES: Final = (FRAME, BATCH, MARK, SPAN, RESOURCE, SERIES, POINT, HISTOGRAM)
+_SAME_WHEN_SEALED: Final = (BATCH, MARK, RESOURCE, SERIES, POINT, HISTOGRAM)
+TABLES: Final = (FRAME, SPAN, *_SAME_WHEN_SEALED)
+SEALED_TABLES: Final = (PACKED_FRAME, FRAME_PACK, PACKED_SPAN, SPAN_PACK, *_SAME_WHEN_SEALED)

@@ -6,16 +6,18 @@ not give back; and a question costs a file some 20 ms to plan. Six files become 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
-from .schema import HISTOGRAM, LAYOUT, POINT, RESOURCE, SERIES, TABLES
+from .kept_spans import pack_rows
+from .schema import HISTOGRAM, PACKED_LAYOUT, POINT, RESOURCE, SEALED_TABLES, SERIES, TABLES
 from .segments import UNFINISHED, Segment, Segments, literal, union
 
 _log = logging.getLogger(__name__)
@@ -49,7 +51,7 @@ class Sealer:
                 while not self._closing.is_set() and (
                     group := due(self._segments.all(), self._greatest_bytes)
                 ):
-                    seal(self._segments, group)
+                    seal(self._segments, group, lambda: not self._closing.is_set())
             except (duckdb.Error, OSError) as error:
                 _log.error("sealing: %s", error)
 
@@ -78,34 +80,51 @@ def due(segments: Sequence[Segment], greatest_bytes: int) -> Sequence[Segment]:
     return ()
 
 
-def seal(segments: Segments, group: Sequence[Segment]) -> bool:
-    """Rewrite the rows of ``group`` as one file and put it in their place. False where one is gone."""
+def seal(segments: Segments, group: Sequence[Segment], goes_on: Callable[[], bool] = lambda: True) -> bool:
+    """Rewrite the rows of ``group`` as one file and put it in their place.
+
+    False where one is gone, or ``goes_on`` said no, which is asked again and again; nothing has changed then.
+    """
     first = group[0]
     path = Path(f"{first.path}{UNFINISHED}")
     for left in (path, Path(f"{path}.wal")):
         left.unlink(missing_ok=True)
     schema = f"sealing_{first.sequence}"
-    cursor = segments.cursor()
+    cursor, source = segments.cursor(), segments.cursor()
     try:
         cursor.execute(f"ATTACH {literal(path)} AS {schema}")
-        for table in TABLES:
+        for table in SEALED_TABLES:
             cursor.execute(f"CREATE TABLE {schema}.{table.name} ({table.create})")
-            names = ", ".join(name for name, _, _ in table.columns)
-            rows = f"SELECT {names} FROM {union(table, group, names)}"
-            if table in (RESOURCE, SERIES):
-                rows = f"SELECT DISTINCT ON (id) {names} FROM {union(table, group, names)}"
-            elif table in (POINT, HISTOGRAM):
-                rows += " ORDER BY series, time_ns"
-            cursor.execute(f"INSERT INTO {schema}.{table.name} {rows}")
-        cursor.execute(f"CREATE TABLE {schema}.layout AS SELECT {LAYOUT} AS version")
+            if table in TABLES:
+                names = ", ".join(table.names)
+                rows = f"SELECT {names} FROM {union(table, group, names)}"
+                if table in (RESOURCE, SERIES):
+                    rows = f"SELECT DISTINCT ON (id) {names} FROM {union(table, group, names)}"
+                elif table in (POINT, HISTOGRAM):
+                    rows += " ORDER BY series, time_ns"
+                cursor.execute(f"INSERT INTO {schema}.{table.name} {rows}")
+        # In one transaction: packs written in several take up to twice the room.
+        cursor.execute("BEGIN")
+        if not pack_rows(source, cursor, group, schema, goes_on):
+            return False
+        cursor.execute("COMMIT")
+        cursor.execute(f"CREATE TABLE {schema}.layout AS SELECT {PACKED_LAYOUT} AS version")
         cursor.execute(f"CHECKPOINT {schema}")
     finally:
-        cursor.execute(f"DETACH DATABASE IF EXISTS {schema}")
-        cursor.close()
+        source.close()
+        _leave(cursor, schema)
     _on_disk(path)
     done = segments.replace(group, path)
     _log.info("sealed %d files from %s on as one", len(group), first.path.name)
     return done
+
+
+def _leave(cursor: duckdb.DuckDBPyConnection, schema: str) -> None:
+    """Give up what was not committed, and the file."""
+    with contextlib.suppress(duckdb.TransactionException):
+        cursor.execute("ROLLBACK")
+    cursor.execute(f"DETACH DATABASE IF EXISTS {schema}")
+    cursor.close()
 
 
 def _on_disk(path: Path) -> None:

@@ -23,7 +23,7 @@ import duckdb
 
 from .metric_rows import Series
 from .remembered import Remembered
-from .schema import LAYOUT, SERIES, TABLES, Table
+from .schema import LAYOUT, PACKED_LAYOUT, SERIES, TABLES, Table
 
 _log = logging.getLogger(__name__)
 
@@ -70,11 +70,18 @@ class Segment:
     resources: set[int] = field(default_factory=set)
     last: int | None = None
     """Of a sealed one, the last sequence number it holds."""
+    packed: bool = False
+    """Whether spans are in packs (``kept_spans``) instead of in their rows."""
 
     @property
     def schema(self) -> str:
         """The name its tables are under in SQL: ours, made of its number."""
         return f"segment_{self.sequence}" + ("" if self.last is None else f"_{self.last}")
+
+    @property
+    def place(self) -> str:
+        """The SQL of where a kept frame is in it."""
+        return "place" if self.packed else "rowid"
 
     @property
     def count(self) -> int:
@@ -256,7 +263,7 @@ class Segments:
                         raise
                     self._put_aside(segment, str(error))
         self._segments = tuple(found)
-        if not found or self._is_over(found[-1]):
+        if not found or found[-1].last is not None or self._is_over(found[-1]):
             self._begin()
         self.forget()
 
@@ -264,8 +271,11 @@ class Segments:
         run = (engine or self._engine).execute
         run(f"ATTACH {literal(segment.path)} AS {segment.schema} (ROW_GROUP_SIZE {_ROWS_TOGETHER})")
         layout = run(f"SELECT version FROM {segment.schema}.layout").fetchone()
-        if layout != (LAYOUT,):
-            raise duckdb.InvalidInputException(f"layout {layout}, this store writes layout {LAYOUT}")
+        if layout not in ((LAYOUT,), (PACKED_LAYOUT,)):
+            raise duckdb.InvalidInputException(
+                f"layout {layout}, this store reads layouts {LAYOUT} and {PACKED_LAYOUT}"
+            )
+        segment.packed = layout == (PACKED_LAYOUT,)
         for table in TABLES:
             if table.begins:
                 first, last = _one(
