@@ -53,6 +53,7 @@ from bench.store import (
 from framescope import signals
 from framescope_ui.backends.embedded import EmbeddedStore
 from framescope_ui.backends.protocols import FrameQuery
+from framescope_ui.store.scan import scan
 from framescope_ui.store.sealing import due, seal
 from framescope_ui.store.segments import Segments
 from framescope_ui.store.tally import Tally
@@ -367,7 +368,8 @@ def fill(data: Path) -> None:
     waiting: deque[Future[Outcome]] = deque()
     for number in range(requests):
         body = bodies.body(end_ns - 3600 * SECOND * (requests - number) // requests)
-        waiting.append(writer.submit(ExportTraceServiceRequest.FromString(body), len(body)))
+        request = scan(body) or ExportTraceServiceRequest.FromString(body)
+        waiting.append(writer.submit(request, len(body)))
         if len(waiting) > SENDERS * IN_FLIGHT:
             waiting.popleft().result(60)
     writer.close()
