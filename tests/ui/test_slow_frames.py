@@ -247,7 +247,7 @@ def test_a_frame_that_hung_leaves_the_other_bars_their_length(
     monkeypatch.setattr(memory, "lost_ms", lambda k: 10_000.0 if k == hung else usual(k))
     page = look.open("/frames?order=duration&range=15m")
     grid = page.locator("#frames-grid")
-    expect(grid.locator(".ag-header-cell[col-id=shares]")).to_contain_text("» beyond")
+    expect(grid.locator(".ag-header-cell[col-id=shares]")).to_contain_text(re.compile(r"0 to \d+ ms »"))
     first = grid.locator("[row-index='0'] .fs-bar")
     expect(first.locator(".fs-beyond")).to_be_visible()
     expect(first).to_have_attribute("aria-label", re.compile("beyond the scale"))
@@ -301,6 +301,40 @@ def test_an_outcome_is_chosen_and_none_of_it_teaches_the_way_out(look: Watched, 
     expect(page.locator("#page")).to_contain_text("No frame here was kept for outcome dropped.")
     page.get_by_role("link", name="Clear it").click()
     expect(page.locator("#frames-grid")).to_be_visible()
+
+
+def of_the_strip(page: Page, name: str, kept: bool = False) -> tuple[float, float]:
+    """Where a point of a trace of the strip lies in the window; of ``kept`` ones, one with a trace id."""
+    page.locator("#strip .main-svg").first.wait_for()
+    page.locator("#strip").scroll_into_view_if_needed()
+    found: list[float] = page.evaluate(
+        """([name, kept]) => {
+          const gd = document.querySelector('#strip .js-plotly-plot');
+          const trace = gd._fullData.find((one) => one.name === name);
+          const ids = trace.customdata || [];
+          const all = [...trace.x.keys()].filter((i) => !kept || ids[i]);
+          const i = all[Math.floor(all.length / 2)];
+          const { xaxis, yaxis } = gd._fullLayout;
+          const { left, top } = gd.getBoundingClientRect();
+          return [left + xaxis._offset + xaxis.d2p(trace.x[i]), top + yaxis._offset + yaxis.d2p(trace.y[i])];
+        }""",
+        [name, kept],
+    )
+    return found[0], found[1]
+
+
+def test_a_click_on_a_frame_of_the_strip_opens_it_where_it_was_kept_and_else_its_moment(
+    look: Watched, memory: MemoryStore
+) -> None:
+    page = look.open(storm(memory))
+    page.mouse.click(*of_the_strip(page, "GPU contention", kept=True))
+    expect(page).to_have_url(re.compile(r"/frames/[0-9a-f]{32}"))
+    page.go_back()
+    before = page.url
+    page.mouse.click(*of_the_strip(page, "on time"))
+    expect(page).not_to_have_url(before)
+    expect(page).to_have_url(re.compile(r"/frames\?.*start=|/frames/[0-9a-f]{32}"))
+    assert not look.complaints
 
 
 def test_a_box_drawn_on_the_strip_narrows_range_and_latencies_and_goes_along_to_correlate(

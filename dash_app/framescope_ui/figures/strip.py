@@ -15,11 +15,13 @@ from framescope_ui.figures.lanes import Lane
 from framescope_ui.figures.latency_axis import draw_budget, latency_lane
 from framescope_ui.figures.live import MOST_MARKS, MOST_MARKS_PHONE, draw_slow, draw_zone, worst_per_column
 from framescope_ui.figures.theme import Theme
-from framescope_ui.questions.views import EveryFrame, SlowMark
+from framescope_ui.questions.views import EveryFrame, FrameItem, SlowMark
 
 MOST_POINTS = 2000
 """More frames than this share pixels: the shortest and longest of each column are drawn."""
 HEIGHT = 130
+SAME_SECONDS = 0.5
+"""Frames of one number that are no farther apart are one frame."""
 
 
 def strip_figure(
@@ -32,9 +34,11 @@ def strip_figure(
     incidents: Sequence[tuple[float, float]] = (),
     box: tuple[float, float] | None = None,
     changes: Sequence[tuple[float, str]] = (),
+    kept: Sequence[FrameItem] = (),
 ) -> go.Figure:
     """One lane with every frame of ``[start, end)`` unix seconds, a bracket over each of the ``incidents``,
-    the latencies (ms) that a ``box`` was drawn around, and change markers (unix seconds and text)."""
+    the latencies (ms) that a ``box`` was drawn around, and change markers (unix seconds and text). The marks
+    of ``kept`` frames have their trace ids."""
     outcome = np.asarray(every.outcome)
     latency = np.asarray(every.latency_seconds, dtype=np.float64)
     x = np.asarray(every.x, dtype=np.float64)
@@ -54,8 +58,15 @@ def strip_figure(
     if len(usual) > MOST_POINTS:
         usual = usual[MinMaxDownsampler().downsample(latency[usual], n_out=MOST_POINTS)]
     _points(figure, lane, x[usual], latency[usual], at)
+    trace_of = {item.frame_id: item for item in kept if item.frame_id is not None}
     marks = [
-        SlowMark(float(x[i]), float(latency[i]), every.cause[i] or "unknown", None, every.frame_id[i])
+        SlowMark(
+            float(x[i]),
+            float(latency[i]),
+            every.cause[i] or "unknown",
+            _trace_id(trace_of.get(every.frame_id[i]), float(x[i])),
+            every.frame_id[i],
+        )
         for i in np.flatnonzero(slow).tolist()
     ]
     columns = MOST_MARKS_PHONE if phone else MOST_MARKS
@@ -79,6 +90,11 @@ def strip_figure(
     if box is not None:
         _box(figure, lane, box, at)
     return lanes.finish(figure, [lane], at, phone=phone)
+
+
+def _trace_id(item: FrameItem | None, time: float) -> str | None:
+    """Of the kept frame of the same number; a restarted pipeline counts anew."""
+    return item.trace_id if item is not None and abs(item.start - time) < SAME_SECONDS else None
 
 
 def strip_note(every: EveryFrame, *, phone: bool = False) -> str:

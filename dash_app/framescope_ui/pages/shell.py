@@ -35,7 +35,7 @@ from framescope_ui.pages.slow_frames import narrowed_of, query_of, slow_frames_p
 from framescope_ui.pages.slow_frames_later import install_slow_frames
 from framescope_ui.pages.viewer import LIVE_RANGES, PACES, RANGES, Viewer, viewer_of
 from framescope_ui.questions.correlate import correlate
-from framescope_ui.questions.feed import LiveFeed
+from framescope_ui.questions.feed import LiveFeed, step_of
 from framescope_ui.questions.live import live
 from framescope_ui.questions.pipelines import picked, pipelines
 from framescope_ui.questions.slow_frames import slow_frames_overview
@@ -428,6 +428,7 @@ class Pages:
                 int(end * 1e9),
                 self._options.thresholds,
                 end - start,
+                step_of(self._options.interval_seconds, end - start),
             )
         if push.has_frames(seen):
             page = live_page(seen, viewer)
@@ -649,7 +650,7 @@ def _updates(app: Dash, feed: LiveFeed, options: AppOptions) -> None:
     for figure, prop, does in (
         ("live-figure", "clickData", "openMoment"),
         ("live-readings-figure", "clickData", "openMoment"),
-        ("strip", "clickData", "openPoint"),
+        ("strip", "clickData", "openMoment"),
         ("neighbours", "clickData", "openPoint"),
         ("strip", "relayoutData", "boxed"),
         ("correlate-time", "clickData", "openMoment"),

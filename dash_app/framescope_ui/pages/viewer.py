@@ -23,6 +23,8 @@ RANGES: dict[str, tuple[str, float]] = {
 }
 LIVE_RANGES = ("1m", "5m", "15m", "1h")
 DEFAULT_RANGE = "5m"
+LONGEST_SECONDS = 366 * 86400.0
+"""A range in an address that is longer is nonsense."""
 MOST_PICKED = 50
 """Frames picked one by one that an address tells of: 1.7 kB."""
 Outcome = Literal["slow", "dropped", "failed", "on_time", "any"]
@@ -174,7 +176,7 @@ def viewer_of(path: str | None, search: str | None, screen: Mapping[str, Any] | 
     """The choices in an address. What cannot be read there is as if it were not there."""
     found = {name: values[-1] for name, values in parse_qs((search or "").lstrip("?")).items()}
     start, end = _time(found.get("start")), _time(found.get("end"))
-    if start is None or end is None or not end > start:
+    if start is None or end is None or not 0 < end - start <= LONGEST_SECONDS:
         start = end = None
     wanted = found.get("range", DEFAULT_RANGE)
     screen = screen or {}
@@ -247,7 +249,8 @@ def within_of(text: str | None) -> tuple[str, float, float] | None:
 
 def _ends(text: str | None) -> tuple[float, float] | None:
     start, end = (_time(one) for one in (text or "").partition("-")[::2])
-    return (start, end) if start is not None and end is not None and start < end else None
+    found = start is not None and end is not None and 0 < end - start <= LONGEST_SECONDS
+    return (start, end) if found and start is not None and end is not None else None
 
 
 PACES = (0.0, 2.0, 5.0, 10.0)

@@ -208,7 +208,7 @@ class LiveFeed:
                     now_ns,
                     self._thresholds,
                     window_seconds,
-                    self._step(window_seconds),
+                    step_of(self._interval, window_seconds),
                     asking,
                 )
         except BackendError:
@@ -231,11 +231,6 @@ class LiveFeed:
         answer = replace(answer, health=carried_since(earlier, health))
         window.answered = answer
         return answer
-
-    def _step(self, window_seconds: float) -> float:
-        """s of one point of history: the interval, or as many whole ones as keep to ``MOST_STEPS``."""
-        interval = max(0.1, self._interval)
-        return interval * max(1, math.ceil(window_seconds / (interval * MOST_STEPS)))
 
     def _pace(self, window_seconds: float) -> float:
         """s between two polls of a window."""
@@ -272,6 +267,12 @@ class LiveFeed:
             process_cpu_utilization=None,
             process_memory_bytes=None,
         )
+
+
+def step_of(interval_seconds: float, window_seconds: float) -> float:
+    """s of one point of history: the interval, or as many whole ones as keep to ``MOST_STEPS``."""
+    interval = max(0.1, interval_seconds)
+    return interval * max(1, math.ceil(window_seconds / (interval * MOST_STEPS)))
 
 
 def _offer(queue: asyncio.Queue[Live], snapshot: Live) -> None:
