@@ -20,10 +20,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from framescope import signals
 
+from . import kept_spans
 from .heard import heard
 from .increase import Increases, by_step, increases, together
 from .metric_rows import Kind, Series
-from .schema import BATCH, FRAME, HISTOGRAM, MARK, POINT, SPAN, Table
+from .packed import Row
+from .schema import BATCH, FRAME, HISTOGRAM, MARK, POINT, Table
 from .segments import Segment, Segments, union
 
 _LOOK_BACK_NS: Final = 300 * 10**9
@@ -219,8 +221,9 @@ def frames(question: Frames, segments: Segments, ask: Ask) -> Any:
             segment,
             segments,
             ask,
-            f"SELECT {segment.sequence} AS sequence, rowid AS place, {_PAGE} FROM {segment.schema}.frame"
-            f"{_where([*tests, *later])} ORDER BY {key} {way}, trace_id {way} LIMIT $limit",
+            f"SELECT {segment.sequence} AS sequence, {segment.place} AS place, {_PAGE} "
+            f"FROM {segment.schema}.frame{_where([*tests, *later])} "
+            f"ORDER BY {key} {way}, trace_id {way} LIMIT $limit",
             values | after | {"limit": question.limit + 1},
         )
         page = rows if page is None else pa.concat_tables([page, rows])
@@ -289,23 +292,20 @@ def _where(tests: list[str]) -> str:
 
 def _roots(rows: Any, found: list[Segment], segments: Segments, ask: Ask) -> list[bytes]:
     """The root spans of a page, fetched apart: sorting must not unpack every frame's bytes."""
-    places: defaultdict[int, list[int]] = defaultdict(list)
-    keys = list(zip(rows["sequence"].to_pylist(), rows["place"].to_pylist(), strict=True))
+    wanted: defaultdict[int, dict[int, Row]] = defaultdict(dict)
+    keys: list[tuple[int, int]] = []
     bodies: dict[tuple[int, int], bytes] = {}
     schemas = {segment.sequence: segment.schema for segment in found}
-    for sequence, place in keys:
+    for row in rows.select(["sequence", "place", "trace_id", "start_ns"]).to_pylist():
+        sequence, place = row["sequence"], row["place"]
+        keys.append((sequence, place))
         if (known := segments.roots.get((schemas[sequence], place))) is not None:
             bodies[(sequence, place)] = known
         else:
-            places[sequence].append(place)
+            wanted[sequence][place] = Row(row["trace_id"], row["start_ns"])
     for segment in found:
-        if wanted := places.get(segment.sequence):
-            answer = ask(
-                f"SELECT rowid AS place, root FROM {segment.schema}.frame "
-                "WHERE rowid IN (SELECT unnest($places::BIGINT[]))",
-                {"places": wanted},
-            )
-            for place, root in zip(answer["place"].to_pylist(), answer["root"].to_pylist(), strict=True):
+        if segment.sequence in wanted:
+            for place, root in kept_spans.roots(segment, wanted[segment.sequence], ask).items():
                 bodies[(segment.sequence, place)] = root
                 segments.roots.put((segment.schema, place), root)
     return [bodies[key] for key in keys]
@@ -317,23 +317,10 @@ def trace(question: TraceOf, segments: Segments, ask: Ask) -> Any:
     Segments are asked from the newest on. The parts of a trace arrive within moments: when they begin in
     one segment, the rest can only be in the one before.
     """
-    wanted = {"trace_id": bytes.fromhex(question.trace_id)}
     parts: list[Any] = []
     for segment in reversed(segments.all()):
         before = len(parts)
-        for table, columns in (
-            (FRAME, "root, children, NULL::BLOB AS body"),
-            (SPAN, "NULL::BLOB AS root, NULL::BLOB AS children, body"),
-        ):
-            if table.name in segment.covers:
-                rows = ask(
-                    f"SELECT {columns}, start_ns, (SELECT any_value(origin.body) "
-                    f"FROM {segment.schema}.resource AS origin WHERE origin.id = {table.name}.resource) "
-                    f"AS resource FROM {segment.schema}.{table.name} WHERE trace_id = $trace_id LIMIT 10000",
-                    wanted,
-                )
-                if len(rows):
-                    parts.append(rows)
+        parts += kept_spans.of_trace(segment, bytes.fromhex(question.trace_id), ask)
         if parts and len(parts) == before:
             break
     if not parts:
