@@ -38,13 +38,14 @@ LIKE_THE_GPU: Final = frozenset(cause for cause, _ in PRECEDENCE[4:])
 TOLD_APART_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "cpu_work": ("gc_ns",),
     "cpu_contention": ("quota_ns",),
-    "python_gil": ("gc_ns",),
+    "python_gil": ("gc_ns", "quota_ns"),
     "loop_wait": ("gc_ns", "runqueue_ns"),
-    "queue_wait": ("gc_ns", "gil_ns", "runqueue_ns"),
+    "queue_wait": ("gc_ns", "gil_ns", "quota_ns", "runqueue_ns"),
     "late_input": ("gc_ns", "gil_ns", "runqueue_ns"),
 }
 """What a cause is mistaken for another without: a collection is CPU time of the thread it runs in, holds the
-interpreter lock against the others, and keeps a loop or a consumer from taking the next."""
+interpreter lock against the others, and keeps a loop or a consumer from taking the next; so does a thread that
+has the lock and is held back by a quota."""
 CAUSE_OF: Final = {reading: cause for cause, reading in PRECEDENCE}
 
 
