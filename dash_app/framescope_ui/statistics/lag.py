@@ -72,8 +72,12 @@ def lags(signal: Floats, slow: Floats, rising: bool = True, seed: int = 1) -> La
         return None
     steps = np.arange(-MOST_STEPS, MOST_STEPS + 1)
     padded = np.concatenate([np.zeros(MOST_STEPS), other, np.zeros(MOST_STEPS)])
-    products = np.stack([own * padded[MOST_STEPS + k : MOST_STEPS + k + len(own)] for k in steps])
-    by_block = products[:, : blocks * BLOCK_STEPS].reshape(len(steps), blocks, BLOCK_STEPS).sum(axis=2) / norm
+    # One lag after the other: all at once, a day of readings at 10 Hz took 0.6 GB and three times the CPU.
+    by_block = np.empty((len(steps), blocks))
+    whole = blocks * BLOCK_STEPS
+    for row, k in enumerate(steps):
+        products = own[:whole] * padded[MOST_STEPS + k : MOST_STEPS + k + whole]
+        by_block[row] = products.reshape(blocks, BLOCK_STEPS).sum(axis=1) / norm
     correlation = by_block.sum(axis=1)
     # Each draw takes as many blocks as there are, some twice, some not at all.
     drawn = np.random.default_rng(seed).multinomial(blocks, np.full(blocks, 1 / blocks), size=DRAWS)
