@@ -15,13 +15,14 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from chromium import chromium
+from chromium import HANG_MS, chromium
 from memory_store import MemoryStore
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from framescope_ui.options import AppOptions
 from framescope_ui.questions.stores import Stores
 from framescope_ui.server import create_app
+from framescope_ui.trace_links import TraceLink
 
 SIZES = {"wide": (1440, 1000), "narrow": (375, 812)}
 
@@ -29,8 +30,11 @@ SIZES = {"wide": (1440, 1000), "narrow": (375, 812)}
 class AppServer:
     """The app under uvicorn in a thread; it can be stopped and started again on the same port."""
 
-    def __init__(self, stores: Stores, data_dir: Path | None = None) -> None:
+    def __init__(
+        self, stores: Stores, data_dir: Path | None = None, trace_links: tuple[TraceLink, ...] = ()
+    ) -> None:
         self._stores = stores
+        self._trace_links = trace_links
         self.data_dir = data_dir
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -43,7 +47,8 @@ class AppServer:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        app = create_app(AppOptions(port=self.port, data_dir=self.data_dir), self._stores)
+        options = AppOptions(port=self.port, data_dir=self.data_dir, trace_links=self._trace_links)
+        app = create_app(options, self._stores)
         config = uvicorn.Config(
             app, host="127.0.0.1", port=self.port, log_level="error", timeout_graceful_shutdown=1
         )
@@ -106,6 +111,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     """One for all tests: what a page fetches and compiles is there for the next one."""
     width, height = SIZES["wide"]
     shared = browser.new_context(viewport={"width": width, "height": height}, color_scheme="dark")
+    shared.set_default_timeout(HANG_MS)
     yield shared
     shared.close()
 

@@ -11,8 +11,11 @@ import pytest
 from accessible import assert_accessible
 from conftest import AppServer, Watched
 from memory_store import HOSTILE, MemoryStore
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from test_pages import LOOKS, a_slow_frame, eventually
+
+from framescope_ui.questions.stores import Stores
+from framescope_ui.trace_links import TraceLink
 
 pytestmark = pytest.mark.browser
 RANGE = "document.querySelector('#waterfall .js-plotly-plot')._fullLayout.xaxis.range.map(Number)"
@@ -295,6 +298,32 @@ def test_without_links_to_other_tools_it_says_how_to_get_them(look: Watched, mem
     page = opened(look, f"/frames/{a_slow_frame(memory)}")
     page.locator("#take-away").click()
     expect(page.locator("#no-links")).to_contain_text("links.jaeger")
+
+
+def test_the_same_trace_in_other_tools_is_a_link_each(browser: Browser, memory: MemoryStore) -> None:
+    links = (
+        TraceLink("Grafana", "https://grafana.example/explore?q={trace_id}&from={start_ms}&to={end_ms}"),
+        TraceLink("Tempo", "https://tempo.example/api/traces/{trace_id}"),
+        TraceLink("Jaeger", "https://jaeger.example/trace/{trace_id}"),
+    )
+    mine = AppServer(Stores(memory, memory), trace_links=links)
+    mine.start()
+    context = browser.new_context(viewport={"width": 375, "height": 812})
+    try:
+        page = context.new_page()
+        trace = a_slow_frame(memory)
+        page.goto(f"{mine.url}/frames/{trace}")
+        page.locator("#take-away").click()
+        found = page.locator("#links a")
+        expect(found).to_have_text([f"This trace in {link.name}" for link in links])
+        for link in found.all():
+            assert trace in (link.get_attribute("href") or "")
+            assert link.get_attribute("target") == "_blank"
+            assert "noopener" in (link.get_attribute("rel") or "")
+        assert_accessible(page)
+    finally:
+        context.close()
+        mine.stop()
 
 
 # ---- keys --------------------------------------------------------------------------------------------
