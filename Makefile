@@ -14,6 +14,8 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 CODE   := instrumentation dash_app deploy examples tests bench docs hatch_build.py
 LOCK   := requirements/dev.txt
+# Tests on two processes, a file at a time in the usual order, each with servers, stores and a browser of its own.
+TWO    := -n 2 --dist loadfile --no-loadscope-reorder
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -34,13 +36,15 @@ types: $(VENV)/.dev
 architecture: $(VENV)/.dev
 	$(BIN)/lint-imports
 
+# One at a time: tests of whole programs, which look at the machine's processes and would see a neighbour's.
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest --ignore tests/ui --ignore tests/stack --ignore tests/compose --ignore tests/gpu $(ARGS)
+	$(BIN)/python -m pytest tests/unit --ignore tests/unit/example $(TWO) $(ARGS)
+	$(BIN)/python -m pytest tests/unit/example $(addprefix tests/,safety ways backends evidence demo truth) $(ARGS)
 	FRAMESCOPE_COMPILED=0 $(BIN)/python -m pytest tests/unit/recorder tests/safety $(ARGS)
 
 # In a process of its own: the browser's driver keeps an event loop running on the main thread.
 ui: $(VENV)/.dev
-	$(BIN)/python -m pytest tests/ui $(ARGS)
+	$(BIN)/python -m pytest tests/ui $(TWO) --timeout 300 $(ARGS)
 
 # The servers are looked for in FRAMESCOPE_STACK_BIN, then on PATH. Pages apart, as above.
 test-stack: $(VENV)/.dev

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-expect.set_options(timeout=30_000)  # a hang, not a pace: as long as an action waits by itself
+HANG_MS = 60_000
+"""A hang, not a pace: on two cores with a load of 20, charts took more than 30 s to be drawn."""
+expect.set_options(timeout=HANG_MS)
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",

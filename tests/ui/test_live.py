@@ -30,7 +30,7 @@ def berlin(browser: Browser, server: AppServer) -> Iterator[Page]:
 
 
 def drawn(page: Page) -> Page:
-    page.locator("#live-figure .main-svg").first.wait_for()
+    expect(page.locator("#live-figure .main-svg").first).to_be_visible()
     return page
 
 

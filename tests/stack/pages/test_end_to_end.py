@@ -112,8 +112,8 @@ def test_a_slow_frame_leads_from_the_table_to_its_verdict(chain: Chain, page: Pa
     row = page.locator(".ag-center-cols-container .ag-row").first
     number = row.locator("a.fs-frame-link").text_content(timeout=60_000) or ""
     row.locator("a.fs-frame-link").click()
-    expect(page).to_have_url(re.compile(r"/frames/[0-9a-f]{32}"), timeout=15_000)
-    expect(page.locator(".fs-crumbs")).to_contain_text(f"Frame {number}", timeout=15_000)
+    expect(page).to_have_url(re.compile(r"/frames/[0-9a-f]{32}"))
+    expect(page.locator(".fs-crumbs")).to_contain_text(f"Frame {number}")
     expect(page.locator("#page h1")).to_contain_text("ms over budget")
     expect(page.locator("#evidence")).to_contain_text("Confidence")
 
