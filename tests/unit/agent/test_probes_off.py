@@ -192,6 +192,7 @@ FAULTS = {
     "consumer without a core": Scene(queue=True, idle=LOST),
     "quota": Scene(runqueue=LOST, throttled=LOST),
     "held lock": Scene(held=INSIDE),
+    "lock held under a quota": Scene(held=INSIDE, throttled=100 * MS),
     "lock held before it began": Scene(late=LOST, held=(SLOW, SLOW + LOST)),
     "disk": Scene(blocks=8, io_stall=LOST),
     "memory": Scene(blocks=8, io_stall=LOST, memory_stall=LOST),
@@ -230,6 +231,8 @@ TABLE = [
     ("quota", "cpu_quota", "scheduler", "unknown"),
     ("held lock", "python_gil", "knocks", "blocked"),
     ("held lock", "python_gil", "collector", "blocked"),
+    ("held lock", "python_gil", "control group", "unknown"),  # a quota may have held its holder back
+    ("lock held under a quota", "cpu_quota", "control group", "unknown"),
     ("lock held before it began", "python_gil", "knocks", "unknown"),
     ("disk", "io_wait", "pressure", "blocked"),
     ("memory", "memory_pressure", "pressure", "blocked"),
