@@ -1,8 +1,8 @@
 """The tables of a segment file: one list of columns each, in DuckDB's types and Arrow's.
 
 A kept frame is one row: hot columns for lists and filters, its root span and its other spans as the
-wire had them. Their bytes are compressed together (zstd over 2 048 rows at a time), which beats both
-typed columns and compressing each frame alone.
+wire had them. While a file is written to their bytes are compressed together (zstd over 2 048 rows at a
+time), which beats both typed columns and compressing each frame alone; in a sealed file they are packed.
 """
 
 from __future__ import annotations

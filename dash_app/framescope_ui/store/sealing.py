@@ -2,6 +2,7 @@
 
 A file written to has its last group of rows many times over in blocks that are free again, which DuckDB does
 not give back; and a question costs a file some 20 ms to plan. Six files become one, and six of those one.
+Spans are packed meanwhile (``kept_spans``).
 """
 
 from __future__ import annotations
