@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import tracemalloc
 
+import pytest
 from bench.memory import sampled
 
 
+@pytest.mark.timeout(600)  # under tracemalloc, at a load of 15, it took over two minutes
 def test_twenty_thousand_frames_in_accelerated_time_leave_nothing_behind() -> None:
     """Recorder, hand-over and agent; Python's own count of what they hold, at each hundredth of the way."""
 
