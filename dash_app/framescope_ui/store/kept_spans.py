@@ -27,7 +27,8 @@ Ask = Callable[[str, Mapping[str, Any] | None], Any]
 
 _SLOT_BITS: Final = 11
 _ROWS_TOGETHER: Final = 2**_SLOT_BITS
-"""Rows of a pack. Of 512 a frame takes 4 % more, of 8192 1 % less and one root four times as long."""
+"""Rows of a pack. Of 512 a nine-span frame takes 7 % more, of 6 144 3 % less; roots of the demo open in 0.6, 1.8
+and 4.4 ms."""
 _BYTES_TOGETHER: Final = 16 * 2**20
 _PACKS_A_STATEMENT: Final = 32
 """Packs written, or read, at once."""
