@@ -228,13 +228,12 @@ def _own_parts(frame: Frame, pieces: list[Piece]) -> None:
 def _host_parts(frame: Frame, pieces: list[Piece]) -> None:
     """Split what is left of each piece by the evidence of the stage or of the segments it ran in."""
     for piece in pieces:
-        if piece.stage is not None and any(
-            getattr(piece.stage.evidence, name) is not None for _, name in host.PRECEDENCE
-        ):
+        if piece.stage is not None:
             pool = host.pools(piece.stage.evidence, piece.stage.expected)
-            for cause, name in host.PRECEDENCE:
+            for cause, amount in piece.parts.items():
+                name = host.READING_OF.get(cause, "")
                 if name in pool:
-                    pool[name] -= min(pool[name], piece.parts.get(cause, 0))
+                    pool[name] -= min(pool[name], amount)
             host.draw([piece], pool)
     for pool, inside in _pools_by_thread(frame, pieces):
         _take_what_is_given(pool, inside)

@@ -16,12 +16,11 @@ from framescope.judge.gpu import (
     others,
     work_is_told,
 )
-from framescope.judge.host import CAUSE_OF, LIKE_THE_GPU, PRECEDENCE, TOLD_APART_BY, is_untimed
+from framescope.judge.host import CAUSE_OF, LIKE_THE_GPU, READING_OF, TOLD_APART_BY, is_untimed
 from framescope.judge.model import Considered, EvidenceRow, Frame, Stage
 from framescope.judge.readings import EVIDENCE_ATTRIBUTES, GPU_ATTRIBUTES
 
 NS: Final = 1e9
-_FIELD_OF: Final = dict(PRECEDENCE)
 _HOST_READING: Final = {
     "cpu_work": "CPU time",
     "cpu_contention": "run-queue time",
@@ -195,7 +194,7 @@ def _gpu_rows(frame: Frame, stage: Stage, cause: str) -> list[EvidenceRow]:
 def _host_rows(frame: Frame, stage: Stage | None, cause: str) -> list[EvidenceRow]:
     if cause not in _HOST_READING:
         return []
-    rows = [_host_row(frame, stage, cause, _FIELD_OF[cause], _HOST_READING[cause])]
+    rows = [_host_row(frame, stage, cause, READING_OF[cause], _HOST_READING[cause])]
     if cause in _BESIDE:
         beside = _host_row(frame, stage, cause, *_BESIDE[cause])
         rows.append(beside if beside is not None and beside.value else None)
@@ -232,7 +231,7 @@ def considered(frame: Frame, named: set[str]) -> tuple[Considered, ...]:
     for cause, text in _HOST_READING.items():
         if cause in named:
             continue
-        value = getattr(frame.evidence, _FIELD_OF[cause])
+        value = getattr(frame.evidence, READING_OF[cause])
         why = _NOT_TOLD.get(cause, "no probe told") if value is None else _not_told_apart(frame, named, cause)
         if why:
             rows.append(Considered(cause, "not_measured", f"{text}: {why}"))

@@ -44,8 +44,9 @@ TOLD_APART_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "late_input": ("gc_ns", "gil_ns", "runqueue_ns"),
 }
 """What a cause is mistaken for another without: a collection is CPU time of the thread it runs in, holds the
-interpreter lock against the others, and keeps a loop or a consumer from taking the next; so does a thread that
-has the lock and is held back by a quota."""
+interpreter lock against the others, and keeps a loop or a consumer from taking the next. So does whoever has
+the lock while a quota holds it back."""
+READING_OF: Final = dict(PRECEDENCE)
 CAUSE_OF: Final = {reading: cause for cause, reading in PRECEDENCE}
 
 
