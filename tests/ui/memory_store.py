@@ -389,7 +389,7 @@ class MemoryStore:
         self, metric: str, where: Mapping[str, str], start_ns: int, end_ns: int, step_ns: int
     ) -> list[Series]:
         self._answering()
-        if self.empty:
+        if self.empty or where.get(signals.SERVICE_NAME) not in (None, SERVICE):
             return []
         per_second: dict[str, list[tuple[dict[str, str], float]]] = {
             signals.FRAME_COUNT: [
