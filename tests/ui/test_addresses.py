@@ -6,7 +6,7 @@ import re
 
 import pytest
 from conftest import Watched
-from memory_store import NS, STORM_SECONDS, MemoryStore
+from memory_store import NS, SERVICE, STORM_SECONDS, MemoryStore
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -39,6 +39,13 @@ def test_an_address_that_is_no_page_leads_somewhere(look: Watched, path: str) ->
     page = look.open(path)
     expect(page.locator("#page a").first).to_be_visible(timeout=15_000)
     assert not look.complaints
+
+
+def test_a_service_nobody_heard_of_leads_to_those_that_there_are(look: Watched) -> None:
+    page = look.open("/?service=nobody&pipeline=nothing")
+    expect(page.locator("h1")).to_have_text("No frame of nothing arrived in this range.", timeout=15_000)
+    page.get_by_role("combobox", name="Service").select_option(SERVICE)
+    expect(page.locator("#live-figure .main-svg").first).to_be_visible(timeout=15_000)
 
 
 def test_back_and_forward_bring_filters_ranges_and_the_picked_frame_again(

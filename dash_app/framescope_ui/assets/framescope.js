@@ -91,7 +91,7 @@
       } else if (live.readings) {
         set("screen", { data: screen() }); // the first readings have arrived
       }
-    } else if (live && !paused() && isLive() && !has("live-figure") && has("page")) {
+    } else if (live && live.any && !paused() && isLive() && !has("live-figure") && has("page")) {
       set("screen", { data: screen() }); // the first frames have arrived: draw the page
     }
     tick();

@@ -59,6 +59,7 @@ class Snapshots:
 def _page(seen: Live, viewer: Viewer) -> dict[str, Any]:
     readings = live.readings_of(seen, viewer)
     return {
+        "any": has_values(seen),
         "tiles": live.tiles(seen),
         "alerts": live.alerts(seen),
         "legend": live.legend(seen),
@@ -77,16 +78,17 @@ def bar(seen: Live) -> dict[str, Any]:
     return {"at": seen.time, "age": seen.newest_age_seconds, "state": state(seen)}
 
 
-def has_frames(seen: Live) -> bool:
+def has_values(seen: Live) -> bool:
     """Whether there is anything to draw."""
-    return any(seen.history.values()) or seen.fps_in is not None
+    known = (y is not None for lines in seen.history.values() for line in lines for y in line.y)
+    return seen.fps_in is not None or any(known)
 
 
 def to_be_drawn(seen: Live) -> bool:
     """Whether this is to take the place of what was drawn: not where every store is away, and all there is
-    are answers remembered for a few seconds."""
+    are answers remembered for a few seconds. A pipeline that fell silent is drawn without values."""
     sources = seen.health.sources
-    return has_frames(seen) and not (sources and all(missing(source) for source in sources))
+    return any(seen.history.values()) and not (sources and all(missing(source) for source in sources))
 
 
 def held(seen: Live) -> str | None:

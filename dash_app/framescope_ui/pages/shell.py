@@ -430,7 +430,7 @@ class Pages:
                 end - start,
                 step_of(self._options.interval_seconds, end - start),
             )
-        if push.has_frames(seen):
+        if push.has_values(seen):
             page = live_page(seen, viewer)
         elif viewer.service is None or viewer.pipeline is None:
             page = nothing_yet(seen)
