@@ -28,6 +28,7 @@ FAN: Final = 6
 MOST: Final = FAN * FAN
 """Segments in one file at most: six hours of ten minutes, since whole files are forgotten."""
 LOOK_EVERY_S: Final = 30.0
+AFTER_A_FAULT_S: Final = 600.0
 
 
 class Sealer:
@@ -55,6 +56,9 @@ class Sealer:
                     seal(self._segments, group, lambda: not self._closing.is_set())
             except (duckdb.Error, OSError) as error:
                 _log.error("sealing: %s", error)
+            except Exception:  # the files stay as they are, and are read as they are
+                _log.exception("sealing failed, to be tried again in %.0f s", AFTER_A_FAULT_S)
+                self._closing.wait(AFTER_A_FAULT_S)
 
 
 def due(segments: Sequence[Segment], greatest_bytes: int) -> Sequence[Segment]:

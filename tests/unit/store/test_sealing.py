@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from framescope_ui.store import sealing
 from framescope_ui.store.schema import POINT
-from framescope_ui.store.sealing import FAN, due, seal
+from framescope_ui.store.sealing import FAN, Sealer, due, seal
 from framescope_ui.store.segments import UNFINISHED, Segment, Segments, union
 
 START = 1_795_000_000
@@ -150,7 +152,9 @@ def test_an_unfinished_file_is_removed_and_the_segments_stay(tmp_path: Path, clo
     second.close()
 
 
-def test_a_segment_forgotten_meanwhile_does_not_come_back(segments: Segments, clock: Clock) -> None:
+def test_a_segment_forgotten_meanwhile_does_not_come_back(
+    segments: Segments, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(segments, clock, FAN)
     group = due(segments.all(), PLENTY)
     real = segments.replace
@@ -159,7 +163,7 @@ def test_a_segment_forgotten_meanwhile_does_not_come_back(segments: Segments, cl
         segments._drop(segments.all()[0], "test")
         return real(sealed, path)
 
-    segments.replace = late  # type: ignore[method-assign]
+    monkeypatch.setattr(segments, "replace", late)
     assert not seal(segments, group)
     assert ranges(segments)[0] == (2, None)
     assert len(points(segments)) == FAN - 1
@@ -175,3 +179,26 @@ def test_numbers_go_on_after_the_last_that_was_sealed(tmp_path: Path, clock: Clo
     second = opened(tmp_path, clock)
     assert second.current.sequence == 7
     second.close()
+
+
+def test_a_fault_of_ours_leaves_the_files_and_a_sealer_that_tries_again(
+    segments: Segments, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(segments, clock, FAN)
+    before = points(segments)
+    faults, done = iter([IndexError("a fault"), None]), threading.Event()
+
+    def faulty(*told: Any) -> bool:
+        if fault := next(faults):
+            raise fault
+        made = seal(*told)
+        done.set()
+        return made
+
+    monkeypatch.setattr(sealing, "seal", faulty)
+    monkeypatch.setattr(sealing, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(sealing, "AFTER_A_FAULT_S", 0.01)
+    sealer = Sealer(segments, greatest_bytes=PLENTY)
+    assert done.wait(60)
+    sealer.close()
+    assert ranges(segments)[0] == (1, FAN) and points(segments) == before
