@@ -87,7 +87,8 @@
     line.hidden = chosen.length < (boxes().length ? 1 : 2);
     if (line.hidden) return;
     const over = chosen.length > MOST_PICKED ? `, the first ${MOST_PICKED} of them compared` : "";
-    document.getElementById("picked-count").textContent = `${chosen.length} picked${over}: `;
+    const more = chosen.length < 2 ? ", tick others to compare them, or " : ": ";
+    document.getElementById("picked-count").textContent = `${chosen.length} picked${over}${more}`;
     document.getElementById("picked").classList.toggle("fs-picked-one", chosen.length < 2);
     const link = document.getElementById("picked-apart");
     const target = new URL(link.href);
