@@ -21,7 +21,7 @@ from framescope import signals
 from framescope_ui.store import scan as scanning
 from framescope_ui.store.otlp import Malformed, decode
 from framescope_ui.store.scan import ScannedTraces, scan
-from framescope_ui.store.trace_rows import TraceRows, scanned_rows, trace_rows
+from framescope_ui.store.trace_rows import Guilt, TraceRows, scanned_rows, trace_rows
 
 MS = 1_000_000
 ARRIVED = 2000 * MS
@@ -337,3 +337,15 @@ def test_a_frame_whose_spans_come_in_several_scopes_is_one_frame() -> None:
         group.scope_spans.add(spans=[span, _usual(2, span.span_id * 2, False)[0]])
     scanned = _alike(request.SerializeToString())
     assert scanned is not None and len(scanned.groups[0].frames) == 5
+
+
+@needs_scanner
+def test_of_stages_that_lost_alike_the_first_is_guilty_in_both() -> None:
+    spans = _usual(4, b"a" * 16, True)
+    for stage in spans[2:]:
+        stage.attributes.add(key=signals.FRAME_LOST_PREFIX + "gpu_work", value=AnyValue(double_value=0.002))
+    request = ExportTraceServiceRequest()
+    request.resource_spans.add().scope_spans.add(spans=spans)
+    scanned = _alike(request.SerializeToString())
+    assert scanned is not None
+    assert scanned_rows(scanned, ARRIVED).frames[0].guilt == Guilt("s1", 0.002)
