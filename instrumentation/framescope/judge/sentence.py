@@ -12,16 +12,15 @@ from framescope.signals import CAUSES
 def sentence(frame: Frame, verdict: Verdict) -> str:
     """For example: ``8.7 ms over budget. 6.1 ms of it is GPU contention: denoise waited while
     recon-batch (PID 48213) used the GPU.``"""
-    over = verdict.overrun_ns / 1e6
     head = (
-        f"{over:.1f} ms over budget."
+        f"{_time(verdict.overrun_ns)} over budget."
         if verdict.axis == "latency"
-        else f"Arrived {verdict.lost_ns / 1e6:.1f} ms late."
+        else f"Arrived {_time(verdict.lost_ns)} late."
     )
     if not verdict.overrun_ns and verdict.axis == "latency":
         if not verdict.lost_ns:
             return "Within budget, nothing lost."
-        head = f"Within budget, {verdict.lost_ns / 1e6:.1f} ms slower than usual."
+        head = f"Within budget, {_time(verdict.lost_ns)} slower than usual."
     share = _leading(verdict)
     if share is None or verdict.cause == "unknown":
         if share is not None and share.stage is not None:
@@ -34,11 +33,16 @@ def sentence(frame: Frame, verdict: Verdict) -> str:
     )
     probably = "Probably " if verdict.confidence < 0.5 else ""
     words = (
-        f"{amount / 1e6:.1f} ms of it is {CAUSES[verdict.cause].title}"
+        f"{_time(amount)} of it is {CAUSES[verdict.cause].title}"
         if verdict.cause in CAUSES
         else verdict.cause
     )
     return f"{head} {probably}{words}: {_how(frame, verdict, share)}."
+
+
+def _time(ns: int) -> str:
+    """ms below a second, as the pages write it."""
+    return f"{ns / 1e6:.1f} ms" if ns < 1_000_000_000 else f"{ns / 1e9:.1f} s"
 
 
 def _leading(verdict: Verdict) -> Share | None:

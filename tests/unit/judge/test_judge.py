@@ -405,3 +405,8 @@ def test_of_the_blocked_time_no_more_is_usually_for_a_lock_than_there_usually_is
     slow.segments = [Segment(1, 0, 9 * MS, Evidence(blocked_ns=5 * MS, lock_ns=5 * MS))]
     baseline.apply(slow)
     assert slow.segments[0].expected.lock_ns == 0
+
+
+def test_a_loss_of_seconds_is_told_in_seconds():
+    slow = one_thread(frame(stage("a", "cpu", 0, 6392, 8), latency=6392), Evidence(cpu_ns=6390 * MS))
+    assert judge(slow).sentence.startswith("6.4 s over budget. 6.4 s of it is ")
