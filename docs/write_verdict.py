@@ -19,10 +19,11 @@ HEAD: Final = """\
 Written by `python docs/write_verdict.py` from [advice.py](../instrumentation/framescope/judge/advice.py)
 and [signals.py](../instrumentation/framescope/signals.py): change those, not this.
 
-**Lost** is latency less what an undisturbed frame takes (a running median of on-time frames,
-but for those that follow a slow one within half a second). **Overrun** is latency less the budget. Every millisecond lost has one owner, and all of them add up; what no reading
-covers is `unknown`, as large as it is. The cause that most was lost to is the verdict's name. A family
-(`cpu`, `blocked`, `gpu`) is named where the evidence supports it but none of its members.
+**Lost** is latency less what an undisturbed frame takes (a running median of on-time frames, but for those
+that follow a slow one within half a second). **Overrun** is latency less the budget. Every millisecond lost
+has one owner, and all of them add up; what no reading covers is `unknown`, as large as it is. The cause
+that most was lost to is the verdict's name. A family (`cpu`, `blocked`, `gpu`) is named where the evidence
+supports it but none of its members.
 
 The **confidence** is how often verdicts like it were right where the truth was known. It rises with the
 part of the loss that went to the named cause and with how far the loss stands out of the pipeline's usual
@@ -37,11 +38,11 @@ measured* is never *ruled out*. What each kind of evidence tells, and what it co
 RIGHT: Final = """\
 ## How often it is right
 
-`make truth` runs pipelines of four shapes with faults of known cause, and the same frames again without. Three
-seeds that nothing was developed on (5 and 7 with all kinds of runs, 9 with single faults), 2 shared virtual
-cores, a software accelerator, no GPU; 10 261 slow frames of single faults, 1 406 that two faults both took
-their part of. Left out are 1 477 frames of times in which others used the machine. Seeds 5 and 7 were recorded
-before a collection's end was taken from its CPU time, and judged again by today's judge.
+`make truth` runs pipelines of four shapes with faults of known cause, and the same frames again without.
+Three seeds that nothing was developed on (5 and 7 with all kinds of runs, 9 with single faults), 2 shared
+virtual cores, a software accelerator, no GPU; 10 261 slow frames of single faults, 1 406 that two faults
+both took their part of. Left out are 1 477 frames of times in which others used the machine. Seeds 5 and 7
+were recorded before a collection's end was taken from its CPU time, and judged again by today's judge.
 
 | figure | bar | measured |
 |---|---|---|
@@ -60,8 +61,9 @@ before a collection's end was taken from its CPU time, and judged again by today
 At least 200 slow frames of every cause, but 154 of `gpu_throttle`. What is missed, and why:
 
 - **`python_gil`**: 297 of 345 are found; 96 others are called so. 32 are collections in another thread (of
-  those, 22 with the old ends), 30 are neighbours': whoever holds the lock gets no core. 35 of those missed are
-  called CPU contention: a thread that has just got the lock is put behind the one that had it, on its core.
+  those, 22 with the old ends), 30 are neighbours': whoever holds the lock gets no core. 35 of those missed
+  are called CPU contention: a thread that has just got the lock is put behind the one that had it, on its
+  core.
 - **Two at once** (accelerator, service, chain, one thread): what one fault takes changes the other's. Where
   a thread has no time to spare, frames wait for those ahead, and a share of 15 % is lost in what they pass
   on; a lock's holder and a pipe's other end are slowed down as well, which the frame sees as a longer wait.
