@@ -16,8 +16,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans
 
+from . import scope_spans
 from .packed import Packed, Row, Rows, pack
 from .schema import FRAME_PACK, PACKED_FRAME, PACKED_SPAN, SPAN_PACK, Table
 from .segments import Segment, union
@@ -32,8 +32,6 @@ _ROWS_TOGETHER: Final = 2**_SLOT_BITS
 _BYTES_TOGETHER: Final = 16 * 2**20
 _PACKS_A_STATEMENT: Final = 32
 """Packs written, or read, at once."""
-_SPANS_TAG: Final = bytes([ScopeSpans.SPANS_FIELD_NUMBER << 3 | 2])
-"""What stands before each span of a ScopeSpans message: protobuf's wire format, length-delimited."""
 _PARTS: Final = pa.schema(
     [
         ("root", pa.binary()),
@@ -91,7 +89,7 @@ def _unpacked(segment: Segment, table: Table, trace_id: bytes, rows: Any, ask: A
             row = keys[place]
             (told[place]["root"],), root_id = packs["roots"].messages(slot, row)
             others, _ = packs["children"].messages(slot, row._replace(root_id=root_id))
-            told[place]["children"] = _nested(others) if packs["nested"] else b"".join(others)
+            told[place]["children"] = scope_spans.joined(others) if packs["nested"] else b"".join(others)
     return pa.Table.from_pylist(list(told.values()), _PARTS)
 
 
@@ -218,7 +216,7 @@ def _packed_frames(rows: Any) -> tuple[bytes, bytes, bool]:
     told = _rows(rows)
     roots, root_ids = pack(rows["root"].to_pylist(), np.arange(len(rows)), told)
     bodies = [body or b"" for body in rows["children"].to_pylist()]
-    spans = [_split(body) for body in bodies]
+    spans = [scope_spans.split(body) for body in bodies]
     is_nested = all(messages is not None for messages in spans)
     children = [
         [body] if body and not is_nested else messages or []
@@ -236,38 +234,3 @@ def _packed_spans(rows: Any) -> tuple[bytes]:
 def _rows(rows: Any) -> Rows:
     ids = np.frombuffer(b"".join(rows["trace_id"].to_pylist()), "<i8").reshape(-1, 2)
     return Rows(ids, rows["start_ns"].to_numpy(), np.zeros(len(rows), np.int64))
-
-
-def _split(body: bytes) -> list[bytes] | None:
-    """The spans of a ScopeSpans message; None where it holds anything else, or is not written the shortest
-    way."""
-    found: list[bytes] = []
-    at, end = 0, len(body)
-    while at < end:
-        if body[at] != _SPANS_TAG[0] or at + 1 == end:
-            return None
-        size, begin = body[at + 1], at + 2
-        if size > 127:
-            size, shift, more = size & 127, 7, True
-            while more:
-                if begin == end or shift > 28:
-                    return None
-                size |= (body[begin] & 127) << shift
-                more, shift, begin = body[begin] > 127, shift + 7, begin + 1
-            if body[begin - 1] == 0:
-                return None
-        at = begin + size
-        if at > end:
-            return None
-        found.append(body[begin:at])
-    return found
-
-
-def _nested(messages: Iterable[bytes]) -> bytes:
-    """The bytes of a ScopeSpans message of these spans."""
-    return b"".join([part for one in messages for part in (_SPANS_TAG, _varint(len(one)), one)])
-
-
-def _varint(value: int) -> bytes:
-    low = value & 127
-    return bytes((low | 128,)) + _varint(value >> 7) if value > 127 else bytes((low,))

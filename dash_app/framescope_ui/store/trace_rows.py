@@ -11,11 +11,12 @@ from typing import Any, Final
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span, Status
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from framescope import signals
 from framescope.judge import outcome_of
 
+from . import scope_spans
 from .attributes import codes, contents, integer, letters, mapping, number, plain, text
 from .scan import HOT, Blame, ScannedFrame, ScannedTraces
 from .schema import BATCH
@@ -36,8 +37,6 @@ _BAD_SPAN_ID: Final = "invalid span id"
 _BAD_TIME: Final = "time out of range"
 _REMEMBERED_BYTES: Final = 4096
 """Of resources up to this size the last 256 are remembered: a request has one, and mostly the one before."""
-_SPANS_TAG: Final = bytes([ScopeSpans.SPANS_FIELD_NUMBER << 3 | 2])
-"""What stands before each span of a ScopeSpans message: protobuf's wire format, length-delimited."""
 _BATCH_END: Final = [name for name, _, _ in BATCH.columns].index("end_ns")
 
 
@@ -193,7 +192,7 @@ def _frame_row(origin: _Origin, root: Span, told: dict[str, Any], children: Sequ
         guilt=guiltiest(losers, slow=False) or (guiltiest(children, slow) if slow else None),
         resource=origin.digest,
         root=root.SerializeToString(),
-        children=_scope_of(bodies),
+        children=scope_spans.joined(bodies),
     )
 
 
@@ -220,22 +219,6 @@ def _hot(
         number(told.get(signals.FRAME_BUDGET_LIMIT)),
     )
     return hot, slow
-
-
-def _scope_of(bodies: Iterable[bytes]) -> bytes:
-    """The bytes of a ScopeSpans message of these spans."""
-    parts: list[bytes] = []
-    for body in bodies:
-        parts += (_SPANS_TAG, _varint(len(body)), body)
-    return b"".join(parts)
-
-
-def _varint(value: int) -> bytes:
-    if value < 128:
-        return bytes((value,))
-    if value < 16384:
-        return bytes((value & 127 | 128, value >> 7))
-    return bytes((value & 127 | 128,)) + _varint(value >> 7)
 
 
 def guiltiest(spans: Iterable[Span], slow: bool) -> Guilt | None:
