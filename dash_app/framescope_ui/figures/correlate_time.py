@@ -215,16 +215,7 @@ def _draw_signal(figure: Drawing, lane: Lane, chosen: Chosen, risk: SignalRisk, 
             )
         )
     if risk.threshold is not None and risk.value is None:
-        figure.add_shape(
-            type="line",
-            xref="paper",
-            yref=lane.axis,
-            x0=0,
-            x1=1,
-            y0=risk.threshold * factor,
-            y1=risk.threshold * factor,
-            line={"width": 1.2, "dash": "2px,3px", "color": theme.token("ink-2", at)},
-        )
+        lanes.draw_level(figure, lane, risk.threshold * factor, theme.token("ink-2", at), "2px,3px")
     above = joined(chosen.above, NEAR * ((chosen.line.x[-1] - chosen.line.x[0]) if chosen.line.x else 0.0))
     if len(above) <= MOST_STRETCHES:
         for start, end in above:

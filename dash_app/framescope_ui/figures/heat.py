@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from framescope_ui.figures import quantity, theme
+from framescope_ui.figures import lanes, quantity, theme
 from framescope_ui.figures.drawing import Drawing
 from framescope_ui.figures.lanes import Lane
 from framescope_ui.figures.theme import Theme
@@ -64,16 +64,7 @@ def draw_heat(figure: Drawing, lane: Lane, heat: Heat, budget_seconds: float | N
     figure.update_layout({lane.layout_axis: {"type": "category", "categoryarray": names}})
     place = None if budget_seconds is None else place_of(heat, budget_seconds)
     if place is not None:
-        figure.add_shape(
-            type="line",
-            xref="paper",
-            yref=lane.axis,
-            x0=0,
-            x1=1,
-            y0=place,
-            y1=place,
-            line={"width": 1.2, "dash": "4px,3px", "color": theme.token("ink", at)},
-        )
+        lanes.draw_level(figure, lane, place, theme.token("ink", at), "4px,3px")
 
 
 def _scale(shades: Sequence[str], most: float) -> list[tuple[float, str]]:

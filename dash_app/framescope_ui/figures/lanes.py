@@ -351,6 +351,20 @@ def draw_marks(
         )
 
 
+def draw_level(figure: Drawing, lane: Lane, y: float, colour: str, dash: str) -> None:
+    """A line through the whole lane at one value."""
+    figure.add_shape(
+        type="line",
+        xref="paper",
+        yref=lane.axis,
+        x0=0,
+        x1=1,
+        y0=y,
+        y1=y,
+        line={"width": 1.2, "dash": dash, "color": colour},
+    )
+
+
 def _mark(figure: Drawing, time: float, at: Theme, *, tick: bool) -> None:
     """One change marker: a line through all lanes, or a tick at the top."""
     height = {"ysizemode": "pixel", "yanchor": 1, "y0": 0, "y1": -TICK} if tick else {"y0": 0, "y1": 1}

@@ -56,16 +56,7 @@ def draw_budget(
     figure.update_layout({lane.layout_axis: {"tickvals": ticks, "ticktext": named}})
     if budget is None:
         return
-    figure.add_shape(
-        type="line",
-        xref="paper",
-        yref=lane.axis,
-        x0=0,
-        x1=1,
-        y0=budget,
-        y1=budget,
-        line={"width": 1.2, "dash": "4px,3px", "color": theme.token("ink", at)},
-    )
+    lanes.draw_level(figure, lane, budget, theme.token("ink", at), "4px,3px")
     if phone:
         figure.add_annotation(
             text="budget",

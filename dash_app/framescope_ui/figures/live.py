@@ -275,16 +275,7 @@ def _draw_limit(
     """From where on the state is a warning: a dotted line in that state's colour, named."""
     if limits is None:
         return
-    figure.add_shape(
-        type="line",
-        xref="paper",
-        yref=lane.axis,
-        x0=0,
-        x1=1,
-        y0=limits[0] * 100,
-        y1=limits[0] * 100,
-        line={"width": 1.2, "dash": "2px,3px", "color": theme.token("warn", at)},
-    )
+    lanes.draw_level(figure, lane, limits[0] * 100, theme.token("warn", at), "2px,3px")
     if not phone:
         figure.add_annotation(
             text=f"warning {limits[0] * 100:g}",
