@@ -22,6 +22,12 @@ NONSENSE = (
 )
 
 
+def storm(memory: MemoryStore) -> str:
+    """The range of the storm and a little around it, as addresses have it."""
+    start = memory.start_ns / NS
+    return f"start={start + STORM_SECONDS[0] - 10:.3f}&end={start + STORM_SECONDS[1] + 10:.3f}"
+
+
 @pytest.mark.parametrize("path", ["/", "/frames", "/correlate"])
 def test_nonsense_in_an_address_is_as_if_it_were_not_there(look: Watched, path: str) -> None:
     for query in NONSENSE:
@@ -51,9 +57,7 @@ def test_a_service_nobody_heard_of_leads_to_those_that_there_are(look: Watched) 
 def test_back_and_forward_bring_filters_ranges_and_the_picked_frame_again(
     look: Watched, memory: MemoryStore
 ) -> None:
-    start = memory.start_ns / NS
-    storm = f"start={start + STORM_SECONDS[0] - 10:.3f}&end={start + STORM_SECONDS[1] + 10:.3f}"
-    page = look.open(f"/frames?{storm}")
+    page = look.open(f"/frames?{storm(memory)}")
     title = page.locator("#frame-preview .fs-title").first
     chosen = page.get_by_role("navigation", name="Main cause").locator(".fs-chosen")
     page.locator("#frames-grid [row-index='3'] [col-id=stage]").click()
@@ -78,9 +82,7 @@ def test_back_and_forward_bring_filters_ranges_and_the_picked_frame_again(
 def test_two_tabs_of_one_browser_keep_their_own_pipeline_range_and_picks(
     look: Watched, memory: MemoryStore
 ) -> None:
-    start = memory.start_ns / NS
-    storm = f"start={start + STORM_SECONDS[0] - 10:.3f}&end={start + STORM_SECONDS[1] + 10:.3f}"
-    first = look.open(f"/frames?{storm}")
+    first = look.open(f"/frames?{storm(memory)}")
     expect(first.locator("#frames-grid .ag-row-selected")).to_have_count(1, timeout=10_000)
     second = first.context.new_page()
     second.goto(f"{look.url}/?range=1m")

@@ -175,9 +175,7 @@ class Viewer:
 def viewer_of(path: str | None, search: str | None, screen: Mapping[str, Any] | None) -> Viewer:
     """The choices in an address. What cannot be read there is as if it were not there."""
     found = {name: values[-1] for name, values in parse_qs((search or "").lstrip("?")).items()}
-    start, end = _time(found.get("start")), _time(found.get("end"))
-    if start is None or end is None or not 0 < end - start <= LONGEST_SECONDS:
-        start = end = None
+    start, end = _ends(found.get("start"), found.get("end")) or (None, None)
     wanted = found.get("range", DEFAULT_RANGE)
     screen = screen or {}
     base = base_of(screen.get("base"))
@@ -201,7 +199,7 @@ def viewer_of(path: str | None, search: str | None, screen: Mapping[str, Any] | 
         other=found.get("with"),
         signal=found.get("signal"),
         within=within_of(found.get("within")),
-        than=_ends(found.get("than")),
+        than=_ends(*(found.get("than") or "").partition("-")[::2]),
         theme="light" if screen.get("theme") == "light" else "dark",
         phone=bool(screen.get("phone")),
         base=base,
@@ -247,10 +245,11 @@ def within_of(text: str | None) -> tuple[str, float, float] | None:
     return (name, low, high) if name and math.isfinite(low) and math.isfinite(high) and low <= high else None
 
 
-def _ends(text: str | None) -> tuple[float, float] | None:
-    start, end = (_time(one) for one in (text or "").partition("-")[::2])
-    found = start is not None and end is not None and 0 < end - start <= LONGEST_SECONDS
-    return (start, end) if found and start is not None and end is not None else None
+def _ends(first: str | None, last: str | None) -> tuple[float, float] | None:
+    start, end = _time(first), _time(last)
+    if start is None or end is None or not 0 < end - start <= LONGEST_SECONDS:
+        return None
+    return start, end
 
 
 PACES = (0.0, 2.0, 5.0, 10.0)
