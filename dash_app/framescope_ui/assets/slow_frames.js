@@ -89,7 +89,7 @@
     const over = chosen.length > MOST_PICKED ? `, the first ${MOST_PICKED} of them compared` : "";
     const more = chosen.length < 2 ? ", tick others to compare them, or " : ": ";
     document.getElementById("picked-count").textContent = `${chosen.length} picked${over}${more}`;
-    document.getElementById("picked").classList.toggle("fs-picked-one", chosen.length < 2);
+    line.classList.toggle("fs-picked-one", chosen.length < 2);
     const link = document.getElementById("picked-apart");
     const target = new URL(link.href);
     target.searchParams.set("frames", chosen.slice(0, MOST_PICKED).join("."));
