@@ -37,7 +37,7 @@ for number in range(300):
         with capture:
             burn(1)
         with denoise:
-            burn(40 if number % 60 == 59 else 2)
+            burn(200 if number % 60 == 59 else 2)
     pipeline.gauge("score", 0.93)
     time.sleep(0.012)
 pipeline.mark("deployed 1.4")
@@ -95,10 +95,10 @@ def test_every_frame_is_counted_and_the_heavy_ones_are_kept_with_their_cause(cha
     for number in (59, 119, 179, 239, 299):
         frame = frames[number]
         assert frame["stage"] == "denoise"
-        assert frame["cause"] in ("cpu_work", "cpu_contention"), (
-            "burnt CPU, or was kept from it by the machine"
+        assert frame["cause"] in ("cpu_work", "cpu_contention", "cpu"), (
+            "burnt CPU, or was kept from it by the machine; where no quota can be read, not known which"
         )
-        assert float(str(frame["latency_seconds"])) > 0.04
+        assert float(str(frame["latency_seconds"])) > 0.2
 
 
 def test_the_table_leads_to_the_frame_and_its_sentence(page: Watched, chain: AppServer) -> None:

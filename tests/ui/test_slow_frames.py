@@ -182,6 +182,25 @@ def test_several_rows_are_picked_by_keys_or_mouse_and_held_against_the_others(
     assert not look.complaints
 
 
+def test_rows_picked_before_the_grid_has_settled_are_picked_beside_the_first(
+    look: Watched, memory: MemoryStore
+) -> None:
+    page = look.open(storm(memory))
+    page.wait_for_function(
+        """() => {
+          const api = document.getElementById("frames-grid") && window.dash_ag_grid.getApi("frames-grid");
+          if (!api || !api.getSelectedNodes().length) return false;
+          api.deselectAll(); // as a grid that is drawn anew
+          window.framescope.stepRow(1, true);
+          window.framescope.stepRow(1, true);
+          return true;
+        }"""
+    )
+    expect(page.locator("#frames-grid .ag-center-cols-container .ag-row-selected")).to_have_count(3)
+    expect(page.locator("#picked")).to_contain_text("3 picked")
+    assert not look.complaints
+
+
 def test_rows_are_picked_by_their_boxes_which_are_large_enough(look: Watched, memory: MemoryStore) -> None:
     page = look.open(storm(memory))
     expect(page.locator("#frames-grid .ag-row-selected")).to_have_count(1)

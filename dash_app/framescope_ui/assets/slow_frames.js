@@ -8,6 +8,8 @@
   let picked = null; // the row that is previewed, or will be
   let chosen = []; // all rows that are picked
   let current = null; // the row that keys go on from
+  let settling = null; // until a grid that was drawn keeps what is picked: the rows to pick
+  let settled = 0; // the timer that looks whether it does
 
   const grid = () => {
     try {
@@ -34,27 +36,34 @@
     picked = wanted;
     current = wanted;
     chosen = several.length ? several : [wanted];
+    settling = wanted ? [...new Set([...several, wanted])] : null;
     sayPicked();
+    clearInterval(settled);
     let tries = 50; // the rows arrive after the grid, and a grid that is drawn anew has forgotten
     let held = 0;
-    const select = setInterval(() => {
+    settled = setInterval(() => {
       const api = grid();
-      if (api && wanted && current === wanted && api.getDisplayedRowCount() > 0) {
-        if (api.getSelectedNodes().length) {
-          held += 1;
-        } else {
-          held = 0;
-          const nodes = [...new Set([...several, wanted])].map((id) => api.getRowNode(id)).filter(Boolean);
-          if (nodes.length) api.setNodesSelected({ nodes, newValue: true });
-        }
+      if (api && settling && api.getDisplayedRowCount() > 0) {
+        held = api.getSelectedNodes().length ? held + 1 : 0;
+        if (!held) pickInGrid(api, settling);
       }
-      if (held === 5 || current !== wanted || --tries === 0) clearInterval(select);
+      if (held === 5 || !settling || --tries === 0) {
+        clearInterval(settled);
+        settling = null;
+      }
     }, 100);
     return wanted;
   }
 
+  function pickInGrid(api, ids) {
+    const nodes = ids.map((id) => api.getRowNode(id)).filter(Boolean);
+    if (nodes.length) api.setNodesSelected({ nodes, newValue: true });
+  }
+
   function pickRow(rows) {
     const ids = (rows || []).map((row) => row.id);
+    if (!ids.length && settling) return window.dash_clientside.no_update; // drawn anew: picked again above
+    if (settling) settling = ids;
     if (!ids.length) { // the last one was given back: it stays previewed
       chosen = [];
       sayPicked();
@@ -160,7 +169,9 @@
     if (at < 0) return true;
     const there = api.getDisplayedRowAtIndex(at);
     current = there.id;
-    there.setSelected(true, !beside);
+    if (settling) settling = beside ? [...settling, current] : [current];
+    if (settling && beside) pickInGrid(api, settling); // the ones before may be forgotten just now
+    else there.setSelected(true, !beside);
     api.ensureIndexVisible(at);
     api.setFocusedCell(at, "frame");
     return true;
