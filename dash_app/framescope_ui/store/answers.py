@@ -11,35 +11,27 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import duckdb
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from framescope import signals
 
 from . import kept_spans
 from .heard import heard
 from .increase import Increases, by_step, increases, together
+from .kept_frames import Frames, frames
 from .metric_rows import Kind, Series
-from .packed import Row
+from .question import Ask, BadQuestion, Nanoseconds, Question
 from .schema import BATCH, FRAME, HISTOGRAM, MARK, POINT, Table
 from .segments import Segment, Segments, union
 
 _LOOK_BACK_NS: Final = 300 * 10**9
 """How far before a range a counter's last value is looked for, to know what its first point added."""
 GREATEST_STEPS: Final = 20_000
-GREATEST_PAGE: Final = 1_000
-
-Nanoseconds = Annotated[int, Field(ge=-(2**63), lt=2**63)]
-
-
-class Question(BaseModel):
-    """Arguments of a question: exactly the known ones, of exactly their types."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Pipelines(Question):
@@ -47,25 +39,6 @@ class Pipelines(Question):
 
     start_ns: Nanoseconds
     end_ns: Nanoseconds
-
-
-class Frames(Question):
-    """Kept frames, one page. ``after`` is the last row's sort key and trace id of the page before; of the
-    ``oldest`` there are no more pages."""
-
-    service: str | None = None
-    pipeline: str | None = None
-    start_ns: Nanoseconds | None = None
-    end_ns: Nanoseconds | None = None
-    outcomes: Annotated[list[str], Field(max_length=100)] = []
-    causes: Annotated[list[str], Field(max_length=100)] = []
-    kept: Annotated[list[str], Field(max_length=100)] = []
-    stage: str | None = None
-    min_latency_ns: Nanoseconds | None = None
-    order: Literal["duration", "time", "oldest"] = "time"
-    limit: Annotated[int, Field(ge=1, le=GREATEST_PAGE)] = 100
-    after_key: Nanoseconds | None = None
-    after_trace_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
 
 
 class TraceOf(Question):
@@ -116,16 +89,8 @@ class Growth(Question):
 class Points(Question):
     """Readings and increases of many metrics at once: a page asks for some twenty in the same moment."""
 
-    gauges: Annotated[list[Readings], Field(max_length=200)] = []
-    increases: Annotated[list[Growth], Field(max_length=200)] = []
-
-
-class BadQuestion(ValueError):
-    """Arguments that are well formed and still make no sense together."""
-
-
-Ask = Callable[[str, Mapping[str, Any] | None], Any]
-"""Runs one of our statements with bound parameters, answers an Arrow table."""
+    gauges: list[Readings] = Field([], max_length=200)
+    increases: list[Growth] = Field([], max_length=200)
 
 
 def pipelines(question: Pipelines, segments: Segments, ask: Ask) -> Any:
@@ -189,126 +154,6 @@ def pipelines(question: Pipelines, segments: Segments, ask: Ask) -> Any:
             "host": pa.array([value[1] for _, value in ordered], pa.string()),
         }
     )
-
-
-_PAGE: Final = "trace_id, service, start_ns, latency_ns, stage"
-
-
-def frames(question: Frames, segments: Segments, ask: Ask) -> Any:
-    """trace_id, service, start_ns, latency_ns, stage, root (an OTLP span); in order, one more than asked
-    where there is more. The first page's metadata tells the total, unless that means counting all there
-    is: without a start, or for one frame only, it is left out."""
-    found = segments.covering(FRAME, question.start_ns, question.end_ns)
-    key = "latency_ns" if question.order == "duration" else "start_ns"
-    way, newest_first = ("ASC", False) if question.order == "oldest" else ("DESC", True)
-    later: list[str] = []
-    after: dict[str, Any] = {}
-    if question.after_key is not None and question.after_trace_id is not None:
-        later.append(f"({key} < $after_key OR ({key} = $after_key AND trace_id < $after_trace_id))")
-        after = {"after_key": question.after_key, "after_trace_id": bytes.fromhex(question.after_trace_id)}
-    page: Any = None
-    # A statement a segment: one over all of them costs 20 ms a segment to plan.
-    sorting = "descending" if newest_first else "ascending"
-    edge = 1 if newest_first else 0
-    for segment in sorted(found, key=lambda one: one.covers[FRAME.name][edge], reverse=newest_first):
-        full = page is not None and key == "start_ns" and len(page) > question.limit
-        if full and newest_first and page[key][question.limit].as_py() > segment.covers[FRAME.name][1]:
-            break  # no older segment has a newer frame
-        if full and not newest_first and page[key][question.limit].as_py() < segment.covers[FRAME.name][0]:
-            break
-        tests, values = _frame_tests(question, segment, segment is not segments.current)
-        rows = _of(
-            segment,
-            segments,
-            ask,
-            f"SELECT {segment.sequence} AS sequence, {segment.place} AS place, {_PAGE} "
-            f"FROM {segment.schema}.frame{_where([*tests, *later])} "
-            f"ORDER BY {key} {way}, trace_id {way} LIMIT $limit",
-            values | after | {"limit": question.limit + 1},
-        )
-        page = rows if page is None else pa.concat_tables([page, rows])
-        page = page.sort_by([(key, sorting), ("trace_id", sorting)]).slice(0, question.limit + 1)
-    counted = not after and question.start_ns is not None and question.limit > 1
-    if page is None:
-        empty = FRAME.empty((*_PAGE.split(", "), "root"))
-        return empty.replace_schema_metadata({"total": "0"}) if counted else empty
-    page = page.append_column("root", pa.array(_roots(page, found, segments, ask), pa.binary()))
-    if counted:
-        total = 0
-        for segment in found:
-            tests, values = _frame_tests(question, segment, segment is not segments.current)
-            counting = f"SELECT count(*) AS n FROM {segment.schema}.frame{_where(tests)}"
-            total += _of(segment, segments, ask, counting, values)["n"][0].as_py()
-        page = page.replace_schema_metadata({"total": str(total)})
-    return page.drop_columns(["sequence", "place"])
-
-
-def _of(segment: Segment, segments: Segments, ask: Ask, statement: str, values: Mapping[str, Any]) -> Any:
-    """What one segment answers: one that is written to no more, what it answered before."""
-    if segment is segments.current:
-        return ask(statement, values)
-    key = (statement, repr(sorted(values.items())))
-    known = segments.answers.get(key)
-    if known is None:
-        known = ask(statement, values)
-        segments.answers.put(key, known)
-    return known
-
-
-def _frame_tests(question: Frames, segment: Segment, closed: bool) -> tuple[list[str], dict[str, Any]]:
-    """Conditions on a segment's frames; none on times where a closed one lies within the range as a whole."""
-    first, last = segment.covers[FRAME.name]
-    start_ns, end_ns = question.start_ns, question.end_ns
-    if closed and start_ns is not None and start_ns <= first:
-        start_ns = None
-    if closed and end_ns is not None and last < end_ns:
-        end_ns = None
-    tests: list[str] = []
-    values: dict[str, Any] = {}
-    for name, test, value in (
-        ("service", "service = $service", question.service),
-        ("pipeline", "pipeline = $pipeline", question.pipeline),
-        ("start_ns", "start_ns >= $start_ns", start_ns),
-        ("end_ns", "start_ns < $end_ns", end_ns),
-        ("stage", "stage = $stage", question.stage),
-        ("least", "latency_ns >= $least", question.min_latency_ns),
-    ):
-        if value is not None:
-            tests.append(test)
-            values[name] = value
-    # A plain list, not a joined one: the newest of 280 000 frames take 4 ms of CPU instead of 24.
-    lists = {"outcome": question.outcomes, "cause": question.causes, "kept": question.kept}
-    for column, wanted in lists.items():
-        if wanted:
-            names = {f"{column}_{number}": value for number, value in enumerate(wanted)}
-            tests.append(f"{column} IN ({', '.join(f'${name}' for name in names)})")
-            values |= names
-    return tests, values
-
-
-def _where(tests: list[str]) -> str:
-    return f" WHERE {' AND '.join(tests)}" if tests else ""
-
-
-def _roots(rows: Any, found: list[Segment], segments: Segments, ask: Ask) -> list[bytes]:
-    """The root spans of a page, fetched apart: sorting must not unpack every frame's bytes."""
-    wanted: defaultdict[int, dict[int, Row]] = defaultdict(dict)
-    keys: list[tuple[int, int]] = []
-    bodies: dict[tuple[int, int], bytes] = {}
-    schemas = {segment.sequence: segment.schema for segment in found}
-    for row in rows.select(["sequence", "place", "trace_id", "start_ns"]).to_pylist():
-        sequence, place = row["sequence"], row["place"]
-        keys.append((sequence, place))
-        if (known := segments.roots.get((schemas[sequence], place))) is not None:
-            bodies[(sequence, place)] = known
-        else:
-            wanted[sequence][place] = Row(row["trace_id"], row["start_ns"])
-    for segment in found:
-        if segment.sequence in wanted:
-            for place, root in kept_spans.roots(segment, wanted[segment.sequence], ask).items():
-                bodies[(segment.sequence, place)] = root
-                segments.roots.put((segment.schema, place), root)
-    return [bodies[key] for key in keys]
 
 
 def trace(question: TraceOf, segments: Segments, ask: Ask) -> Any:

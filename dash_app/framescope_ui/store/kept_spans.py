@@ -19,11 +19,9 @@ import pyarrow.compute as pc
 
 from . import scope_spans
 from .packed import Packed, Row, Rows, pack
+from .question import Ask
 from .schema import FRAME_PACK, PACKED_FRAME, PACKED_SPAN, SPAN_PACK, Table
 from .segments import Segment, union
-
-Ask = Callable[[str, Mapping[str, Any] | None], Any]
-"""Runs one of our statements with bound parameters, answers an Arrow table."""
 
 _SLOT_BITS: Final = 11
 _ROWS_TOGETHER: Final = 2**_SLOT_BITS

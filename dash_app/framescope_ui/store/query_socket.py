@@ -20,8 +20,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from .answers import QUESTIONS, BadQuestion, Question, answer
+from .answers import QUESTIONS, answer
 from .arrivals import Arrivals
+from .question import BadQuestion, Question
 from .segments import Segments
 from .tally import Tally
 

@@ -70,6 +70,8 @@ class Segment:
     resources: set[int] = field(default_factory=set)
     last: int | None = None
     """Of a sealed one, the last sequence number it holds."""
+    rewritten: int = 0
+    """How many of its rows were changed; others are only ever added, behind those that are there."""
     packed: bool = False
     """Whether spans are in packs (``kept_spans``) instead of in their rows."""
 

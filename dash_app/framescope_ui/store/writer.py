@@ -263,6 +263,8 @@ class Writer:
             batch.add(RESOURCE, list(new_resources.items()))
         new_series = {d: s for d, s in batch.series.items() if d not in segment.series}
         batch.add(SERIES, [series.columns() for series in new_series.values()])
+        self._note(segment, batch)  # before anyone sees a row: who reads one finds it covered
+        rewritten = 0
         cursor = self._segments.cursor()
         try:
             cursor.execute("BEGIN")
@@ -272,15 +274,16 @@ class Writer:
                 cursor.unregister("incoming")
             for trace_id, guilt in batch.apart.items():
                 # A stage that came after its root may be the guilty one.
-                cursor.execute(
+                changed = cursor.execute(
                     f"UPDATE {segment.schema}.frame SET stage = $stage, stage_lost = $lost "
                     "WHERE trace_id = $trace_id AND (stage_lost IS NULL OR stage_lost < $lost)",
                     {"stage": guilt.stage, "lost": guilt.lost, "trace_id": trace_id},
-                )
+                ).fetchone()
+                rewritten += changed[0] if changed else 0
             cursor.execute("COMMIT")
         finally:
             cursor.close()
-        self._note(segment, batch)
+        segment.rewritten += rewritten
         if RESOURCE in batch.rows:
             segment.resources.update(new_resources)
         self._segments.learn(segment, new_series.values())
