@@ -43,6 +43,7 @@ def share(heard: Heard, cause: str) -> float:
     lost = heard.lost()
     return lost[cause] / (sum(lost[one] for one in BLOCKED) or 1)
 
+
 needs_the_quota = pytest.mark.skipif(
     CgroupProbe(os.getpid()).read(time.monotonic_ns()) is None,
     reason="no control group is told here: a wait for the lock may be a quota's that holds its holder back",
