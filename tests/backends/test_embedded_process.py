@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,15 +64,15 @@ def _body(spans: int = 1, service: str = "s") -> bytes:
 
 
 def _oldest(store: StoreProcess, from_ns: int) -> int | None:
-    async def ask() -> FrameRow | None:
+    async def ask() -> Sequence[FrameRow]:
         backend = EmbeddedStore(store.data_dir)
         try:
-            return await backend.oldest_frame(FrameQuery(start_ns=from_ns))
+            return await backend.oldest_frames(FrameQuery(start_ns=from_ns, limit=1))
         finally:
             await backend.aclose()
 
     found = asyncio.run(ask())
-    return None if found is None else found.start_ns
+    return found[0].start_ns if found else None
 
 
 def _trace(store: StoreProcess, trace_id: str) -> Trace | None:

@@ -132,18 +132,13 @@ class EmbeddedStore:
             key = last["latency_ns"] if query.order == "duration" else last["start_ns"]
             following = to_cursor(Place(query.order, key, last["trace_id"].hex()))
         total = (rows.schema.metadata or {}).get(b"total")
-        return FramePage(
-            # A frame that was sent twice is stored twice, side by side in any order.
-            tuple({_identity(row): _frame_row(row) for row in page}.values()),
-            following,
-            int(total) if total is not None else None,
-        )
+        return FramePage(_frame_rows(page), following, int(total) if total is not None else None)
 
-    async def oldest_frame(self, query: FrameQuery) -> FrameRow | None:
-        """The oldest kept frame that matches."""
-        rows = await self._ask("frames", {**_filters(query), "order": "oldest", "limit": 1})
-        found = rows.to_pylist()
-        return _frame_row(found[0]) if found else None
+    async def oldest_frames(self, query: FrameQuery) -> Sequence[FrameRow]:
+        """The oldest kept frames that match, the oldest first."""
+        limit = max(1, min(query.limit, 1000))
+        rows = await self._ask("frames", {**_filters(query), "order": "oldest", "limit": limit})
+        return _frame_rows(rows.to_pylist()[:limit])
 
     async def trace(self, trace_id: str) -> Trace | None:
         """One trace with all its spans, whichever message they came in."""
@@ -293,6 +288,7 @@ def _filters(query: FrameQuery) -> dict[str, Any]:
         "kept": list(query.kept),
         "stage": query.stage,
         "min_latency_ns": query.min_latency_ns,
+        "total": query.counted,
     }
 
 
@@ -327,8 +323,10 @@ def _maps_of_lists(column: Any) -> list[dict[str, Any]]:
     return maps
 
 
-def _identity(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return row["trace_id"], row["start_ns"], row["latency_ns"]
+def _frame_rows(rows: Iterable[Mapping[str, Any]]) -> tuple[FrameRow, ...]:
+    """Rows of a page. A frame that was sent twice is stored twice, side by side in any order."""
+    frames = {(row["trace_id"], row["start_ns"], row["latency_ns"]): row for row in rows}
+    return tuple(_frame_row(row) for row in frames.values())
 
 
 def _frame_row(row: Mapping[str, Any]) -> FrameRow:

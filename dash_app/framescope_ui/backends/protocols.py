@@ -120,7 +120,7 @@ class FrameQuery:
     """Which kept frames, in which order.
 
     ``outcomes``, ``causes`` and ``kept`` (why it was kept) empty means any. ``stage`` is the
-    guilty stage. ``cursor`` is what the page before answered.
+    guilty stage. ``cursor`` is what the page before answered. Not ``counted``: nobody needs the total.
     """
 
     service: str | None = None
@@ -135,6 +135,7 @@ class FrameQuery:
     limit: int = 100
     cursor: str | None = None
     kept: tuple[str, ...] = ()
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,8 +280,8 @@ class Announces(Protocol):
 class FindsOldest(Protocol):
     """A trace store that need not be asked for all matches, newest first, to find the oldest of them."""
 
-    async def oldest_frame(self, query: FrameQuery) -> FrameRow | None:
-        """The oldest kept frame that matches; the query's order, limit and cursor mean nothing here."""
+    async def oldest_frames(self, query: FrameQuery) -> Sequence[FrameRow]:
+        """The oldest kept frames that match, at most its limit; order and cursor mean nothing here."""
         ...
 
 

@@ -15,9 +15,6 @@ from framescope.judge.gpu import HELD_BY
 from framescope.judge.reading import root_of as frame_root_of
 from framescope.judge.reading import tells_what_is_usual
 from framescope_ui.backends.protocols import (
-    FindsOldest,
-    FramePage,
-    FrameQuery,
     FrameRow,
     Mark,
     MetricStore,
@@ -29,6 +26,7 @@ from framescope_ui.questions import gpus
 from framescope_ui.questions.every_frame import latencies, strip_of
 from framescope_ui.questions.frame_item import item_of, number, text
 from framescope_ui.questions.gaps import line_of, with_gaps
+from framescope_ui.questions.kept_beside import Side, after, before
 from framescope_ui.questions.latencies import Latencies, unpacked
 from framescope_ui.questions.readings import grouped, joined, newest
 from framescope_ui.questions.stores import NS, Stores, Troubles, seconds
@@ -45,13 +43,6 @@ from framescope_ui.questions.views import (
 )
 from framescope_ui.questions.waterfall import is_foreign, root_of, stages_of, with_losses, with_path
 from framescope_ui.questions.withheld import without_secrets
-
-LATER_STEPS_SECONDS = (2, 16, 128, 1024)
-"""Stores mostly answer newest first, so the next slow frame is looked for in growing stretches after it."""
-PAGE = 500
-PAGES = 10
-KEPT_NEAR = 60
-"""Kept frames looked up around a frame: more than the figure of its neighbours has room for."""
 
 
 async def frame(
@@ -76,14 +67,12 @@ async def frame(
     start_ns, end_ns = root.start_ns - around_ns, max(root.end_ns, root.start_ns) + around_ns
     gauges: Mapping[str, Sequence[Series]] = {}
     near = unpacked([])
-    earlier: str | None = None
-    later: str | None = None
-    kept: Sequence[FrameItem] = ()
+    earlier = later = Side()
     marks: Sequence[Mark] = ()
     beside: Usual | None = None
     if service is not None and pipeline is not None:
         near_ns = max(around_ns, _neighbour_span(root, neighbours))
-        gauges, (near, _), earlier, later, kept, marks = await asyncio.gather(
+        gauges, (near, _), earlier, later, marks = await asyncio.gather(
             _gauges(stores.metrics, troubles, service, pipeline, start_ns, end_ns),
             troubles.answer_or(
                 latencies(
@@ -95,9 +84,8 @@ async def frame(
                 ),
                 (near, None),
             ),
-            troubles.answer_or(_earlier(stores, service, pipeline, root), None),
-            troubles.answer_or(_later(stores, service, pipeline, root), None),
-            troubles.answer_or(_kept(stores, service, pipeline, root, near_ns), ()),
+            before(stores, troubles, service, pipeline, root.start_ns, near_ns),
+            after(stores, troubles, service, pipeline, root.start_ns, near_ns),
             troubles.answer_or(
                 stores.traces.marks(service, root.start_ns - near_ns, root.end_ns + near_ns), []
             ),
@@ -134,10 +122,10 @@ async def frame(
         verdict=None if verdict is None else view_of(verdict),
         series=_series(gauges, devices, near.between(start_ns, end_ns)),
         neighbours=strip_of(_nearest(near, root, neighbours)) if len(near) else None,
-        kept_near=kept,
+        kept_near=[*earlier.near[::-1], *later.near],
         marks=[(seconds(mark.time_ns), mark.text) for mark in marks],
-        earlier_slow=earlier,
-        later_slow=later,
+        earlier_slow=earlier.slow,
+        later_slow=later.slow,
         attributes=[*_shown(trace.resource), *_shown(root.attributes)],
         missing=_missing(stores, troubles, trace, root, gauges, near, foreign, verdict is None, beside),
         spans=[_span(span) for span in trace.spans],
@@ -197,50 +185,6 @@ async def _gauges(
         )
     )
     return dict(zip(questions, found, strict=True))
-
-
-async def _earlier(stores: Stores, service: str, pipeline: str, root: Span) -> str | None:
-    page = await stores.traces.frames(
-        FrameQuery(service, pipeline, end_ns=root.start_ns, outcomes=("slow",), order="time", limit=1)
-    )
-    return page.frames[0].trace_id if page.frames else None
-
-
-async def _kept(
-    stores: Stores, service: str, pipeline: str, root: Span, around_ns: int
-) -> Sequence[FrameItem]:
-    """The frames kept whole on either side, by time; this one is not among them."""
-    sides = (
-        FrameQuery(service, pipeline, root.start_ns - around_ns, root.start_ns, limit=KEPT_NEAR // 2),
-        FrameQuery(service, pipeline, root.start_ns + 1, root.start_ns + around_ns, limit=KEPT_NEAR),
-    )
-    before, after = await asyncio.gather(*(stores.traces.frames(query) for query in sides))
-    # Answers come newest first: of those after, the last ones are the nearest.
-    return [item_of(row) for row in (*before.frames[::-1], *after.frames[::-1][: KEPT_NEAR // 2])]
-
-
-async def _later(stores: Stores, service: str, pipeline: str, root: Span) -> str | None:
-    after = root.start_ns + 1
-    if isinstance(stores.traces, FindsOldest):
-        until = root.start_ns + LATER_STEPS_SECONDS[-1] * NS
-        row = await stores.traces.oldest_frame(FrameQuery(service, pipeline, after, until, ("slow",)))
-        return None if row is None else row.trace_id
-    for stretch in LATER_STEPS_SECONDS:
-        until = root.start_ns + stretch * NS
-        oldest: FrameRow | None = None
-        query = FrameQuery(service, pipeline, after, until, ("slow",), order="time", limit=PAGE)
-        for _ in range(PAGES):
-            page: FramePage = await stores.traces.frames(query)
-            oldest = page.frames[-1] if page.frames else oldest
-            if page.next_cursor is None:
-                break
-            query = FrameQuery(
-                service, pipeline, after, until, ("slow",), order="time", limit=PAGE, cursor=page.next_cursor
-            )
-        if oldest is not None:
-            return oldest.trace_id
-        after = until
-    return None
 
 
 def _neighbour_span(root: Span, neighbours: int) -> int:

@@ -164,13 +164,28 @@ def trace(question: TraceOf, segments: Segments, ask: Ask) -> Any:
     """
     parts: list[Any] = []
     for segment in reversed(segments.all()):
-        before = len(parts)
-        parts += kept_spans.of_trace(segment, bytes.fromhex(question.trace_id), ask)
-        if parts and len(parts) == before:
+        found = kept_spans.of_trace(segment, bytes.fromhex(question.trace_id), ask)
+        if parts and not found:
             break
+        parts += [_with_resources(rows, segment, segments, ask) for rows in found]
     if not parts:
         return FRAME.empty(("root", "children"))
     return pa.concat_tables(parts).sort_by("start_ns")
+
+
+def _with_resources(rows: Any, segment: Segment, segments: Segments, ask: Ask) -> Any:
+    """The same rows with their resources for the ids of those: spans of one process all have the same."""
+    known: dict[int | None, bytes | None] = {}
+    for one in set(rows["resource"].to_pylist()):
+        body: bytes | None = segments.answers.get(("resource", one))
+        if body is None and one is not None:
+            found = ask(f"SELECT body FROM {segment.schema}.resource WHERE id = $id LIMIT 1", {"id": one})
+            body = found["body"][0].as_py() if len(found) else None
+            if body is not None:
+                segments.answers.put(("resource", one), body)
+        known[one] = body
+    bodies = pa.array([known[one] for one in rows["resource"].to_pylist()], pa.binary())
+    return rows.drop_columns(["resource"]).append_column("resource", bodies)
 
 
 def every_frame(question: EveryFrame, segments: Segments, ask: Ask) -> Any:

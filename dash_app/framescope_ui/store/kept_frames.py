@@ -41,6 +41,7 @@ class Frames(Question):
     min_latency_ns: Nanoseconds | None = None
     order: Literal["duration", "time", "oldest"] = "time"
     limit: Annotated[int, Field(ge=1, le=GREATEST_PAGE)] = 100
+    total: bool = True
     after_key: Nanoseconds | None = None
     after_trace_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
 
@@ -56,8 +57,9 @@ class Frames(Question):
 
     @property
     def counted(self) -> bool:
-        """Whether the total is told: not where that means counting all there is, nor for one frame."""
-        return not self.goes_on and self.start_ns is not None and self.limit > 1
+        """Whether the total is told: where it is wanted, unless that means counting all there is; not of one
+        frame."""
+        return self.total and not self.goes_on and self.start_ns is not None and self.limit > 1
 
 
 @dataclass(frozen=True, slots=True)

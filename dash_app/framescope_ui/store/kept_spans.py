@@ -36,7 +36,7 @@ _PARTS: Final = pa.schema(
         ("children", pa.binary()),
         ("body", pa.binary()),
         ("start_ns", pa.int64()),
-        ("resource", pa.binary()),
+        ("resource", pa.uint64()),
     ]
 )
 
@@ -57,9 +57,7 @@ def roots(segment: Segment, rows: Mapping[int, Row], ask: Ask) -> dict[int, byte
 
 
 def of_trace(segment: Segment, trace_id: bytes, ask: Ask) -> list[Any]:
-    """root, children, body, start_ns, resource: Arrow tables of the rows that are of one trace."""
-    of = segment.schema
-    resource = f"SELECT any_value(origin.body) FROM {of}.resource AS origin WHERE origin.id = its.resource"
+    """root, children, body, start_ns, resource (its id): Arrow tables of the rows that are of one trace."""
     found = []
     for table, columns in (
         (PACKED_FRAME, "root, children, NULL::BLOB AS body"),
@@ -67,8 +65,8 @@ def of_trace(segment: Segment, trace_id: bytes, ask: Ask) -> list[Any]:
     ):
         if table.name in segment.covers:
             rows = ask(
-                f"SELECT {'place' if segment.packed else columns}, start_ns, ({resource}) AS resource "
-                f"FROM {of}.{table.name} AS its WHERE trace_id = $trace_id LIMIT 10000",
+                f"SELECT {'place' if segment.packed else columns}, start_ns, resource "
+                f"FROM {segment.schema}.{table.name} WHERE trace_id = $trace_id LIMIT 10000",
                 {"trace_id": trace_id},
             )
             if len(rows):
