@@ -21,7 +21,8 @@ from pydantic import Field
 from framescope import signals
 
 from . import kept_spans
-from .heard import heard
+from .arrivals import Pipeline
+from .heard import Heard
 from .increase import Increases, by_step, increases, together
 from .kept_frames import Frames, frames
 from .metric_rows import Kind, Series
@@ -107,7 +108,7 @@ def pipelines(question: Pipelines, segments: Segments, ask: Ask) -> Any:
     for table, told in ((BATCH, "least(end_ns, $end_ns - 1)"), (FRAME, "start_ns")):
         across: list[Segment] = []
         for segment in segments.covering(table, start, end):
-            known = heard(table, segment, segments, ask)
+            known = _heard(table, segment, ask)
             if any(one.newest_ns >= end for one in known.values()):
                 across.append(segment)  # what was newest before that is for its rows to say
                 continue
@@ -154,6 +155,20 @@ def pipelines(question: Pipelines, segments: Segments, ask: Ask) -> Any:
             "host": pa.array([value[1] for _, value in ordered], pa.string()),
         }
     )
+
+
+def _heard(table: Table, segment: Segment, ask: Ask) -> Mapping[Pipeline, Heard]:
+    """Pipelines of a segment's rows, whatever their time."""
+    heard = segment.heard[table.name]
+    if not heard.whole:
+        rows = ask(
+            f"SELECT service, pipeline, arg_max(host, {table.ends}) AS host, max({table.ends}) AS newest_ns "
+            f"FROM {segment.schema}.{table.name} WHERE pipeline IS NOT NULL GROUP BY service, pipeline",
+            None,
+        )
+        heard.note(tuple(row.values()) for row in rows.to_pylist())
+        heard.whole = True
+    return heard.all()
 
 
 def trace(question: TraceOf, segments: Segments, ask: Ask) -> Any:

@@ -14,16 +14,17 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 
+from .heard import HeardOf
 from .metric_rows import Series
 from .remembered import Remembered
-from .schema import LAYOUT, PACKED_LAYOUT, SERIES, TABLES, Table
+from .schema import BATCH, FRAME, LAYOUT, PACKED_LAYOUT, SERIES, TABLES, Table
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +71,10 @@ class Segment:
     resources: set[int] = field(default_factory=set)
     last: int | None = None
     """Of a sealed one, the last sequence number it holds."""
+    heard: Mapping[str, HeardOf] = field(
+        default_factory=lambda: {table.name: HeardOf() for table in (BATCH, FRAME)}
+    )
+    """The pipelines that its records and kept frames are of."""
     rewritten: int = 0
     """How many of its rows were changed; others are only ever added, behind those that are there."""
     packed: bool = False
@@ -301,6 +306,8 @@ class Segments:
         started = int(self._now_s())
         path = self.data_dir / f"{sequence:08d}-{started:010d}.duckdb"
         segment = Segment(sequence, started, path)
+        for heard in segment.heard.values():
+            heard.whole = True  # nothing is in it that its writer will not note
         cursor = self.cursor()
         try:
             cursor.execute(f"ATTACH {literal(path)} AS {segment.schema} (ROW_GROUP_SIZE {_ROWS_TOGETHER})")

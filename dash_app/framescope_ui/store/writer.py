@@ -14,6 +14,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, MutableMapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 import duckdb
@@ -39,6 +40,11 @@ _LEAST_FREE_BYTES: Final = 64 * 2**20
 _SERVICE, _PIPELINE, _END = (
     [name for name, _, _ in BATCH.columns].index(wanted) for wanted in ("service", "pipeline", "end_ns")
 )
+_HEARD: Final = {
+    table: itemgetter(*(table.names.index(name) for name in ("service", "pipeline", "host", ends)))
+    for table, ends in ((BATCH, "end_ns"), (FRAME, "start_ns"))
+}
+"""What a row tells of the pipeline it is of."""
 Storable: TypeAlias = ExportTraceServiceRequest | ScannedTraces | ExportMetricsServiceRequest
 _PASSING_FAILURES: Final = (duckdb.Error, OSError, MemoryError)
 """What may be over when the sender comes again: the machine's doing, not the request's."""
@@ -284,6 +290,8 @@ class Writer:
         finally:
             cursor.close()
         segment.rewritten += rewritten
+        for table, told in _HEARD.items():
+            segment.heard[table.name].note(map(told, batch.rows.get(table, ())))
         if RESOURCE in batch.rows:
             segment.resources.update(new_resources)
         self._segments.learn(segment, new_series.values())

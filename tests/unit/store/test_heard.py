@@ -18,6 +18,7 @@ _steps = st.lists(
         st.tuples(st.sampled_from("abc"), st.integers(0, 20)),
         st.tuples(st.none(), st.integers(0, 20)),
         st.just("the next segment"),
+        st.just("opened anew"),
         st.tuples(st.just("asked"), st.integers(0, 20), st.integers(0, 20)),
     ),
     max_size=12,
@@ -33,6 +34,9 @@ def _add(segments: Segments, pipeline: str | None, time_ns: int) -> None:
     )
     cursor.close()
     segments.current.cover(FRAME, time_ns, time_ns)
+    segments.current.heard[FRAME.name].note(
+        [("s", pipeline, f"host {time_ns}", time_ns)]
+    )  # as the writer does
 
 
 @settings(max_examples=12, deadline=None)
@@ -61,6 +65,8 @@ def test_the_newest_of_a_range_is_told_however_often_it_was_asked(steps: list[ob
                         _add(segments, pipeline, at)  # type: ignore[arg-type]
                         if pipeline is not None:
                             kept.append((pipeline, at))  # type: ignore[arg-type]
+                    case "opened anew":
+                        segments.reopen()
                     case _:
                         now += 20
                         segments.roll_if_due()
