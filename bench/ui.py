@@ -5,8 +5,8 @@ Usage: python bench/ui.py [--ingest 600] [--live 40] [--data DIR]
 A million kept frames are written first, through the store's own writer; with --data they stay there for the
 next run. Then a store and an app, as `framescope store` and `framescope ui` start them: a real emitter at
 60 FPS with 10 and with 50 viewers, which are websocket clients that do what the page does; no browser draws.
-Then senders of bodies encoded beforehand, 50 000 spans a second of kept nine-span frames, while pages and the
-Slow frames question are asked for in turn.
+Then pages of single frames of both, one after another. Then senders of bodies encoded beforehand, 50 000
+spans a second of kept nine-span frames, while pages and the Slow frames question are asked for in turn.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ SPANS_A_FRAME: Final = 1 + len(STAGES)
 SENDERS: Final = 3
 IN_FLIGHT: Final = 6
 """Requests a sender has on the way: a Collector has ten consumers a queue."""
+PAGES: Final = 60
 DISTINCT_BODIES: Final = 60
 EPOCH_NS: Final = 2**62
 """The time that bodies are encoded for: as long on the wire as a real one."""
@@ -112,6 +113,7 @@ def main() -> None:
                 found = asyncio.run(live(data, url, endpoint, viewers, arguments.live, app.pid))
                 told[f"live, {viewers} viewers"] = found
                 print(json.dumps(found), file=sys.stderr)
+            told["frame page"] = asyncio.run(frame_pages(data, url))
             told["ingest"] = asyncio.run(ingest(data, url, endpoint, arguments.ingest, store.pid, app.pid))
             live_files = {file.name: file.stat().st_size for file in data.glob("*.duckdb*")}
         finally:
@@ -137,7 +139,7 @@ def bars(told: dict[str, Any]) -> dict[str, Any]:
         ("app with 50 viewers, cores", fifty["app_cores"], "<=", 0.6),
         ("slow frames of a million, store p95 ms", taken["slow_frames_store_p95_ms"], "<=", 100),
         ("slow frames of a million, API p95 ms", taken["slow_frames_api_p95_ms"], "<=", 300),
-        ("frame page, server p95 ms", taken["frame_page_p95_ms"], "<=", 150),
+        ("frame page, server p95 ms", told["frame page"]["p95_ms"], "<=", 150),
         ("spans stored a second", taken["spans_a_second"], ">=", RATE * 0.995),
         ("store, cores", taken["store_cores"], "<=", 0.8),
         ("spans lost", taken["spans_lost"], "<=", 0),
@@ -273,6 +275,27 @@ def _when(ends: Any, shown: Sequence[tuple[float, float]]) -> Any:
     newest = np.maximum.accumulate(newest) if len(newest) else newest
     place = np.searchsorted(newest, ends - 1e-4)
     return np.where(place < len(times), times[np.minimum(place, len(times) - 1)], np.nan)
+
+
+async def frame_pages(data: Path, url: str) -> dict[str, Any]:
+    """Frame pages one after another, of the million and of the real pipeline that was just looked at; nothing
+    is taken in meanwhile."""
+    store = EmbeddedStore(data, timeout=60)
+    taken: dict[str, list[float]] = {}
+    async with httpx.AsyncClient(timeout=60) as client:
+        page = Page(url, client)
+        for service in ("bench", "live-50"):
+            query = FrameQuery(service, outcomes=("slow",), order="duration", limit=PAGES)
+            for frame in (await store.frames(query)).frames:
+                at = time.monotonic()
+                await page.open(f"/frames/{frame.trace_id}", f"?service={service}&pipeline=ultrasound")
+                taken.setdefault(service, []).append((time.monotonic() - at) * 1000)
+    await store.aclose()
+    return {
+        "pages": sum(map(len, taken.values())),
+        "p95_ms": max(_p95(of) or 0.0 for of in taken.values()),
+        **{f"{service}_p95_ms": _p95(of) for service, of in taken.items()},
+    }
 
 
 async def ingest(
