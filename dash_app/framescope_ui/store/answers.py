@@ -29,6 +29,7 @@ from .metric_rows import Kind, Series
 from .question import Ask, BadQuestion, Nanoseconds, Question
 from .schema import BATCH, FRAME, HISTOGRAM, MARK, POINT, Table
 from .segments import Segment, Segments, union
+from .trace_filter import TraceFilter
 
 _LOOK_BACK_NS: Final = 300 * 10**9
 """How far before a range a counter's last value is looked for, to know what its first point added."""
@@ -178,14 +179,34 @@ def trace(question: TraceOf, segments: Segments, ask: Ask) -> Any:
     one segment, the rest can only be in the one before.
     """
     parts: list[Any] = []
+    trace_id = bytes.fromhex(question.trace_id)
     for segment in reversed(segments.all()):
-        found = kept_spans.of_trace(segment, bytes.fromhex(question.trace_id), ask)
+        closed = segment is not segments.current
+        may = not closed or _filter(segment, ask).may_hold(trace_id)
+        found = kept_spans.of_trace(segment, trace_id, ask) if may else []
         if parts and not found:
             break
         parts += [_with_resources(rows, segment, segments, ask) for rows in found]
     if not parts:
         return FRAME.empty(("root", "children"))
     return pa.concat_tables(parts).sort_by("start_ns")
+
+
+def _filter(segment: Segment, ask: Ask) -> TraceFilter:
+    """The traces that a closed segment may have rows of."""
+    if segment.traces is None:
+        ids = f"SELECT trace_id FROM {segment.schema}"
+        rows = ask(
+            f"SELECT trace_id FROM ({ids}.frame UNION ALL {ids}.span) WHERE octet_length(trace_id) = 16", None
+        )
+        segment.traces = TraceFilter(
+            b"".join(
+                memoryview(chunk.buffers()[1])[16 * chunk.offset : 16 * (chunk.offset + len(chunk))]
+                for chunk in rows["trace_id"].cast(pa.binary(16)).chunks
+                if len(chunk)
+            )
+        )
+    return segment.traces
 
 
 def _with_resources(rows: Any, segment: Segment, segments: Segments, ask: Ask) -> Any:

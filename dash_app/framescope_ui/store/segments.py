@@ -25,6 +25,7 @@ from .heard import HeardOf
 from .metric_rows import Series
 from .remembered import Remembered
 from .schema import BATCH, FRAME, LAYOUT, PACKED_LAYOUT, SERIES, TABLES, Table
+from .trace_filter import TraceFilter
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +76,8 @@ class Segment:
         default_factory=lambda: {table.name: HeardOf() for table in (BATCH, FRAME)}
     )
     """The pipelines that its records and kept frames are of."""
+    traces: TraceFilter | None = None
+    """Of one that is written to no more, once it was asked for a trace."""
     rewritten: int = 0
     """How many of its rows were changed; others are only ever added, behind those that are there."""
     packed: bool = False
