@@ -34,6 +34,9 @@ _log = logging.getLogger(__name__)
 
 _COMMIT_EVERY_S: Final = 0.05
 """Least time between commits. One of 57 frames took 9 ms, 6 of them CPU; senders wait for it."""
+_COMMIT_SHARE: Final = 1 / 3
+"""Of the time, spent on commits at most: fewer and larger ones take less each frame."""
+_LONGEST_PAUSE_S: Final = 0.15
 _GREATEST_COMMIT_BYTES: Final = 16 * 2**20
 _APART_KEPT: Final = 10_000
 _LEAST_FREE_BYTES: Final = 64 * 2**20
@@ -48,6 +51,11 @@ _HEARD: Final = {
 Storable: TypeAlias = ExportTraceServiceRequest | ScannedTraces | ExportMetricsServiceRequest
 _PASSING_FAILURES: Final = (duckdb.Error, OSError, MemoryError)
 """What may be over when the sender comes again: the machine's doing, not the request's."""
+
+
+def _pause(took_s: float) -> float:
+    """How long to let requests gather after a commit that took so long."""
+    return min(max(took_s / _COMMIT_SHARE, _COMMIT_EVERY_S) - took_s, _LONGEST_PAUSE_S)
 
 
 class Overloaded(RuntimeError):
@@ -154,7 +162,7 @@ class Writer:
                 self._refuse(taken, NotStored(f"the store failed: {error}"))
             with self._changed:
                 self._waiting_bytes -= sum(waiting.size for waiting in taken)
-                spare = _COMMIT_EVERY_S - (self._now_s() - begun)
+                spare = _pause(self._now_s() - begun)
                 self._changed.wait_for(lambda: self._closing, timeout=max(spare, 0.0))
 
     def _take(self) -> list[_Waiting]:
