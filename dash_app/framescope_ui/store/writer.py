@@ -10,7 +10,7 @@ import logging
 import shutil
 import threading
 import time
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, MutableMapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 
 _COMMIT_EVERY_S: Final = 0.05
 """Least time between commits. One of 57 frames took 9 ms, 6 of them CPU; senders wait for it."""
+_AT_ONCE: Final = 5
+"""Commits a second that nobody has to wait for: a page shows a frame so much sooner."""
 _COMMIT_SHARE: Final = 1 / 3
 """Of the time, spent on commits at most: fewer and larger ones take less each frame."""
 _LONGEST_PAUSE_S: Final = 0.15
@@ -51,11 +53,6 @@ _HEARD: Final = {
 Storable: TypeAlias = ExportTraceServiceRequest | ScannedTraces | ExportMetricsServiceRequest
 _PASSING_FAILURES: Final = (duckdb.Error, OSError, MemoryError)
 """What may be over when the sender comes again: the machine's doing, not the request's."""
-
-
-def _pause(took_s: float) -> float:
-    """How long to let requests gather after a commit that took so long."""
-    return min(max(took_s / _COMMIT_SHARE, _COMMIT_EVERY_S) - took_s, _LONGEST_PAUSE_S)
 
 
 class Overloaded(RuntimeError):
@@ -119,6 +116,7 @@ class Writer:
         self._waiting_bytes = 0
         self._changed = threading.Condition()
         self._closing = False
+        self._begun: deque[float] = deque(maxlen=_AT_ONCE)
         self._engine_lost = False
         self._apart: OrderedDict[bytes, Guilt] = OrderedDict()
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
@@ -153,6 +151,8 @@ class Writer:
             if not taken and self._closing and not self._waiting:
                 return
             begun = self._now_s()
+            if taken:
+                self._begun.append(begun)
             try:
                 self._tend()
                 if taken:
@@ -162,8 +162,16 @@ class Writer:
                 self._refuse(taken, NotStored(f"the store failed: {error}"))
             with self._changed:
                 self._waiting_bytes -= sum(waiting.size for waiting in taken)
-                spare = _pause(self._now_s() - begun)
+                spare = self._pause(begun)
                 self._changed.wait_for(lambda: self._closing, timeout=max(spare, 0.0))
+
+    def _pause(self, begun: float) -> float:
+        """How long to let requests gather after the commit that began then."""
+        now = self._now_s()
+        if len(self._begun) < _AT_ONCE or now - self._begun[0] > 1:
+            return 0
+        took = now - begun
+        return min(max(took / _COMMIT_SHARE, _COMMIT_EVERY_S) - took, _LONGEST_PAUSE_S)
 
     def _take(self) -> list[_Waiting]:
         """What waits, up to one commit's worth; nothing after a while, since segments end by the clock.
