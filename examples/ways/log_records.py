@@ -21,8 +21,6 @@ for number in range(100):
             time.sleep(0.002)
         if number == 90:
             log.warning("the image jumped")  # trace=4bf92f3577b34da6a3ce929d0e0e4736 the image jumped
-            pipeline.keep_last(
-                seconds=0.2, why="the image jumped"
-            )  # every frame before it, slow or not, whole
+            pipeline.keep_last(seconds=2, why="the image jumped")  # every frame before it, slow or not, whole
 log.warning("outside of a frame there is none")
 pipeline.close()
