@@ -81,6 +81,11 @@ class MemoryStore:
         self.start_ns = (clock_ns() // NS - HISTORY_SECONDS) * NS
 
     # ---- frames by rule ----
+    def storm(self, margin: float = 10) -> str:
+        """The range of the storm and a little around it, as addresses have it."""
+        first, last = (self.start_ns / NS + second for second in STORM_SECONDS)
+        return f"start={first - margin:.3f}&end={last + margin:.3f}"
+
     def is_slow(self, k: int) -> bool:
         return k % 29 == 11 or self.in_storm(k)
 

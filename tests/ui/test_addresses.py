@@ -6,7 +6,7 @@ import re
 
 import pytest
 from conftest import Watched
-from memory_store import NS, SERVICE, STORM_SECONDS, MemoryStore
+from memory_store import SERVICE, MemoryStore
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -20,12 +20,6 @@ NONSENSE = (
     "frames=zz.%2e%2e.0&frame=../../etc&with=%27%3B--",
     "range=5m&range=1h&service=" + "x" * 3000,
 )
-
-
-def storm(memory: MemoryStore) -> str:
-    """The range of the storm and a little around it, as addresses have it."""
-    start = memory.start_ns / NS
-    return f"start={start + STORM_SECONDS[0] - 10:.3f}&end={start + STORM_SECONDS[1] + 10:.3f}"
 
 
 @pytest.mark.parametrize("path", ["/", "/frames", "/correlate"])
@@ -57,7 +51,7 @@ def test_a_service_nobody_heard_of_leads_to_those_that_there_are(look: Watched) 
 def test_back_and_forward_bring_filters_ranges_and_the_picked_frame_again(
     look: Watched, memory: MemoryStore
 ) -> None:
-    page = look.open(f"/frames?{storm(memory)}")
+    page = look.open(f"/frames?{memory.storm()}")
     title = page.locator("#frame-preview .fs-title").first
     chosen = page.get_by_role("navigation", name="Main cause").locator(".fs-chosen")
     page.locator("#frames-grid [row-index='3'] [col-id=stage]").click()
@@ -82,7 +76,7 @@ def test_back_and_forward_bring_filters_ranges_and_the_picked_frame_again(
 def test_two_tabs_of_one_browser_keep_their_own_pipeline_range_and_picks(
     look: Watched, memory: MemoryStore
 ) -> None:
-    first = look.open(f"/frames?{storm(memory)}")
+    first = look.open(f"/frames?{memory.storm()}")
     expect(first.locator("#frames-grid .ag-row-selected")).to_have_count(1, timeout=10_000)
     second = first.context.new_page()
     second.goto(f"{look.url}/?range=1m")

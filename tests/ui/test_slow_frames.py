@@ -23,10 +23,7 @@ PHONE = pytest.mark.parametrize("look", [("narrow", "dark")], indirect=True, ids
 
 def storm(memory: MemoryStore, margin: float = 10) -> str:
     """The address of a fixed range around the storm."""
-    start = memory.start_ns / NS
-    return (
-        f"/frames?start={start + STORM_SECONDS[0] - margin:.3f}&end={start + STORM_SECONDS[1] + margin:.3f}"
-    )
+    return f"/frames?{memory.storm(margin)}"
 
 
 def the_storm(page: Page) -> Locator:

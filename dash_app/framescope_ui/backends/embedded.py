@@ -41,6 +41,7 @@ from .protocols import (
 )
 
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
+_GREATEST_PAGE: Final = 1000
 
 
 Kind = Literal["gauges", "increases"]
@@ -113,7 +114,7 @@ class EmbeddedStore:
     async def frames(self, query: FrameQuery) -> FramePage:
         """Kept frames, one page. Raises ``ValueError`` for a cursor that is not ours."""
         after = from_cursor(query.cursor, query.order) if query.cursor is not None else None
-        limit = max(1, min(query.limit, 1000))
+        limit = _limit(query)
         rows = await self._ask(
             "frames",
             {
@@ -136,7 +137,7 @@ class EmbeddedStore:
 
     async def oldest_frames(self, query: FrameQuery) -> Sequence[FrameRow]:
         """The oldest kept frames that match, the oldest first."""
-        limit = max(1, min(query.limit, 1000))
+        limit = _limit(query)
         rows = await self._ask("frames", {**_filters(query), "order": "oldest", "limit": limit})
         return _frame_rows(rows.to_pylist()[:limit])
 
@@ -290,6 +291,10 @@ def _filters(query: FrameQuery) -> dict[str, Any]:
         "min_latency_ns": query.min_latency_ns,
         "total": query.counted,
     }
+
+
+def _limit(query: FrameQuery) -> int:
+    return max(1, min(query.limit, _GREATEST_PAGE))
 
 
 def _metric(metric: str, where: Mapping[str, str], start_ns: int, end_ns: int) -> dict[str, Any]:

@@ -181,9 +181,8 @@ def trace(question: TraceOf, segments: Segments, ask: Ask) -> Any:
     parts: list[Any] = []
     trace_id = bytes.fromhex(question.trace_id)
     for segment in reversed(segments.all()):
-        closed = segment is not segments.current
-        may = not closed or _filter(segment, ask).may_hold(trace_id)
-        found = kept_spans.of_trace(segment, trace_id, ask) if may else []
+        looked_in = segment is segments.current or _filter(segment, ask).may_hold(trace_id)
+        found = kept_spans.of_trace(segment, trace_id, ask) if looked_in else []
         if parts and not found:
             break
         parts += [_with_resources(rows, segment, segments, ask) for rows in found]

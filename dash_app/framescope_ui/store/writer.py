@@ -33,7 +33,8 @@ from .trace_rows import Guilt, TraceRows, scanned_rows, trace_rows
 _log = logging.getLogger(__name__)
 
 _COMMIT_EVERY_S: Final = 0.05
-"""Least time between commits. One of 57 frames took 9 ms, 6 of them CPU; senders wait for it."""
+"""Least time between commits where more than a few a second come. One of 57 frames took 9 ms, 6 of them CPU;
+senders wait for it."""
 _AT_ONCE: Final = 5
 """Commits a second that nobody has to wait for: a page shows a frame so much sooner."""
 _COMMIT_SHARE: Final = 1 / 3
@@ -42,14 +43,11 @@ _LONGEST_PAUSE_S: Final = 0.15
 _GREATEST_COMMIT_BYTES: Final = 16 * 2**20
 _APART_KEPT: Final = 10_000
 _LEAST_FREE_BYTES: Final = 64 * 2**20
-_SERVICE, _PIPELINE, _END = (
-    [name for name, _, _ in BATCH.columns].index(wanted) for wanted in ("service", "pipeline", "end_ns")
-)
 _HEARD: Final = {
     table: itemgetter(*(table.names.index(name) for name in ("service", "pipeline", "host", ends)))
     for table, ends in ((BATCH, "end_ns"), (FRAME, "start_ns"))
 }
-"""What a row tells of the pipeline it is of."""
+"""What a row tells of the pipeline it is of: service, pipeline, host, and until when."""
 Storable: TypeAlias = ExportTraceServiceRequest | ScannedTraces | ExportMetricsServiceRequest
 _PASSING_FAILURES: Final = (duckdb.Error, OSError, MemoryError)
 """What may be over when the sender comes again: the machine's doing, not the request's."""
@@ -335,8 +333,8 @@ class Writer:
 def _reached(batch: _Batch) -> dict[Pipeline, int]:
     """How far the batch's ``frames`` records reach, by pipeline: unix ns."""
     reached: dict[Pipeline, int] = {}
-    for row in batch.rows.get(BATCH, ()):
-        pipeline, end_ns = (row[_SERVICE], row[_PIPELINE]), row[_END]
+    for service, name, _, end_ns in map(_HEARD[BATCH], batch.rows.get(BATCH, ())):
+        pipeline = (service, name)
         reached[pipeline] = max(end_ns, reached.get(pipeline, end_ns))
     return reached
 

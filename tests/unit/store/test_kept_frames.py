@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
+from asking import Asking, keep
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from framescope_ui.store.kept_frames import Frames, frames
 from framescope_ui.store.remembered import Remembered
-from framescope_ui.store.schema import FRAME
 from framescope_ui.store.segments import Segments
 
 QUESTIONS = (
@@ -43,25 +42,11 @@ class Store:
             retention_bytes=2**30,
             now_s=lambda: self.now,
         )
-        self.statements: list[str] = []
-
-    def ask(self, statement: str, values: Any) -> pa.Table:
-        self.statements.append(statement)
-        cursor = self.segments.cursor()
-        found = cursor.sql(statement, params=values).to_arrow_table()
-        cursor.close()
-        return found
+        self.ask = Asking(self.segments)
 
     def keep(self, *kept: tuple[int, int, str]) -> None:
-        segment, cursor = self.segments.current, self.segments.cursor()
         for start_ns, latency_ns, outcome in kept:
-            segment.cover(FRAME, start_ns, start_ns)
-            cursor.execute(
-                f"INSERT INTO {segment.schema}.frame BY NAME SELECT 's' AS service, ? AS start_ns, "
-                "? AS latency_ns, ? AS outcome, 'a' AS stage, from_hex(?) AS trace_id, 'root'::BLOB AS root",
-                [start_ns, latency_ns, outcome, f"{next(self.numbers):032x}"],
-            )
-        cursor.close()
+            keep(self.segments, start_ns, next(self.numbers), latency_ns, outcome)
 
     def told(self, question: Frames) -> tuple[Any, list[Any]]:
         page = frames(question, self.segments, self.ask)
@@ -116,17 +101,17 @@ def test_only_rows_that_have_come_since_are_looked_through(store: Store) -> None
     longest = Frames(start_ns=0, order="duration", limit=2)
     store.keep((1, 5, "slow"), (2, 7, "slow"), (3, 6, "slow"))
     assert [row["start_ns"] for row in store.told(longest)[1]] == [2, 3, 1]
-    store.statements.clear()
+    store.ask.statements.clear()
     store.keep((4, 9, "slow"))
     told, rows = store.told(longest)
     assert [row["start_ns"] for row in rows] == [4, 2, 3]
     assert told == {b"total": b"4"}
-    *through, roots = store.statements
+    *through, roots = store.ask.statements
     assert all("rowid > $" in statement for statement in through)
     assert "root" in roots
-    store.statements.clear()
+    store.ask.statements.clear()
     assert store.told(longest) == (told, rows)
-    assert len(store.statements) == 1, "whether there is anything new"
+    assert len(store.ask.statements) == 1, "whether there is anything new"
 
 
 def test_frames_whose_stage_was_told_later_are_looked_at_again(store: Store) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asking import Asking
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
@@ -340,17 +341,9 @@ def test_layouts_are_told_apart_by_what_a_file_says_of_itself(segments: Segments
 def test_a_list_does_not_touch_the_other_spans(segments: Segments, clock: Clock) -> None:
     fill(segments, clock, Bag(), FAN)
     seal(segments, due(segments.all(), PLENTY))
-    statements: list[str] = []
-
-    def ask(statement: str, values: Any) -> Any:
-        statements.append(statement)
-        cursor = segments.cursor()
-        found = cursor.sql(statement, params=values).to_arrow_table()
-        cursor.close()
-        return found
-
+    ask = Asking(segments)
     page = asked.frames(asked.Frames(start_ns=0, limit=50), segments, ask)
-    assert len(page) == 51 and not any("children" in statement for statement in statements)
+    assert len(page) == 51 and not any("children" in statement for statement in ask.statements)
 
 
 def test_children_that_are_no_spans_are_kept_as_they_stood(segments: Segments, clock: Clock) -> None:

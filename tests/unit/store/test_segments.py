@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from asking import Asking, keep
 
 from framescope_ui.store.kept_frames import Frames, frames
-from framescope_ui.store.schema import FRAME, POINT
+from framescope_ui.store.schema import POINT
 from framescope_ui.store.segments import DirectoryInUse, Segments, union
 
 START = 1_795_000_000
@@ -176,41 +177,23 @@ def test_a_directory_with_an_odd_name_works(tmp_path: Path, clock: Clock) -> Non
 def test_what_a_closed_segment_answered_is_not_asked_again_and_the_current_one_for_what_is_new(
     segments: Segments, clock: Clock
 ) -> None:
-    asked: list[str] = []
-
-    def ask(statement: str, values: Mapping[str, Any] | None) -> Any:
-        asked.append(statement)
-        cursor = segments.cursor()
-        found = cursor.sql(statement, params=values).to_arrow_table()
-        cursor.close()
-        return found
-
-    def keep(start_ns: int) -> None:
-        cursor, schema = segments.cursor(), segments.current.schema
-        cursor.execute(
-            f"INSERT INTO {schema}.frame BY NAME SELECT 's' AS service, ? AS start_ns, 5 AS latency_ns, "
-            "from_hex(?) AS trace_id, 'root'::BLOB AS root",
-            [start_ns, f"{start_ns:032x}"],
-        )
-        cursor.close()
-        segments.current.cover(FRAME, start_ns, start_ns)
-
-    keep(1)
+    ask = Asking(segments)
+    keep(segments, 1)
     clock.now += 700
     segments.roll_if_due()
-    keep(2)
+    keep(segments, 2)
     for start_ns, expected in ((0, [2, 1]), (1, [2, 1]), (2, [2])):
         page = frames(Frames(start_ns=start_ns, end_ns=9), segments, ask)
         assert page["start_ns"].to_pylist() == expected
         assert page.schema.metadata == {b"total": str(len(expected)).encode()}
-    old, new = (sum(one.schema in statement for statement in asked) for one in segments.all())
+    old, new = (sum(one.schema in statement for statement in ask.statements) for one in segments.all())
     assert (old, new) == (
         3,
         5,
     )  # rows, their roots, their number; of the new one twice the number of new ones
-    keep(3)
+    keep(segments, 3)
     assert frames(Frames(start_ns=0), segments, ask)["start_ns"].to_pylist() == [3, 2, 1]
-    asked.clear()
+    ask.statements.clear()
     segments.reopen()  # what a fault took may have made room for other rows
     assert frames(Frames(start_ns=0), segments, ask)["start_ns"].to_pylist() == [3, 2, 1]
-    assert sum(segments.all()[0].schema in statement for statement in asked) == 3
+    assert sum(segments.all()[0].schema in statement for statement in ask.statements) == 3

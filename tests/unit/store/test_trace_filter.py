@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
+from asking import Asking, keep
 from hypothesis import given
 from hypothesis import strategies as st
 
 from framescope_ui.store.answers import TraceOf, trace
-from framescope_ui.store.schema import FRAME
 from framescope_ui.store.segments import Segments
 from framescope_ui.store.trace_filter import TraceFilter
 
@@ -51,38 +50,21 @@ def test_a_closed_file_is_asked_for_the_traces_it_may_hold_alone(tmp_path: Path)
     segments = Segments(
         tmp_path, segment_seconds=600, retention_seconds=1e9, retention_bytes=2**30, now_s=lambda: now
     )
-    asked: list[str] = []
-
-    def ask(statement: str, values: Any) -> Any:
-        asked.append(statement)
-        cursor = segments.cursor()
-        found = cursor.sql(statement, params=values).to_arrow_table()
-        cursor.close()
-        return found
-
-    def keep(number: int) -> None:
-        cursor, segment = segments.cursor(), segments.current
-        cursor.execute(
-            f"INSERT INTO {segment.schema}.frame BY NAME SELECT 's' AS service, ? AS start_ns, "
-            "from_hex(?) AS trace_id, 'root'::BLOB AS root",
-            [number, f"{number:032x}"],
-        )
-        cursor.close()
-        segment.cover(FRAME, number, number)
+    ask = Asking(segments)
 
     def asked_of_old(number: int) -> tuple[int, int]:
         """How many rows are of the trace, and statements that were put to the closed file for them."""
-        asked.clear()
+        ask.statements.clear()
         rows = trace(TraceOf(trace_id=f"{number:032x}"), segments, ask)
-        return len(rows), sum(segments.all()[0].schema + "." in statement for statement in asked)
+        return len(rows), sum(segments.all()[0].schema + "." in statement for statement in ask.statements)
 
     try:
-        keep(1)
+        keep(segments, 1)
         now += 700
         segments.roll_if_due()
         now += 700
         segments.roll_if_due()  # one without a row is closed too
-        keep(2)
+        keep(segments, 2)
         assert asked_of_old(2) == (1, 0)  # nothing is older than where it begins
         assert asked_of_old(3) == (0, 1)  # its trace ids, once
         assert asked_of_old(3) == (0, 0)
